@@ -1,0 +1,171 @@
+"""One isolated instance: where it runs, what it holds, whether it can serve.
+
+`reserved` cloudlets are always its own, `limit` is how far it may grow, and what it holds at the
+moment is `allocated`; reserved <= allocated <= limit. A container is *operable* when it runs, is
+healthy, can be found (DNS, balancer) and no intrusive work or live migration has claimed it.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from domain.messages import (
+    Command,
+    ContainerId,
+    EnvironmentId,
+    EnvironmentName,
+    Event,
+    HostId,
+    LayerLabel,
+    LayerName,
+    MigrationId,
+    OrderId,
+)
+
+
+class PlaceContainer(Command, frozen=True, kw_only=True, tag="container.place"):
+    """Choose a host for one more container of a layer, and promise it the room. Internal."""
+
+    environment: EnvironmentName
+    layer: LayerLabel
+
+
+class ReconcileSize(Command, frozen=True, kw_only=True, tag="container.reconcile"):
+    """Order the host to give a container what it is allocated, if it has not. Internal."""
+
+    container: ContainerId
+
+
+class Placing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Why a container was put where it is: the stored explanation of one placement.
+
+    `objections` counts hosts by the first reason against them; `score` is the winner's, smaller
+    is better, and `losers` are the best of those that fitted too, best first.
+    """
+
+    policy: str
+    hosts: int
+    feasible: int
+    objections: Mapping[str, int] = {}
+    score: tuple[int, ...] = ()
+    losers: tuple[tuple[HostId, tuple[int, ...]], ...] = ()
+
+
+class ContainerPlaced(Event, frozen=True, gc=False, tag="container.placed"):
+    container: ContainerId
+    environment: EnvironmentId
+    layer: LayerName
+    number: int
+    host: HostId
+    reserved: int
+    limit: int
+    disk_gib: int
+    name: str
+    address: str
+    why: Placing
+
+
+class ContainerStarted(Event, frozen=True, gc=False, tag="container.started"):
+    container: ContainerId
+
+
+class ContainerRestarted(Event, frozen=True, gc=False, tag="container.restarted"):
+    container: ContainerId
+
+
+class ContainerStopped(Event, frozen=True, gc=False, tag="container.stopped"):
+    """It does not run any more, though nobody asked it to stop."""
+
+    container: ContainerId
+    detail: str = ""
+
+
+class ContainerHealthChanged(Event, frozen=True, gc=False, tag="container.health-changed"):
+    container: ContainerId
+    healthy: bool
+
+
+class ContainerRouted(Event, frozen=True, gc=False, tag="container.routed"):
+    """DNS and balancer confirmed that they name it."""
+
+    container: ContainerId
+
+
+class ContainerUnrouted(Event, frozen=True, gc=False, tag="container.unrouted"):
+    """DNS and balancer confirmed that they do not name it any more."""
+
+    container: ContainerId
+
+
+class ContainerScaled(Event, frozen=True, gc=False, tag="container.scaled"):
+    """Its limits are other ones, and with them what it is allocated; its host is to follow."""
+
+    container: ContainerId
+    reserved: int
+    limit: int
+    allocated: int
+
+
+class ContainerResized(Event, frozen=True, gc=False, tag="container.resized"):
+    """Its host gave it what it was allocated."""
+
+    container: ContainerId
+    cloudlets: int
+
+
+class ContainerRemoved(Event, frozen=True, gc=False, tag="container.removed"):
+    container: ContainerId
+
+
+ContainerEvent = (
+    ContainerPlaced
+    | ContainerStarted
+    | ContainerRestarted
+    | ContainerStopped
+    | ContainerHealthChanged
+    | ContainerRouted
+    | ContainerUnrouted
+    | ContainerScaled
+    | ContainerResized
+    | ContainerRemoved
+)
+
+
+class Container(msgspec.Struct, frozen=True, gc=False):
+    """What must be remembered of a container.
+
+    `host` is where it runs, `target` where it is moving to (both are charged); `claim` is the
+    operation or migration that may make it inoperable now; `applied` is what its host gave it;
+    `resizing` is the outstanding order to give it another size.
+    """
+
+    id: ContainerId
+    environment: EnvironmentId
+    layer: LayerName
+    number: int
+    host: HostId
+    reserved: int
+    limit: int
+    allocated: int
+    disk_gib: int
+    name: str
+    address: str
+    applied: int = 0
+    target: HostId | None = None
+    migration: MigrationId | None = None
+    claim: str = ""
+    resizing: OrderId | None = None
+    running: bool = False
+    healthy: bool = False
+    routed: bool = False
+    restarts: int = 0
+    moves: int = 0
+
+    @property
+    def serving(self) -> bool:
+        """Runs, is healthy and can be found."""
+        return self.running and self.healthy and self.routed
+
+    @property
+    def operable(self) -> bool:
+        return self.serving and not self.claim

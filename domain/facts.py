@@ -1,0 +1,28 @@
+"""Every event of Restow, in one list: what may stand in the journal."""
+
+from types import UnionType
+from typing import Any, get_args
+
+from domain.container import ContainerEvent
+from domain.environment import EnvironmentEvent
+from domain.host import HostEvent
+from domain.messages import Event
+from domain.migration import MigrationEvent
+from domain.operation import OperationEvent
+from domain.orders import OrderAnswered, OrderIssued
+
+OrderEvent = OrderIssued | OrderAnswered
+Fact = HostEvent | EnvironmentEvent | ContainerEvent | OperationEvent | MigrationEvent | OrderEvent
+
+
+def members(union: UnionType) -> tuple[type[Any], ...]:
+    """Return the classes of a union, in the order they are written."""
+    return get_args(union)
+
+
+FACTS: tuple[type[Event], ...] = members(Fact)
+
+
+def tag(event: type[Event] | Event) -> str:
+    """Return the name of an event in storage and on the bus, e.g. `host.registered`."""
+    return str(event.__struct_config__.tag)

@@ -1,0 +1,261 @@
+"""A hardware node: how much it can carry, how much of that is promised, and whether it takes more.
+
+Capacity in cloudlets is the smaller of memory and overcommitted processor; disk is a second
+dimension. Placement proposes; a container is charged to a host by the same commit that puts it
+there, and to both hosts while it moves.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, assert_never
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import replace
+
+from domain.decider import Decision, Outcome
+from domain.messages import (
+    CPU_OF_A_CLOUDLET_MHZ,
+    MEMORY_OF_A_CLOUDLET_MIB,
+    Accepted,
+    Code,
+    DiskGib,
+    Event,
+    HostId,
+    HostName,
+    Labels,
+    PublicCommand,
+    Refusal,
+)
+
+LOAD_MARK_MAX = 1_000
+
+
+class RegisterHost(PublicCommand, frozen=True, kw_only=True, tag="host.register"):
+    """Make a host known, with what its hardware has. `overcommit` multiplies the processor."""
+
+    host: HostName
+    memory_mib: Annotated[int, Meta(ge=MEMORY_OF_A_CLOUDLET_MIB, le=67_108_864)]
+    cpu_mhz: Annotated[int, Meta(ge=CPU_OF_A_CLOUDLET_MHZ, le=16_777_216)]
+    disk_gib: DiskGib
+    overcommit: Annotated[float, Meta(ge=1, le=64)] = 1.0
+    labels: Labels = {}
+
+
+class RelabelHost(PublicCommand, frozen=True, kw_only=True, tag="host.relabel"):
+    """Replace a host's labels; `zone` is the one that spreading looks at."""
+
+    host: HostName
+    labels: Labels
+
+
+class RateHost(PublicCommand, frozen=True, kw_only=True, tag="host.rate"):
+    """Set the host's measured load mark, used by the policy `virtuozzo-loadmark`."""
+
+    host: HostName
+    load_mark: Annotated[int, Meta(ge=0, le=LOAD_MARK_MAX)]
+
+
+class CordonHost(PublicCommand, frozen=True, kw_only=True, tag="host.cordon"):
+    """Take no new containers here; keep the old ones running."""
+
+    host: HostName
+
+
+class UncordonHost(PublicCommand, frozen=True, kw_only=True, tag="host.uncordon"):
+    """Take new containers here again."""
+
+    host: HostName
+
+
+class RemoveHost(PublicCommand, frozen=True, kw_only=True, tag="host.remove"):
+    """Forget a host that carries nothing."""
+
+    host: HostName
+
+
+HostCommand = RegisterHost | RelabelHost | RateHost | CordonHost | UncordonHost | RemoveHost
+
+
+class HostRegistered(Event, frozen=True, gc=False, tag="host.registered"):
+    host: HostId
+    cloudlets: int
+    disk_gib: int
+    memory_mib: int
+    cpu_mhz: int
+    labels: Mapping[str, str] = {}
+
+
+class HostRelabelled(Event, frozen=True, gc=False, tag="host.relabelled"):
+    host: HostId
+    labels: Mapping[str, str]
+
+
+class HostRated(Event, frozen=True, gc=False, tag="host.rated"):
+    host: HostId
+    load_mark: int
+
+
+class HostCordoned(Event, frozen=True, gc=False, tag="host.cordoned"):
+    host: HostId
+    reason: str = ""
+
+
+class HostUncordoned(Event, frozen=True, gc=False, tag="host.uncordoned"):
+    host: HostId
+
+
+class HostRemoved(Event, frozen=True, gc=False, tag="host.removed"):
+    host: HostId
+
+
+HostEvent = (
+    HostRegistered | HostRelabelled | HostRated | HostCordoned | HostUncordoned | HostRemoved
+)
+
+
+class HostState(StrEnum):
+    ACTIVE = "active"
+    CORDONED = "cordoned"
+    EVACUATING = "evacuating"
+    EVACUATED = "evacuated"
+    EVACUATION_FAILED = "evacuation_failed"
+    LOST = "lost"
+    FENCED = "fenced"
+    REMOVED = "removed"
+
+
+class Host(msgspec.Struct, frozen=True, gc=False):
+    """What a host must remember in order to decide, and no more.
+
+    `used` and `used_disk` are what is promised to containers here and to those on their way
+    here; `leaving` and `arriving` count the migrations that touch it.
+    """
+
+    id: HostId
+    cloudlets: int
+    disk_gib: int
+    labels: Mapping[str, str] = {}
+    state: HostState = HostState.ACTIVE
+    used: int = 0
+    used_disk: int = 0
+    containers: int = 0
+    leaving: int = 0
+    arriving: int = 0
+    load_mark: int | None = None
+    note: str = ""
+
+    @property
+    def free(self) -> int:
+        """Cloudlets that nobody was promised; negative only after a recorded force."""
+        return self.cloudlets - self.used
+
+    @property
+    def free_disk(self) -> int:
+        return self.disk_gib - self.used_disk
+
+    @property
+    def zone(self) -> str:
+        return self.labels.get("zone", "")
+
+
+def evolve(host: Host | None, event: HostEvent) -> Host | None:
+    match event:
+        case HostRegistered():
+            return Host(event.host, event.cloudlets, event.disk_gib, event.labels)
+        case HostRemoved():
+            return None
+    if host is None:
+        raise LookupError(event)
+    match event:
+        case HostRelabelled(labels=labels):
+            return replace(host, labels=labels)
+        case HostRated(load_mark=mark):
+            return replace(host, load_mark=mark)
+        case HostCordoned(reason=reason):
+            return replace(host, state=HostState.CORDONED, note=reason)
+        case HostUncordoned():
+            return replace(host, state=HostState.ACTIVE, note="")
+        case _:
+            assert_never(event)
+
+
+def decide(host: Host | None, command: HostCommand) -> Outcome:
+    if isinstance(command, RegisterHost):
+        return register(host, command)
+    if host is None:
+        return unknown(HostId(command.host))
+    match command:
+        case RelabelHost(labels=labels):
+            done = () if host.labels == labels else (HostRelabelled(host.id, labels),)
+            return Decision(done)
+        case RateHost(load_mark=mark):
+            return Decision(() if host.load_mark == mark else (HostRated(host.id, mark),))
+        case CordonHost():
+            return cordon(host, command)
+        case UncordonHost():
+            return uncordon(host)
+        case RemoveHost():
+            return remove(host)
+        case _:
+            assert_never(command)
+
+
+def unknown(host: HostId) -> Refusal:
+    return Refusal(
+        Code.HOST_NOT_FOUND,
+        f"there is no host {host}; register it first",
+        "$.host",
+        {"host": host},
+    )
+
+
+def capacity(command: RegisterHost) -> int:
+    """Cloudlets that this hardware carries: the smaller of memory and overcommitted processor."""
+    by_memory = command.memory_mib // MEMORY_OF_A_CLOUDLET_MIB
+    by_cpu = int(command.cpu_mhz * command.overcommit) // CPU_OF_A_CLOUDLET_MHZ
+    return min(by_memory, by_cpu)
+
+
+def register(host: Host | None, ask: RegisterHost) -> Outcome:
+    """Register; asked again for the same hardware and labels, nothing changes."""
+    cloudlets = capacity(ask)
+    if host is None:
+        registered = HostRegistered(
+            HostId(ask.host), cloudlets, ask.disk_gib, ask.memory_mib, ask.cpu_mhz, ask.labels
+        )
+        return Decision((registered,))
+    same = (cloudlets, ask.disk_gib, ask.labels) == (host.cloudlets, host.disk_gib, host.labels)
+    if same:
+        return Decision()
+    return Refusal(
+        Code.HOST_EXISTS,
+        f"host {host.id} is registered with {host.cloudlets} cloudlets and {host.disk_gib} GiB;"
+        " remove it first, or relabel it",
+        "$.host",
+        {"cloudlets": host.cloudlets, "disk_gib": host.disk_gib},
+    )
+
+
+def cordon(host: Host, ask: CordonHost) -> Outcome:
+    if host.state is HostState.CORDONED:
+        return Decision()
+    return Decision((HostCordoned(host.id, ask.reason),))
+
+
+def uncordon(host: Host) -> Outcome:
+    if host.state is HostState.ACTIVE:
+        return Decision()
+    return Decision((HostUncordoned(host.id),), answer=Accepted())
+
+
+def remove(host: Host) -> Outcome:
+    if not host.containers and not host.arriving:
+        return Decision((HostRemoved(host.id),))
+    return Refusal(
+        Code.HOST_IN_USE,
+        f"host {host.id} carries {host.containers} containers and {host.arriving} are on their"
+        " way; cordon it and migrate them first",
+        "$.host",
+        {"containers": host.containers, "arriving": host.arriving},
+    )

@@ -1,0 +1,170 @@
+"""Orders to agents and to the router, and the reports that answer them.
+
+An order is a fact of the journal (`OrderIssued`) until its report arrives (`OrderAnswered`), so a
+crash of the engine forgets none: what is outstanding is sent again. Every order is answered once;
+its id makes carrying it out idempotent. Orders carry the epoch of the engine that sent them and a
+deadline after which an agent must not begin.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from domain.messages import (
+    AskId,
+    Command,
+    ContainerId,
+    Event,
+    HostId,
+    Instant,
+    MigrationId,
+    OrderId,
+)
+
+ROUTER = HostId("routing")
+"""The addressee of orders to DNS and balancer; no host may have this name."""
+
+ORDER_LIFE_MS = 120_000
+
+
+class Work(msgspec.Struct, frozen=True, gc=False, tag_field="work", omit_defaults=True):
+    """What an agent is to do with one container."""
+
+
+class Start(Work, frozen=True, gc=False, tag="start"):
+    """Create the container and start it. `cloudlets` is its allocation now, `limit` the most."""
+
+    name: str
+    image: str
+    cloudlets: int
+    limit: int
+    disk_gib: int
+    address: str
+    variables: Mapping[str, str] = {}
+    volumes: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+
+
+class Stop(Work, frozen=True, gc=False, tag="stop"):
+    """Stop the container and remove it from the host."""
+
+
+class Restart(Work, frozen=True, gc=False, tag="restart"):
+    """Stop and start the container's process; on failure the old one is left or put back."""
+
+
+class Resize(Work, frozen=True, gc=False, tag="resize"):
+    """Give the running container another allocation, without a restart."""
+
+    cloudlets: int
+    limit: int
+
+
+class MigrateOut(Work, frozen=True, gc=False, tag="migrate"):
+    """Move the container to `target`, live, within `deadline_ms` or leave it running here.
+
+    The source agent drives the hand-over host to host and measures on its own monotonic clock.
+    """
+
+    migration: MigrationId
+    target: HostId
+    deadline_ms: int
+    cloudlets: int
+    limit: int
+    disk_gib: int
+
+
+class CallOff(Work, frozen=True, gc=False, tag="call-off"):
+    """Forbid the hand-over of a migration if it has not happened yet, and say where things stand."""
+
+    migration: MigrationId
+
+
+class RouteIn(Work, frozen=True, gc=False, tag="route-in"):
+    """Put the container's records into DNS and its server into the balancer."""
+
+    names: tuple[str, ...]
+    address: str
+
+
+class RouteOut(Work, frozen=True, gc=False, tag="route-out"):
+    """Take the container's records out of DNS, drain its server, and confirm both."""
+
+    names: tuple[str, ...]
+    address: str
+
+
+AnyWork = Start | Stop | Restart | Resize | MigrateOut | CallOff | RouteIn | RouteOut
+
+
+class OrderIssued(Event, frozen=True, gc=False, tag="order.issued"):
+    order: OrderId
+    to: HostId
+    container: ContainerId
+    work: AnyWork
+    saga: str = ""
+    expires: Instant = Instant(0)
+
+
+class OrderAnswered(Event, frozen=True, gc=False, tag="order.answered"):
+    """The agent's one answer. `detail` says why when it is not done."""
+
+    order: OrderId
+    container: ContainerId
+    done: bool
+    detail: str = ""
+
+
+class Order(msgspec.Struct, frozen=True, gc=False):
+    """An outstanding order, as the engine sends it on `<p>.ord.<to>`."""
+
+    id: OrderId
+    to: HostId
+    container: ContainerId
+    work: AnyWork
+    saga: str = ""
+    expires: Instant = Instant(0)
+    epoch: int = 0
+
+
+class Report(Command, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an agent saw; arrives as an ask on `<p>.rep.<host>`. `ask` is its identity.
+
+    Agents send a report again until it is acknowledged; the identity makes that harmless.
+    """
+
+    ask: AskId
+    host: HostId
+
+
+class ReportOrder(Report, frozen=True, kw_only=True, tag="agent.order"):
+    """An order's outcome. `running`: whether the container's process runs here afterwards."""
+
+    order: OrderId
+    done: bool
+    detail: str = ""
+    running: bool = True
+    located: HostId | None = None
+    freeze_ms: int = 0
+    total_ms: int = 0
+
+
+class ReportHealth(Report, frozen=True, kw_only=True, tag="agent.health"):
+    """A container became healthy or unhealthy (edges only, not every probe)."""
+
+    container: ContainerId
+    healthy: bool
+    running: bool = True
+
+
+class ReportPhase(Report, frozen=True, kw_only=True, tag="agent.phase"):
+    """A migration reached a phase, `after_ms` after it was granted to the source agent."""
+
+    migration: MigrationId
+    phase: Annotated[str, Meta(pattern="^(checked|copying|frozen|resumed|reachable)$")]
+    after_ms: int
+
+
+AnyReport = ReportOrder | ReportHealth | ReportPhase
