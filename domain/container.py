@@ -36,6 +36,12 @@ class ReconcileSize(Command, frozen=True, kw_only=True, tag="container.reconcile
     container: ContainerId
 
 
+class GrowDeferred(Command, frozen=True, kw_only=True, tag="container.grow-deferred"):
+    """Try again what did not fit while the container moved. Internal."""
+
+    container: ContainerId
+
+
 class Placing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Why a container was put where it is: the stored explanation of one placement.
 
@@ -106,6 +112,30 @@ class ContainerScaled(Event, frozen=True, gc=False, tag="container.scaled"):
     allocated: int
 
 
+class GrowthDeferred(Event, frozen=True, gc=False, tag="container.growth-deferred"):
+    """It moves, and its growth does not fit the target: it grows when the migration has ended."""
+
+    container: ContainerId
+    reserved: int
+    limit: int
+
+
+class GrowthRefused(Event, frozen=True, gc=False, tag="container.growth-refused"):
+    """What was deferred does not fit where the container is now."""
+
+    container: ContainerId
+    detail: str
+
+
+class CapacityForced(Event, frozen=True, gc=False, tag="host.capacity-forced"):
+    """Someone put more on a host than it has, on purpose, and said why."""
+
+    host: HostId
+    container: ContainerId
+    cloudlets: int
+    reason: str
+
+
 class ContainerResized(Event, frozen=True, gc=False, tag="container.resized"):
     """Its host gave it what it was allocated."""
 
@@ -128,15 +158,19 @@ ContainerEvent = (
     | ContainerScaled
     | ContainerResized
     | ContainerRemoved
+    | GrowthDeferred
+    | GrowthRefused
+    | CapacityForced
 )
 
 
-class Container(msgspec.Struct, frozen=True, gc=False):
+class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What must be remembered of a container.
 
     `host` is where it runs, `target` where it is moving to (both are charged); `claim` is the
     operation or migration that may make it inoperable now; `applied` is what its host gave it;
-    `resizing` is the outstanding order to give it another size.
+    `resizing` is the outstanding order to give it another size, `deferred` the limits it is to
+    have when it has stopped moving.
     """
 
     id: ContainerId
@@ -155,6 +189,7 @@ class Container(msgspec.Struct, frozen=True, gc=False):
     migration: MigrationId | None = None
     claim: str = ""
     resizing: OrderId | None = None
+    deferred: tuple[int, int] | None = None
     running: bool = False
     healthy: bool = False
     routed: bool = False

@@ -125,11 +125,12 @@ class HostState(StrEnum):
     REMOVED = "removed"
 
 
-class Host(msgspec.Struct, frozen=True, gc=False):
+class Host(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What a host must remember in order to decide, and no more.
 
     `used` and `used_disk` are what is promised to containers here and to those on their way
-    here; `leaving` and `arriving` count the migrations that touch it.
+    here; `leaving` and `arriving` count the migrations that touch it; `forced` is how far beyond
+    its capacity it was loaded on purpose.
     """
 
     id: HostId
@@ -143,6 +144,7 @@ class Host(msgspec.Struct, frozen=True, gc=False):
     leaving: int = 0
     arriving: int = 0
     load_mark: int | None = None
+    forced: int = 0
     note: str = ""
 
     @property

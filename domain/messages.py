@@ -128,10 +128,12 @@ class Accepted(msgspec.Struct, frozen=True, omit_defaults=True, tag="accepted"):
     """Yes: what was begun, and what the asker should know.
 
     `operation` is the id of the operation or migration that carries the command on, "" where it
-    is already done; `version` is the version of the stream the command named.
+    is already done; `operations` are all of them where there are several (one a layer);
+    `version` is the version of the stream the command named.
     """
 
     operation: str = ""
+    operations: tuple[str, ...] = ()
     version: int = 0
     containers: tuple[ContainerId, ...] = ()
     notices: tuple[str, ...] = ()

@@ -42,13 +42,15 @@ class MigrateContainer(PublicCommand, frozen=True, kw_only=True, tag="container.
     """Move a running container to `target`, or to the host that placement chooses.
 
     `deadline_s` counts from granted to running on the target; past it, the container runs on its
-    source. `queue=false` refuses where the migration could not begin at once.
+    source. `queue=false` refuses where the migration could not begin at once. `force=true` (with
+    a reason) goes to a named host in spite of its state, capacity and anti-affinity groups.
     """
 
     container: NodeName
     target: HostName | None = None
     deadline_s: Annotated[int, Meta(ge=1, le=300)] = MIGRATION_DEADLINE_S
     queue: bool = True
+    force: bool = False
 
 
 class GrantMigration(Command, frozen=True, kw_only=True, tag="migration.grant"):
@@ -57,14 +59,10 @@ class GrantMigration(Command, frozen=True, kw_only=True, tag="migration.grant"):
     migration: MigrationName
 
 
-class SettleMigration(Command, frozen=True, kw_only=True, tag="migration.settle"):
-    """The source agent said where the container is. Internal."""
+class CallOffMigration(Command, frozen=True, kw_only=True, tag="migration.call-off"):
+    """End a migration that is under way, because the container must grow where it is. Internal."""
 
     migration: MigrationName
-    located: HostName
-    detail: str = ""
-    freeze_ms: int = 0
-    total_ms: int = 0
 
 
 class MigrationRequested(Event, frozen=True, gc=False, tag="migration.requested"):

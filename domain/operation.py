@@ -59,7 +59,7 @@ class SequencedCommand(LayerCommand, frozen=True, kw_only=True):
 
     `delay_s` runs from healthy of one to the start of the next: n containers, n-1 delays. `ask`
     waits for `operation.resume` between steps. `surge` adds a further container first and takes
-    it away last. `force` goes on where availability would break; it wants a reason.
+    it away last. `accept_downtime` goes on where no other container of the layer is operable.
     """
 
     mode: Mode = "sequential"
@@ -98,11 +98,15 @@ class ScaleLayer(LayerCommand, frozen=True, kw_only=True, tag="layer.scale"):
 
 
 class ScaleNode(PublicCommand, frozen=True, kw_only=True, tag="container.scale"):
-    """Set reserved and/or limit cloudlets of one running container, without a restart."""
+    """Set reserved and/or limit cloudlets of one running container, without a restart.
+
+    `force=true` (with a reason) goes beyond the host's capacity; the excess is its own event.
+    """
 
     container: NodeName
     reserved: Cloudlets | None = None
     limit: Cloudlets | None = None
+    force: bool = False
 
 
 class PauseOperation(PublicCommand, frozen=True, kw_only=True, tag="operation.pause"):
@@ -232,6 +236,7 @@ class StepAdvanced(Event, frozen=True, gc=False, tag="operation.step-advanced"):
     until: Instant
     order: OrderId | None = None
     unrouted: bool = False
+    failed: str = ""
 
 
 class StepFinished(Event, frozen=True, gc=False, tag="operation.step-finished"):
@@ -309,13 +314,18 @@ class OperationState(StrEnum):
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
-    """A step under way. `unrouted`: this step took the container out of DNS, so it puts it back."""
+    """A step under way.
+
+    `unrouted`: this step took the container out of DNS, so it puts it back. `failed`: the work
+    went wrong and the container is only being put back. `before`: its limits, for a rollback.
+    """
 
     planned: Planned
     stage: Stage = Stage.OPENING
     until: Instant = Instant(0)
     order: OrderId | None = None
     unrouted: bool = False
+    failed: str = ""
     before: tuple[int, int] = (0, 0)
 
 
@@ -327,7 +337,11 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
 
 
 class Operation(msgspec.Struct, frozen=True, gc=False):
-    """What an operation must remember: steps to come, steps under way, steps over."""
+    """What an operation must remember: steps to come, steps under way, steps over.
+
+    `rest_from` is when the last step became healthy (or failed), where the delay is counted
+    from; `rested` says that the delay before the next step is over, or that there is none.
+    """
 
     id: OperationId
     kind: str
@@ -339,7 +353,8 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     over: tuple[Finished, ...] = ()
     state: OperationState = OperationState.QUEUED
     until: Instant = Instant(0)
-    healthy_at: Instant = Instant(0)
+    rest_from: Instant = Instant(0)
+    rested: bool = True
     paused: bool = False
     cancelled: bool = False
     rolling_back: bool = False

@@ -115,6 +115,7 @@ class OrderAnswered(Event, frozen=True, gc=False, tag="order.answered"):
     container: ContainerId
     done: bool
     detail: str = ""
+    saga: str = ""
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
@@ -168,3 +169,8 @@ class ReportPhase(Report, frozen=True, kw_only=True, tag="agent.phase"):
 
 
 AnyReport = ReportOrder | ReportHealth | ReportPhase
+
+
+def next_order(number: int) -> OrderId:
+    """Return the id of the order with this number in its region: `or17`."""
+    return OrderId(f"or{number}")

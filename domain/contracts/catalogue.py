@@ -1,0 +1,250 @@
+"""Everything that may be asked and everything that is told, in one list each.
+
+Schemas, AsyncAPI, the pages under `docs/`, service discovery and the help of the command line all
+come from here. A command's errors are those that are its own; `COMMON` ones may meet any command.
+"""
+
+from collections.abc import Mapping
+from inspect import cleandoc
+
+import msgspec
+
+from domain.environment import (
+    AddLayer,
+    ChangeLayer,
+    CreateEnvironment,
+    LayerSpec,
+    RemoveEnvironment,
+    RemoveLayer,
+)
+from domain.facts import FACTS, tag
+from domain.host import (
+    CordonHost,
+    RateHost,
+    RegisterHost,
+    RelabelHost,
+    RemoveHost,
+    UncordonHost,
+)
+from domain.messages import Code, Event, PublicCommand
+from domain.migration import MigrateContainer
+from domain.operation import (
+    CancelOperation,
+    PauseOperation,
+    RestartLayer,
+    ResumeOperation,
+    ScaleLayer,
+    ScaleNode,
+    SetCloudletLimits,
+)
+
+CONTRACT_VERSION = "0.1.0"
+FIRST = "0.1.0"
+"""The version that had the first commands and events."""
+
+COMMON = (
+    Code.REQUEST_INVALID,
+    Code.REQUEST_TOO_LARGE,
+    Code.LIMITS_OUT_OF_RANGE,
+    Code.COMMAND_REUSED,
+    Code.COMMAND_EXPIRED,
+    Code.AUTH_DENIED,
+    Code.VERSION_CONFLICT,
+    Code.RATE_LIMITED,
+    Code.ENGINE_NOT_LEADER,
+    Code.ENGINE_CATCHING_UP,
+    Code.INTERNAL,
+)
+
+PLACING = (Code.CAPACITY_INSUFFICIENT, Code.ANTIAFFINITY_VIOLATED)
+ON_A_LAYER = (
+    Code.ENVIRONMENT_NOT_FOUND,
+    Code.LAYER_NOT_FOUND,
+    Code.ENVIRONMENT_LEAVING,
+    Code.OPERATION_BUSY,
+)
+IN_SEQUENCE = (*ON_A_LAYER, Code.AVAILABILITY_WOULD_BREAK)
+ON_AN_OPERATION = (Code.OPERATION_NOT_FOUND, Code.OPERATION_ENDED)
+
+CLI_NOUNS: Mapping[str, str] = {"environment": "env", "operation": "op"}
+"""Where the command line has a shorter word than the contract."""
+
+
+class CommandContract(msgspec.Struct, frozen=True):
+    """One public command: its shape, an example, the errors of its own, and since when."""
+
+    example: PublicCommand
+    errors: tuple[Code, ...] = ()
+    since: str = FIRST
+
+    @property
+    def shape(self) -> type[PublicCommand]:
+        return type(self.example)
+
+    @property
+    def name(self) -> str:
+        """Its name on the bus, in HTTP and in the command line: `layer.scale`."""
+        return str(self.shape.__struct_config__.tag)
+
+    @property
+    def noun(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def endpoint(self) -> str:
+        """Its name in service discovery, where dots are not allowed: `layer-scale`."""
+        return self.name.replace(".", "-")
+
+    @property
+    def cli(self) -> str:
+        """How the command line asks for it: `restow op pause`."""
+        noun, _, verb = self.name.partition(".")
+        return f"restow {CLI_NOUNS.get(noun, noun)} {verb}"
+
+    @property
+    def summary(self) -> str:
+        return sentence(self.shape)
+
+    @property
+    def text(self) -> str:
+        return description(self.shape)
+
+
+class EventContract(msgspec.Struct, frozen=True):
+    """One event: its shape and since when."""
+
+    shape: type[Event]
+    since: str = FIRST
+
+    @property
+    def name(self) -> str:
+        return tag(self.shape)
+
+    @property
+    def noun(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def public_type(self) -> str:
+        """Its type as a CloudEvent: `io.restow.layer.added.v1`."""
+        return public_type(self.name)
+
+    @property
+    def text(self) -> str:
+        return description(self.shape)
+
+
+COMMANDS: Mapping[str, CommandContract] = {
+    contract.name: contract
+    for contract in (
+        CommandContract(
+            RegisterHost(
+                host="north1",
+                memory_mib=65_536,
+                cpu_mhz=102_400,
+                disk_gib=1_000,
+                overcommit=2.0,
+                labels={"zone": "north"},
+            ),
+            (Code.HOST_EXISTS,),
+        ),
+        CommandContract(
+            RelabelHost(host="north1", labels={"zone": "south"}), (Code.HOST_NOT_FOUND,)
+        ),
+        CommandContract(RateHost(host="north1", load_mark=420), (Code.HOST_NOT_FOUND,)),
+        CommandContract(
+            CordonHost(host="north1", reason="new memory on Friday"), (Code.HOST_NOT_FOUND,)
+        ),
+        CommandContract(UncordonHost(host="north1"), (Code.HOST_NOT_FOUND,)),
+        CommandContract(RemoveHost(host="north1"), (Code.HOST_NOT_FOUND, Code.HOST_IN_USE)),
+        CommandContract(
+            CreateEnvironment(
+                environment="shop",
+                layers=(
+                    LayerSpec(name="bl", role="bl", ports=(80,)),
+                    LayerSpec(name="cp", count=3, reserved=2, limit=8, anti_affinity="hard"),
+                    LayerSpec(name="sql", count=2, role="sqldb", reserved=4, stateful=True),
+                ),
+            ),
+            (Code.ENVIRONMENT_EXISTS, *PLACING),
+        ),
+        CommandContract(
+            RemoveEnvironment(environment="shop", reason="moved to another region"),
+            (Code.ENVIRONMENT_NOT_FOUND, Code.OPERATION_BUSY),
+        ),
+        CommandContract(
+            AddLayer(environment="shop", layer=LayerSpec(name="cache", count=2, reserved=2)),
+            (
+                Code.ENVIRONMENT_NOT_FOUND,
+                Code.ENVIRONMENT_LEAVING,
+                Code.LAYER_EXISTS,
+                *PLACING,
+            ),
+        ),
+        CommandContract(
+            ChangeLayer(environment="shop", layer="cp", policy="pack"),
+            (Code.ENVIRONMENT_NOT_FOUND, Code.LAYER_NOT_FOUND, Code.ENVIRONMENT_LEAVING),
+        ),
+        CommandContract(RemoveLayer(environment="shop", layer="cache"), ON_A_LAYER),
+        CommandContract(
+            ScaleLayer(environment="shop", layer="cp", count=6, reason="black friday"),
+            (*IN_SEQUENCE, *PLACING),
+        ),
+        CommandContract(
+            RestartLayer(environment="shop", layer="cp", delay_s=30, reason="new certificate"),
+            (*IN_SEQUENCE, *PLACING),
+        ),
+        CommandContract(
+            SetCloudletLimits(environment="shop", layer="cp", reserved=2, limit=16),
+            (*IN_SEQUENCE, *PLACING),
+        ),
+        CommandContract(
+            ScaleNode(container="node17", reserved=2, limit=16),
+            (
+                Code.CONTAINER_NOT_FOUND,
+                Code.OPERATION_BUSY,
+                Code.ENVIRONMENT_LEAVING,
+                Code.CAPACITY_INSUFFICIENT,
+            ),
+        ),
+        CommandContract(
+            MigrateContainer(container="node17", target="north2"),
+            (
+                Code.CONTAINER_NOT_FOUND,
+                Code.HOST_NOT_FOUND,
+                Code.OPERATION_BUSY,
+                Code.MIGRATION_NOT_POSSIBLE,
+                Code.AVAILABILITY_WOULD_BREAK,
+                *PLACING,
+            ),
+        ),
+        CommandContract(PauseOperation(operation="op3"), ON_AN_OPERATION),
+        CommandContract(ResumeOperation(operation="op3"), ON_AN_OPERATION),
+        CommandContract(CancelOperation(operation="op3"), ON_AN_OPERATION),
+    )
+}
+"""Every public command by its name."""
+
+EVENTS: Mapping[str, EventContract] = {
+    contract.name: contract for contract in (EventContract(shape) for shape in FACTS)
+}
+"""Every event by its name."""
+
+
+def public_type(name: str) -> str:
+    """Return the type of an event as a CloudEvent: `io.restow.layer.added.v1`."""
+    return f"io.restow.{name}.v1"
+
+
+def description(shape: type[PublicCommand | Event]) -> str:
+    """Return what a message's class says of itself; without that, its name as words."""
+    said = shape.__dict__.get("__doc__")
+    if said:
+        return cleandoc(said)
+    noun, _, verb = str(shape.__struct_config__.tag).partition(".")
+    return f"{noun} {verb}".replace("-", " ").capitalize() + "."
+
+
+def sentence(shape: type[PublicCommand | Event]) -> str:
+    """Return the first paragraph of the description, on one line."""
+    return " ".join(description(shape).partition("\n\n")[0].split())

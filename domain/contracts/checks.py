@@ -1,0 +1,90 @@
+"""What one command's fields must be to each other; what needs no state to be known as wrong."""
+
+from collections import Counter
+
+from domain.environment import AddLayer, CreateEnvironment, LayerSpec
+from domain.host import RegisterHost
+from domain.messages import CLOUDLETS_MAX, COUNT_MAX, REASON_MAX, Code, PublicCommand, Refusal
+from domain.migration import MigrateContainer
+from domain.operation import ScaleLayer, ScaleNode, SetCloudletLimits
+from domain.orders import ROUTER
+
+
+def check(command: PublicCommand) -> Refusal | None:
+    """Refuse a command whose fields contradict each other; None where they do not."""
+    match command:
+        case ScaleLayer():
+            return one_target(command)
+        case ScaleNode():
+            return some_limit(command) or said_why(command)
+        case SetCloudletLimits():
+            return some_limit(command)
+        case MigrateContainer():
+            return forced_somewhere(command) or said_why(command)
+        case CreateEnvironment():
+            return layers_apart(command)
+        case AddLayer(layer=spec):
+            return in_order(spec, "$.layer")
+        case RegisterHost(host=host) if host == ROUTER:
+            detail = f"host must be another name: {ROUTER} is where orders to DNS and balancer go"
+            return Refusal(Code.REQUEST_INVALID, detail, "$.host")
+        case _:
+            return None
+
+
+def one_target(ask: ScaleLayer) -> Refusal | None:
+    """Exactly one of `count` and `by`."""
+    if (ask.count is None) == (ask.by is None):
+        given = "neither was" if ask.count is None else "both were"
+        limit = f"count (1..{COUNT_MAX}) and by (-{COUNT_MAX}..{COUNT_MAX})"
+        detail = f"give exactly one of {limit}; {given} given"
+        return Refusal(Code.REQUEST_INVALID, detail, "$.count")
+    return None
+
+
+def some_limit(ask: ScaleNode | SetCloudletLimits) -> Refusal | None:
+    """At least one of `reserved` and `limit`, and `reserved` not above `limit`."""
+    if ask.reserved is None and ask.limit is None:
+        detail = f"give reserved, limit or both (1..{CLOUDLETS_MAX} cloudlets); neither was given"
+        return Refusal(Code.REQUEST_INVALID, detail, "$.reserved")
+    return ordered(ask.reserved, ask.limit, "$")
+
+
+def said_why(ask: ScaleNode | MigrateContainer) -> Refusal | None:
+    """`force` breaks a rule on purpose, so it wants a reason."""
+    if not ask.force or ask.reason.strip():
+        return None
+    detail = f"reason must say why with force, in 1..{REASON_MAX} characters"
+    return Refusal(Code.REQUEST_INVALID, detail, "$.reason")
+
+
+def forced_somewhere(ask: MigrateContainer) -> Refusal | None:
+    """`force` goes to a named host: placement never breaks a rule by itself."""
+    if not ask.force or ask.target is not None:
+        return None
+    return Refusal(Code.REQUEST_INVALID, "target must name a host with force", "$.target")
+
+
+def layers_apart(ask: CreateEnvironment) -> Refusal | None:
+    """Each layer has a name of its own, and limits in order."""
+    twice = [name for name, n in Counter(layer.name for layer in ask.layers).items() if n > 1]
+    if twice:
+        detail = f"layers must have names of their own; {twice[0]} is there more than once"
+        return Refusal(Code.REQUEST_INVALID, detail, "$.layers", {"layer": twice[0]})
+    found = (in_order(spec, f"$.layers[{index}]") for index, spec in enumerate(ask.layers))
+    return next((refusal for refusal in found if refusal), None)
+
+
+def in_order(spec: LayerSpec, path: str) -> Refusal | None:
+    return ordered(spec.reserved, spec.limit, path)
+
+
+def ordered(reserved: int | None, limit: int | None, path: str) -> Refusal | None:
+    if reserved is None or limit is None or reserved <= limit:
+        return None
+    return Refusal(
+        Code.LIMITS_OUT_OF_RANGE,
+        f"reserved must be at most limit, got reserved {reserved} and limit {limit}",
+        f"{path}.reserved",
+        {"reserved": reserved, "limit": limit},
+    )

@@ -1,0 +1,103 @@
+"""What is said to an asker: a reply where it was taken, a problem where it was refused."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from domain.decider import Answered
+from domain.facts import tag
+from domain.messages import Accepted, ContainerId, Event, Refusal, Unchanged
+from domain.problems import Problem, problem
+
+PLAN_BYTES_MAX = 384 * 1024
+"""Events of a plan are shown up to this size, so that a reply passes the bus's limit of 1 MiB."""
+
+Status = Literal["accepted", "done", "planned", "unchanged"]
+
+
+class PlannedEvent(msgspec.Struct, frozen=True):
+    """An event that a dry run would write."""
+
+    type: str
+    data: dict[str, Any]
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """Yes: what was begun, what is so now, or what would be.
+
+    `accepted`: `operation_id` carries it on; `done`: it is done; `unchanged`: it was so already;
+    `planned`: a dry run, nothing was written and `plan` has what would be. `position` is that of
+    the last event, for readers that want to see this one; `version` is that of what was named.
+    """
+
+    status: Status
+    command_id: str
+    operation_id: str = ""
+    position: int = 0
+    version: int = 0
+    containers: tuple[ContainerId, ...] = ()
+    notices: tuple[str, ...] = ()
+    plan: tuple[PlannedEvent, ...] | UnsetType = UNSET
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def reply_to(answered: Answered, command_id: str) -> Reply | Problem:
+    """Return what the asker is told."""
+    if isinstance(answered.answer, Refusal):
+        return problem(answered.answer, command_id, answered.position)
+    reply = _yes(answered.answer, answered, command_id)
+    return _planned(reply, answered.plan) if answered.dry_run else reply
+
+
+def _yes(answer: Accepted | Unchanged, answered: Answered, command_id: str) -> Reply:
+    if isinstance(answer, Unchanged):
+        return Reply(
+            status="unchanged",
+            command_id=command_id,
+            position=answered.position,
+            version=answer.version,
+        )
+    return Reply(
+        status="accepted" if answer.operation else "done",
+        command_id=command_id,
+        operation_id=answer.operation,
+        position=answered.position,
+        version=answer.version,
+        containers=answer.containers,
+        notices=answer.notices,
+    )
+
+
+def _planned(reply: Reply, plan: tuple[Event, ...]) -> Reply:
+    shown = tuple(_within(map(planned, plan), PLAN_BYTES_MAX))
+    notices = reply.notices
+    if len(shown) < len(plan):
+        notices = (
+            *notices,
+            f"the plan has {len(plan):,} events, the first {len(shown):,} are here",
+        )
+    status: Status = "unchanged" if reply.status == "unchanged" else "planned"
+    return msgspec.structs.replace(reply, status=status, plan=shown, notices=notices)
+
+
+def planned(fact: Event) -> PlannedEvent:
+    """Return an event as it is shown: its name, and its fields without the name."""
+    data = msgspec.to_builtins(fact)
+    return PlannedEvent(data.pop("t", tag(fact)), data)
+
+
+def _within(events: Iterable[PlannedEvent], size: int) -> Iterable[PlannedEvent]:
+    for event in events:
+        size -= len(_encoder.encode(event))
+        if size < 0:
+            return
+        yield event
+
+
+def reply_body(answered: Answered, command_id: str) -> bytes:
+    """Return the JSON of a `Reply` or a `Problem`."""
+    return _encoder.encode(reply_to(answered, command_id))

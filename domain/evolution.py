@@ -1,0 +1,242 @@
+"""What each event does to the fleet. No refusing, no deciding: it has happened.
+
+Who is charged for what stands here and nowhere else: a container is charged to its host, and
+while it moves to its target as well.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from domain import container as ct
+from domain import environment as env
+from domain import host as h
+from domain.container import Container
+from domain.environment import Environment, EnvironmentState, Layer
+from domain.fleet import Fleet
+from domain.messages import Event, HostId, Instant
+from domain.orders import Order, OrderAnswered, OrderIssued, Resize
+
+RESIZE_AGAIN_MS = 5_000
+"""How long after a host refused a resize it is ordered again."""
+
+Evolve = Callable[[Fleet, Any, Instant], None]
+
+
+def charge(fleet: Fleet, host: HostId, cloudlets: int, disk: int, containers: int = 0) -> None:
+    """Add to (or with negative numbers take from) what a host has promised."""
+    old = fleet.hosts[host]
+    new = replace(
+        old,
+        used=old.used + cloudlets,
+        used_disk=old.used_disk + disk,
+        containers=old.containers + containers,
+    )
+    fleet.put(fleet.hosts, host, new)
+
+
+def host_event(fleet: Fleet, event: h.HostEvent, _at: Instant) -> None:
+    fleet.put(fleet.hosts, event.host, h.evolve(fleet.hosts.get(event.host), event))
+
+
+def environment_created(fleet: Fleet, event: env.EnvironmentCreated, _at: Instant) -> None:
+    new = Environment(event.environment, event.domain, event.groups, event.tenant)
+    fleet.put(fleet.environments, event.environment, new)
+
+
+def environment_leaving(fleet: Fleet, event: env.EnvironmentLeaving, _at: Instant) -> None:
+    old = fleet.environments[event.environment]
+    fleet.put(fleet.environments, old.id, replace(old, state=EnvironmentState.LEAVING))
+
+
+def environment_removed(fleet: Fleet, event: env.EnvironmentRemoved, _at: Instant) -> None:
+    fleet.put(fleet.environments, event.environment, None)
+
+
+def layer_added(fleet: Fleet, event: env.LayerAdded, _at: Instant) -> None:
+    layer = Layer(event.environment, event.spec)
+    fleet.put(fleet.layers, layer.key, layer)
+    old = fleet.environments[event.environment]
+    fleet.put(fleet.environments, old.id, replace(old, layers=(*old.layers, event.layer)))
+
+
+def layer_changed(fleet: Fleet, event: env.LayerChanged, _at: Instant) -> None:
+    old = fleet.layers[event.environment, event.layer]
+    fleet.put(fleet.layers, old.key, replace(old, spec=event.spec))
+
+
+def layer_limits_set(fleet: Fleet, event: env.LayerLimitsSet, _at: Instant) -> None:
+    old = fleet.layers[event.environment, event.layer]
+    spec = replace(old.spec, reserved=event.reserved, limit=event.limit)
+    fleet.put(fleet.layers, old.key, replace(old, spec=spec))
+
+
+def layer_leaving(fleet: Fleet, event: env.LayerLeaving, _at: Instant) -> None:
+    old = fleet.layers[event.environment, event.layer]
+    fleet.put(fleet.layers, old.key, replace(old, leaving=True))
+
+
+def layer_removed(fleet: Fleet, event: env.LayerRemoved, _at: Instant) -> None:
+    fleet.put(fleet.layers, (event.environment, event.layer), None)
+    old = fleet.environments[event.environment]
+    layers = tuple(name for name in old.layers if name != event.layer)
+    fleet.put(fleet.environments, old.id, replace(old, layers=layers))
+
+
+def container_placed(fleet: Fleet, event: ct.ContainerPlaced, _at: Instant) -> None:
+    new = Container(
+        event.container,
+        event.environment,
+        event.layer,
+        event.number,
+        event.host,
+        event.reserved,
+        event.limit,
+        event.reserved,
+        event.disk_gib,
+        event.name,
+        event.address,
+    )
+    charge(fleet, event.host, new.allocated, new.disk_gib, 1)
+    fleet.put(fleet.containers, new.id, new)
+    layer = fleet.layers[event.environment, event.layer]
+    grown = replace(layer, containers=(*layer.containers, new.id), next=event.number + 1)
+    fleet.put(fleet.layers, layer.key, grown)
+    fleet.put(fleet.counters, "node", int(event.container.removeprefix("node")))
+
+
+def container_started(fleet: Fleet, event: ct.ContainerStarted, _at: Instant) -> None:
+    old = fleet.containers[event.container]
+    fleet.put(fleet.containers, old.id, replace(old, running=True, healthy=False))
+
+
+def container_restarted(fleet: Fleet, event: ct.ContainerRestarted, _at: Instant) -> None:
+    old = fleet.containers[event.container]
+    new = replace(old, running=True, healthy=False, restarts=old.restarts + 1)
+    fleet.put(fleet.containers, old.id, new)
+
+
+def container_stopped(fleet: Fleet, event: ct.ContainerStopped, _at: Instant) -> None:
+    old = fleet.containers[event.container]
+    fleet.put(fleet.containers, old.id, replace(old, running=False, healthy=False))
+
+
+def health_changed(fleet: Fleet, event: ct.ContainerHealthChanged, _at: Instant) -> None:
+    old = fleet.containers[event.container]
+    fleet.put(fleet.containers, old.id, replace(old, healthy=event.healthy))
+
+
+def container_routed(fleet: Fleet, event: ct.ContainerRouted, _at: Instant) -> None:
+    old = fleet.containers[event.container]
+    fleet.put(fleet.containers, old.id, replace(old, routed=True))
+
+
+def container_unrouted(fleet: Fleet, event: ct.ContainerUnrouted, _at: Instant) -> None:
+    old = fleet.containers[event.container]
+    fleet.put(fleet.containers, old.id, replace(old, routed=False))
+
+
+def container_scaled(fleet: Fleet, event: ct.ContainerScaled, _at: Instant) -> None:
+    old = fleet.containers[event.container]
+    more = event.allocated - old.allocated
+    if more:
+        charge(fleet, old.host, more, 0)
+        if old.target is not None:
+            charge(fleet, old.target, more, 0)
+    new = replace(
+        old,
+        reserved=event.reserved,
+        limit=event.limit,
+        allocated=event.allocated,
+        deferred=None,
+    )
+    fleet.put(fleet.containers, old.id, new)
+
+
+def container_resized(fleet: Fleet, event: ct.ContainerResized, _at: Instant) -> None:
+    old = fleet.containers[event.container]
+    fleet.put(fleet.containers, old.id, replace(old, applied=event.cloudlets))
+
+
+def growth_deferred(fleet: Fleet, event: ct.GrowthDeferred, _at: Instant) -> None:
+    old = fleet.containers[event.container]
+    fleet.put(fleet.containers, old.id, replace(old, deferred=(event.reserved, event.limit)))
+
+
+def growth_refused(fleet: Fleet, event: ct.GrowthRefused, _at: Instant) -> None:
+    old = fleet.containers[event.container]
+    fleet.put(fleet.containers, old.id, replace(old, deferred=None))
+
+
+def capacity_forced(fleet: Fleet, event: ct.CapacityForced, _at: Instant) -> None:
+    old = fleet.hosts[event.host]
+    fleet.put(fleet.hosts, old.id, replace(old, forced=old.forced + event.cloudlets))
+
+
+def container_removed(fleet: Fleet, event: ct.ContainerRemoved, _at: Instant) -> None:
+    old = fleet.containers[event.container]
+    charge(fleet, old.host, -old.allocated, -old.disk_gib, -1)
+    fleet.put(fleet.containers, old.id, None)
+    fleet.put(fleet.deadlines, resize_deadline(old.id), None)
+    layer = fleet.layers[old.environment, old.layer]
+    left = tuple(name for name in layer.containers if name != old.id)
+    fleet.put(fleet.layers, layer.key, replace(layer, containers=left))
+
+
+def order_issued(fleet: Fleet, event: OrderIssued, _at: Instant) -> None:
+    order = Order(event.order, event.to, event.container, event.work, event.saga, event.expires)
+    fleet.put(fleet.orders, event.order, order)
+    fleet.put(fleet.counters, "order", int(event.order.removeprefix("or")))
+    if isinstance(event.work, Resize):
+        old = fleet.containers[event.container]
+        fleet.put(fleet.containers, old.id, replace(old, resizing=event.order))
+        fleet.put(fleet.deadlines, resize_deadline(old.id), None)
+
+
+def order_answered(fleet: Fleet, event: OrderAnswered, at: Instant) -> None:
+    fleet.put(fleet.orders, event.order, None)
+    old = fleet.containers.get(event.container)
+    if old is None or old.resizing != event.order:
+        return
+    fleet.put(fleet.containers, old.id, replace(old, resizing=None))
+    if not event.done:
+        fleet.put(fleet.deadlines, resize_deadline(old.id), Instant(at + RESIZE_AGAIN_MS))
+
+
+def resize_deadline(container: ct.ContainerId) -> str:
+    """Return the name under which a refused resize waits to be ordered again."""
+    return f"size/{container}"
+
+
+EVOLVE: dict[type[Event], Evolve] = {
+    h.HostRegistered: host_event,
+    h.HostRelabelled: host_event,
+    h.HostRated: host_event,
+    h.HostCordoned: host_event,
+    h.HostUncordoned: host_event,
+    h.HostRemoved: host_event,
+    env.EnvironmentCreated: environment_created,
+    env.EnvironmentLeaving: environment_leaving,
+    env.EnvironmentRemoved: environment_removed,
+    env.LayerAdded: layer_added,
+    env.LayerChanged: layer_changed,
+    env.LayerLimitsSet: layer_limits_set,
+    env.LayerLeaving: layer_leaving,
+    env.LayerRemoved: layer_removed,
+    ct.ContainerPlaced: container_placed,
+    ct.ContainerStarted: container_started,
+    ct.ContainerRestarted: container_restarted,
+    ct.ContainerStopped: container_stopped,
+    ct.ContainerHealthChanged: health_changed,
+    ct.ContainerRouted: container_routed,
+    ct.ContainerUnrouted: container_unrouted,
+    ct.ContainerScaled: container_scaled,
+    ct.ContainerResized: container_resized,
+    ct.ContainerRemoved: container_removed,
+    ct.GrowthDeferred: growth_deferred,
+    ct.GrowthRefused: growth_refused,
+    ct.CapacityForced: capacity_forced,
+    OrderIssued: order_issued,
+    OrderAnswered: order_answered,
+}

@@ -1,0 +1,155 @@
+"""The state of one region: every aggregate by its id, and what is derived from them.
+
+The aggregates are frozen values; the tables that hold them are the one place in the domain that
+changes. Every change goes through `put`, which can be taken back: a decision is tried on the
+fleet itself, and a refusal or a dry run leaves no trace (`trial`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from domain.container import Container
+from domain.environment import Environment, Layer, LayerKey
+from domain.host import Host
+from domain.messages import ContainerId, EnvironmentId, HostId, Instant, MigrationId, OperationId
+from domain.migration import Migration, MigrationState
+from domain.operation import Operation, OperationState
+from domain.orders import Order, OrderId
+
+RECENT_MAX = 1_000
+"""Operations and migrations that are over and still remembered; older ones are in the journal."""
+
+Undo = list[tuple[dict[Any, Any], Any, Any]]
+
+
+class Watcher(Protocol):
+    """Derives something from hosts and containers, and is told when one changes."""
+
+    def host_changed(self, host: HostId, new: Host | None) -> None: ...
+
+    def container_changed(self, old: Container | None, new: Container | None) -> None: ...
+
+
+class Fleet:
+    """Tables of aggregates. Read them freely; change them only through `put`.
+
+    `deadlines` holds the earliest moment at which each running saga must be looked at;
+    `waiting` the sagas that wait for room, for a lock or for another container to be operable.
+    """
+
+    def __init__(self) -> None:
+        self.hosts: dict[HostId, Host] = {}
+        self.environments: dict[EnvironmentId, Environment] = {}
+        self.layers: dict[LayerKey, Layer] = {}
+        self.containers: dict[ContainerId, Container] = {}
+        self.operations: dict[OperationId, Operation] = {}
+        self.migrations: dict[MigrationId, Migration] = {}
+        self.orders: dict[OrderId, Order] = {}
+        self.counters: dict[str, int] = {}
+        self.ended: dict[int, OperationId | MigrationId] = {}
+        self.deadlines: dict[str, Instant] = {}
+        self.waiting: dict[str, LayerKey] = {}
+        self.moving: dict[MigrationId, ContainerId] = {}
+        self.watcher: Watcher | None = None
+        self._undo: Undo | None = None
+
+    def put(self, table: dict[Any, Any], key: object, value: object) -> None:
+        """Set (or with None: remove) one entry, remembering how to take it back."""
+        if self._undo is not None:
+            self._undo.append((table, key, table.get(key)))
+        self._set(table, key, value)
+
+    def _set(self, table: dict[Any, Any], key: Any, value: Any) -> None:
+        if self.watcher is not None:
+            if table is self.hosts:
+                self.watcher.host_changed(key, value)
+            elif table is self.containers:
+                self.watcher.container_changed(table.get(key), value)
+        if value is None:
+            table.pop(key, None)
+        else:
+            table[key] = value
+
+    @contextmanager
+    def trial(self) -> Iterator["Trial"]:
+        """Remember every change until the block ends, so that `Trial.undo` can take them back."""
+        undo: Undo = []
+        outer, self._undo = self._undo, undo
+        try:
+            yield Trial(self, undo)
+        finally:
+            self._undo = outer
+            if outer is not None:
+                outer.extend(undo)
+
+    def take_back(self, undo: Undo) -> None:
+        """Put every remembered entry back, newest first."""
+        while undo:
+            table, key, old = undo.pop()
+            self._set(table, key, old)
+
+    def next_number(self, counter: str) -> int:
+        """Return the number that the next container, operation or migration will have."""
+        return self.counters.get(counter, 0) + 1
+
+    def put_operation(self, operation: Operation) -> None:
+        """Keep an operation, and what is derived from it."""
+        self.put(self.operations, operation.id, operation)
+        due = _due_of_operation(operation)
+        self._watch(operation.id, due)
+        waits = operation.state is OperationState.WAITING
+        self._await(operation.id, operation.key if waits else None)
+
+    def put_migration(self, migration: Migration) -> None:
+        """Keep a migration, and what is derived from it."""
+        self.put(self.migrations, migration.id, migration)
+        over = migration.finished_at > 0
+        self._watch(migration.id, None if over else migration.until or None)
+        container = self.containers.get(migration.container)
+        waits = migration.state is MigrationState.WAITING and container is not None
+        key = (container.environment, container.layer) if container and waits else None
+        self._await(migration.id, key)
+        under_way = migration.state in {MigrationState.MOVING, MigrationState.CALLING_OFF}
+        if under_way != (migration.id in self.moving):
+            self.put(self.moving, migration.id, migration.container if under_way else None)
+
+    def _watch(self, saga: str, due: Instant | None) -> None:
+        if self.deadlines.get(saga) != due:
+            self.put(self.deadlines, saga, due)
+
+    def _await(self, saga: str, key: LayerKey | None) -> None:
+        if self.waiting.get(saga) != key:
+            self.put(self.waiting, saga, key)
+
+    def retire(self, saga: OperationId | MigrationId) -> None:
+        """Note that a saga is over, and forget the oldest one beyond `RECENT_MAX`."""
+        last = self.next_number("ended")
+        self.put(self.counters, "ended", last)
+        self.put(self.ended, last, saga)
+        oldest = self.ended.get(last - RECENT_MAX)
+        if oldest is not None:
+            self.put(self.ended, last - RECENT_MAX, None)
+            table: dict[Any, Any] = self.operations if oldest in self.operations else self.migrations
+            self.put(table, oldest, None)
+
+
+class Trial:
+    """A stretch of changes that may yet be taken back."""
+
+    def __init__(self, fleet: Fleet, undo: Undo) -> None:
+        self._fleet = fleet
+        self._undo = undo
+
+    def undo(self) -> None:
+        self._fleet.take_back(self._undo)
+
+
+def _due_of_operation(operation: Operation) -> Instant | None:
+    """Return when the operation must be looked at: its own deadline or that of a step."""
+    if operation.state is OperationState.FINISHED:
+        return None
+    dues = [step.until for step in operation.steps if step.until]
+    if operation.until:
+        dues.append(operation.until)
+    return min(dues, default=None)

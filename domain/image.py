@@ -1,0 +1,115 @@
+"""A region as bytes and back: what a checkpoint holds. A cache; the journal can always rebuild it.
+
+The shape's fingerprint stands in front: a checkpoint of another shape is not read, and the
+region is built from the journal instead.
+"""
+
+from hashlib import sha256
+
+import msgspec
+
+from domain.answers import Remembered
+from domain.container import Container
+from domain.environment import Environment, Layer, LayerKey
+from domain.fleet import Fleet
+from domain.host import Host
+from domain.messages import AskId, Instant, MigrationId, OperationId
+from domain.migration import Migration
+from domain.operation import Operation
+from domain.orders import Order
+from domain.region import Region
+
+
+class Image(msgspec.Struct, frozen=True, array_like=True):
+    """All that a region must be given to go on, tables as lists."""
+
+    position: int
+    epoch: int
+    at: Instant
+    hosts: list[Host]
+    environments: list[Environment]
+    layers: list[Layer]
+    containers: list[Container]
+    operations: list[Operation]
+    migrations: list[Migration]
+    orders: list[Order]
+    counters: dict[str, int]
+    ended: dict[int, str]
+    deadlines: dict[str, Instant]
+    waiting: dict[str, LayerKey]
+    answers: list[tuple[AskId, Remembered]]
+    versions: dict[str, int]
+
+
+class StrangeImageError(ValueError):
+    """These bytes are an image of another shape, or none at all."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Image)
+SHAPE = sha256(
+    msgspec.json.encode(msgspec.json.schema_components([Image]), order="deterministic")
+).digest()
+"""What an image must begin with for this version of Restow to read it."""
+
+
+def to_image(region: Region) -> bytes:
+    """Return the region as bytes."""
+    fleet = region.fleet
+    image = Image(
+        region.position,
+        region.epoch,
+        region.at,
+        list(fleet.hosts.values()),
+        list(fleet.environments.values()),
+        list(fleet.layers.values()),
+        list(fleet.containers.values()),
+        list(fleet.operations.values()),
+        list(fleet.migrations.values()),
+        list(fleet.orders.values()),
+        fleet.counters,
+        {number: str(saga) for number, saga in fleet.ended.items()},
+        fleet.deadlines,
+        fleet.waiting,
+        region.answers.all(),
+        region.versions,
+    )
+    return SHAPE + _encoder.encode(image)
+
+
+def from_image(data: bytes) -> Region:
+    """Return the region that `to_image` was given. Raises `StrangeImageError`."""
+    if data[: len(SHAPE)] != SHAPE:
+        message = "the image has another shape than this version of Restow reads"
+        raise StrangeImageError(message)
+    try:
+        image = _decoder.decode(memoryview(data)[len(SHAPE) :])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        message = f"the image cannot be read: {error}"
+        raise StrangeImageError(message) from error
+    region = Region()
+    region.position, region.epoch, region.at = image.position, image.epoch, image.at
+    region.versions = image.versions
+    for ask, remembered in image.answers:
+        region.answers.keep(ask, remembered)
+    _furnish(region.fleet, image)
+    return region
+
+
+def _furnish(fleet: Fleet, image: Image) -> None:
+    fleet.hosts.update((host.id, host) for host in image.hosts)
+    fleet.environments.update((env.id, env) for env in image.environments)
+    fleet.layers.update((layer.key, layer) for layer in image.layers)
+    fleet.containers.update((one.id, one) for one in image.containers)
+    fleet.operations.update((one.id, one) for one in image.operations)
+    fleet.orders.update((order.id, order) for order in image.orders)
+    fleet.counters.update(image.counters)
+    fleet.deadlines.update(image.deadlines)
+    fleet.waiting.update(image.waiting)
+    for number, saga in image.ended.items():
+        migration = saga.startswith("mv")
+        fleet.ended[number] = MigrationId(saga) if migration else OperationId(saga)
+    for one in image.migrations:
+        fleet.migrations[one.id] = one
+        if one.target is not None and not one.finished_at and one.order is not None:
+            fleet.moving[one.id] = one.container

@@ -1,0 +1,162 @@
+"""What must be true of a fleet at every position, whatever was asked and whatever went wrong.
+
+Each invariant is a function that returns sentences about what is broken; none means all is well.
+They are run after every event in tests, in replay (`restow audit verify`) and by the demo.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+
+from domain.availability import operable
+from domain.fleet import Fleet
+from domain.host import HostState
+from domain.messages import HostId
+from domain.migration import MigrationState
+from domain.occupancy import groups_of
+from domain.operation import OperationState
+
+Invariant = Callable[[Fleet], Iterator[str]]
+
+
+def capacity_holds(fleet: Fleet) -> Iterator[str]:
+    """No host has promised more than it has, but for what was forced and recorded."""
+    for host in fleet.hosts.values():
+        if host.used > host.cloudlets + host.forced:
+            yield f"host {host.id} has promised {host.used} of {host.cloudlets} cloudlets"
+        if host.used_disk > host.disk_gib:
+            yield f"host {host.id} has promised {host.used_disk} of {host.disk_gib} GiB"
+
+
+def books_balance(fleet: Fleet) -> Iterator[str]:
+    """What a host has promised is what its containers, and those on their way to it, hold."""
+    used: Counter[HostId] = Counter()
+    disk: Counter[HostId] = Counter()
+    count: Counter[HostId] = Counter()
+    for one in fleet.containers.values():
+        count[one.host] += 1
+        for home in {one.host, one.target} - {None}:
+            used[HostId(str(home))] += one.allocated
+            disk[HostId(str(home))] += one.disk_gib
+    for host in fleet.hosts.values():
+        kept = (host.used, host.used_disk, host.containers)
+        held = (used[host.id], disk[host.id], count[host.id])
+        if kept != held:
+            yield f"host {host.id} has booked {kept}, its containers hold {held}"
+
+
+def limits_hold(fleet: Fleet) -> Iterator[str]:
+    """reserved <= allocated <= limit, of every container."""
+    for one in fleet.containers.values():
+        if not one.reserved <= one.allocated <= one.limit:
+            yield f"{one.id} holds {one.allocated}, outside {one.reserved}..{one.limit}"
+
+
+def hard_groups_hold(fleet: Fleet) -> Iterator[str]:
+    """No two containers of a hard anti-affinity group share a host, not even in passing."""
+    seen: defaultdict[tuple[object, HostId], list[str]] = defaultdict(list)
+    for one in fleet.containers.values():
+        for group, kind in groups_of(fleet, (one.environment, one.layer)):
+            if kind == "hard":
+                for home in {one.host, one.target} - {None}:
+                    seen[group, HostId(str(home))].append(one.id)
+    for (group, host), names in seen.items():
+        if len(names) > 1:
+            yield f"{', '.join(sorted(names))} of hard group {group} share host {host}"
+
+
+def everything_has_a_home(fleet: Fleet) -> Iterator[str]:
+    """Every container is in its layer once, on a host that is known."""
+    for one in fleet.containers.values():
+        layer = fleet.layers.get((one.environment, one.layer))
+        if layer is None or layer.containers.count(one.id) != 1:
+            yield f"{one.id} is not in its layer {one.environment}/{one.layer} exactly once"
+        if one.host not in fleet.hosts:
+            yield f"{one.id} is on {one.host}, which is not known"
+    for layer in fleet.layers.values():
+        if list(layer.containers) != sorted(layer.containers, key=lambda n: int(n[4:])):
+            yield f"layer {layer.key} is out of order: {layer.containers}"
+
+
+def claims_are_held(fleet: Fleet) -> Iterator[str]:
+    """Whoever has a container is at work on it."""
+    for one in fleet.containers.values():
+        if one.claim.startswith("op"):
+            operation = next((o for o in fleet.operations.values() if o.id == one.claim), None)
+            if operation is None or operation.step(one.id) is None:
+                yield f"{one.id} is claimed by {one.claim}, which has no step for it"
+        elif one.claim and one.claim != one.migration:
+            yield f"{one.id} is claimed by {one.claim}, and moves with {one.migration}"
+        if (one.target is not None) != (one.claim.startswith("mv")):
+            yield f"{one.id} has target {one.target} and claim {one.claim!r}"
+
+
+def one_operation_a_layer(fleet: Fleet) -> Iterator[str]:
+    """At most one operation works on a layer; all others that are not over wait in its queue."""
+    for one in fleet.operations.values():
+        if one.state is OperationState.FINISHED:
+            continue
+        layer = fleet.layers.get(one.key)
+        holds = layer is not None and layer.operation == one.id
+        queued = layer is not None and one.id in layer.queue
+        if holds == queued or queued != (one.state is OperationState.QUEUED):
+            yield f"operation {one.id} is {one.state.value}; holds: {holds}, queued: {queued}"
+
+
+def moves_are_counted(fleet: Fleet) -> Iterator[str]:
+    """A host's migrations are those that are under way, and a migration ends exactly once."""
+    leaving: Counter[HostId] = Counter()
+    arriving: Counter[HostId] = Counter()
+    for one in fleet.migrations.values():
+        if one.state in {MigrationState.MOVING, MigrationState.CALLING_OFF}:
+            leaving[one.source] += 1
+            arriving[HostId(str(one.target))] += 1
+    for host in fleet.hosts.values():
+        if (host.leaving, host.arriving) != (leaving[host.id], arriving[host.id]):
+            yield f"host {host.id} counts {host.leaving} leaving and {host.arriving} arriving"
+
+
+def never_zero(fleet: Fleet) -> Iterator[str]:
+    """An operation leaves a layer of two or more without an operable container only if told to.
+
+    It looks at what operations and migrations took: where each container that serves is claimed
+    by one that did not accept downtime, the budget was broken.
+    """
+    for layer in fleet.layers.values():
+        members = [fleet.containers[name] for name in layer.containers]
+        serving = [one for one in members if one.serving]
+        if len(members) < 2 or not serving or operable(fleet, layer):  # noqa: PLR2004 - see above
+            continue
+        takers = {one.claim for one in serving}
+        excused = layer.leaving or any(_accepts(fleet, taker) for taker in takers)
+        if not excused:
+            yield f"layer {layer.environment}/{layer.name} has no operable container: {takers}"
+
+
+def _accepts(fleet: Fleet, taker: str) -> bool:
+    return any(o.id == taker and o.settings.accept_downtime for o in fleet.operations.values())
+
+
+def hosts_are_open(fleet: Fleet) -> Iterator[str]:
+    """A host that was removed carries nothing."""
+    for host in fleet.hosts.values():
+        if host.state is HostState.REMOVED and host.used:
+            yield f"host {host.id} is removed and has promised {host.used} cloudlets"
+
+
+INVARIANTS: tuple[Invariant, ...] = (
+    capacity_holds,
+    books_balance,
+    limits_hold,
+    hard_groups_hold,
+    everything_has_a_home,
+    claims_are_held,
+    one_operation_a_layer,
+    moves_are_counted,
+    never_zero,
+    hosts_are_open,
+)
+
+
+def broken(fleet: Fleet) -> tuple[str, ...]:
+    """Return a sentence for everything that is not as it must be."""
+    return tuple(sentence for invariant in INVARIANTS for sentence in invariant(fleet))

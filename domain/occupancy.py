@@ -1,0 +1,214 @@
+"""The fleet as placement sees it: numbers in columns, one place a host.
+
+Derived from hosts and containers and told of every change, so it is never out of date and may be
+thrown away. Counts of layers, environments and anti-affinity groups are kept only where they are
+not zero; a container that moves counts on both hosts, so two moves at once never meet.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from domain.container import Container
+from domain.environment import LayerKey
+from domain.fleet import Fleet
+from domain.host import Host, HostState
+from domain.messages import EnvironmentId, HostId
+
+Numbers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Sparse = dict[int, int]
+GroupKey = tuple[EnvironmentId, str]
+
+LOAD_STEPS = 511
+"""Load of a host in the tie-break, 0 (empty) to this (full)."""
+GROWTH = 1_024
+STATES = tuple(HostState)
+GONE = STATES.index(HostState.REMOVED)
+ACTIVE = STATES.index(HostState.ACTIVE)
+
+
+def groups_of(fleet: Fleet, key: LayerKey) -> tuple[tuple[GroupKey, str], ...]:
+    """Return the anti-affinity groups of a layer, each with `hard` or `soft`.
+
+    A layer is a group of its own, named `/<layer>`; the others are named by its environment.
+    """
+    layer = fleet.layers[key]
+    environment = fleet.environments[layer.environment]
+    own = ((layer.environment, f"/{layer.name}"), layer.spec.anti_affinity)
+    named = (
+        ((layer.environment, name), environment.groups.get(name, "soft"))
+        for name in layer.spec.groups
+    )
+    return (own, *named)
+
+
+class Occupancy:
+    """Columns over hosts, and sparse counts over (layer | environment | group, host)."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self.place: dict[HostId, int] = {}
+        self.hosts: list[HostId] = []
+        self.zones: dict[str, int] = {}
+        self.size = 0
+        self._room(GROWTH)
+        self.layers: dict[LayerKey, Sparse] = {}
+        self.environments: dict[EnvironmentId, Sparse] = {}
+        self.groups: dict[GroupKey, Sparse] = {}
+        self._ranked = False
+        for name in sorted(fleet.hosts):
+            self.host_changed(name, fleet.hosts[name])
+        for container in fleet.containers.values():
+            self.container_changed(None, container)
+
+    def _room(self, rows: int) -> None:
+        """Make columns for `rows` hosts, keeping what is there."""
+        columns = np.zeros((7, rows), dtype=np.int64)
+        columns[0] = GONE
+        if self.size:
+            columns[:, : self.size] = self.columns[:, : self.size]
+        self.columns: npt.NDArray[np.int64] = columns
+
+    @property
+    def state(self) -> Numbers:
+        return self.columns[0, : self.size]
+
+    @property
+    def free(self) -> Numbers:
+        return self.columns[1, : self.size]
+
+    @property
+    def free_disk(self) -> Numbers:
+        return self.columns[2, : self.size]
+
+    @property
+    def zone(self) -> Numbers:
+        return self.columns[3, : self.size]
+
+    @property
+    def load(self) -> Numbers:
+        return self.columns[4, : self.size]
+
+    @property
+    def mark(self) -> Numbers:
+        return self.columns[5, : self.size]
+
+    @property
+    def rank(self) -> Numbers:
+        """The place of each host in the order of ids: what ties are broken by."""
+        if not self._ranked:
+            order = sorted(range(self.size), key=self.hosts.__getitem__)
+            self.columns[6, order] = np.arange(self.size)
+            self._ranked = True
+        return self.columns[6, : self.size]
+
+    def host_changed(self, host: HostId, new: Host | None) -> None:
+        """Take a host's numbers in; None when it was removed."""
+        at = self.place.get(host)
+        if at is None:
+            if new is None:
+                return
+            at = self._admit(host)
+        if new is None:
+            self.columns[0, at] = GONE
+            return
+        zone = self.zones.setdefault(new.zone, len(self.zones))
+        load = new.used * LOAD_STEPS // new.cloudlets if new.cloudlets else LOAD_STEPS
+        self.columns[:6, at] = (
+            STATES.index(new.state),
+            new.free,
+            new.free_disk,
+            zone,
+            min(load, LOAD_STEPS),
+            load_mark(new),
+        )
+
+    def _admit(self, host: HostId) -> int:
+        at = self.place[host] = self.size
+        self.hosts.append(host)
+        if self.size == self.columns.shape[1]:
+            self._room(2 * self.size)
+        self.size += 1
+        self._ranked = False
+        return at
+
+    def container_changed(self, old: Container | None, new: Container | None) -> None:
+        """Count a container where it is and where it is moving to."""
+        before = _hosts_of(old)
+        after = _hosts_of(new)
+        if before == after:
+            return
+        container = new or old
+        if container is None:
+            return
+        for host in before:
+            self._count(container, self.place[host], -1)
+        for host in after:
+            self._count(container, self.place[host], 1)
+
+    def _count(self, container: Container, at: int, by: int) -> None:
+        key = (container.environment, container.layer)
+        bump(self.layers.setdefault(key, {}), at, by)
+        bump(self.environments.setdefault(container.environment, {}), at, by)
+        if key not in self._fleet.layers:
+            return
+        for group, _ in groups_of(self._fleet, key):
+            bump(self.groups.setdefault(group, {}), at, by)
+
+    def column(self, sparse: Mapping[int, int]) -> Numbers:
+        """Return sparse counts as a column over all hosts."""
+        column = np.zeros(self.size, dtype=np.int64)
+        if sparse:
+            column[list(sparse)] = list(sparse.values())
+        return column
+
+    def by_zone(self, sparse: Mapping[int, int]) -> Numbers:
+        """Return, for every host, how many are counted in its whole zone."""
+        totals = np.zeros(max(len(self.zones), 1), dtype=np.int64)
+        for at, count in sparse.items():
+            totals[self.columns[3, at]] += count
+        return totals[self.zone]
+
+
+def bump(sparse: Sparse, at: int, by: int) -> None:
+    """Add to one count; what is zero is not kept."""
+    count = sparse.get(at, 0) + by
+    if count:
+        sparse[at] = count
+    else:
+        sparse.pop(at, None)
+
+
+def _hosts_of(container: Container | None) -> tuple[HostId, ...]:
+    if container is None:
+        return ()
+    if container.target is None or container.target == container.host:
+        return (container.host,)
+    return (container.host, container.target)
+
+
+def load_mark(host: Host) -> int:
+    """Return the load mark of Virtuozzo's published formula, from what is accounted here.
+
+    (memory used / total * 0.2 + disk used / total * 0.5) * 100; swap and load average are known
+    only to the host, and a mark set by `host.rate` takes the place of the formula.
+    """
+    if host.load_mark is not None:
+        return host.load_mark
+    memory = host.used / host.cloudlets if host.cloudlets else 1.0
+    disk = host.used_disk / host.disk_gib if host.disk_gib else 0.0
+    return round((memory * 0.2 + disk * 0.5) * 100)
+
+
+def occupancy(fleet: Fleet) -> Occupancy:
+    """Return the fleet's occupancy, built now if nobody needed it before."""
+    if not isinstance(fleet.watcher, Occupancy):
+        fleet.watcher = Occupancy(fleet)
+    return fleet.watcher
+
+
+def positions(index: Occupancy, hosts: Iterable[HostId]) -> list[int]:
+    """Return the places of the hosts that the index knows."""
+    return [index.place[host] for host in hosts if host in index.place]

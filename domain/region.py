@@ -1,0 +1,250 @@
+"""One region as one state machine: ask in, commit out; frame in, the same state out.
+
+The region is the consistency boundary: it has one active engine and one journal. `decide` carries
+an ask to its end: its facts change the fleet, sagas react, what they ask is decided in turn, and
+all of it is one commit. `absorb` takes in what was decided before; both lead to the same state.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from domain import host, layers, moving, reports, scaling, sequence, step
+from domain.answers import Answers, Remembered
+from domain.chronicle import evolve
+from domain.container import GrowDeferred, PlaceContainer, ReconcileSize
+from domain.deadlines import DeadlinePassed, passed
+from domain.decider import Ask, Commit, Decision, Frame, Outcome, Recorded
+from domain.environment import (
+    AddLayer,
+    ChangeLayer,
+    CreateEnvironment,
+    RemoveEnvironment,
+    RemoveLayer,
+)
+from domain.facts import Fact, members
+from domain.fleet import Fleet
+from domain.host import HostCommand
+from domain.messages import (
+    Accepted,
+    Answer,
+    Code,
+    Command,
+    HostId,
+    Instant,
+    MigrationId,
+    Refusal,
+    Unchanged,
+)
+from domain.migration import CallOffMigration, GrantMigration, MigrateContainer
+from domain.operation import (
+    AdvanceOperation,
+    AdvanceStep,
+    BeginOperation,
+    CancelOperation,
+    PauseOperation,
+    RestartLayer,
+    ResumeOperation,
+    ScaleLayer,
+    ScaleNode,
+    SetCloudletLimits,
+)
+from domain.orders import AnyReport
+from domain.reactions import react
+from domain.streams import stream_named, stream_of
+from domain.tenancy import foreign
+
+ASKS_MAX = 20_000
+"""Asks that one ask may lead to within its commit; more is a saga that runs in a circle."""
+
+Decide = Callable[[Fleet, Any, Ask, Instant], Outcome]
+
+
+def call_off(fleet: Fleet, command: CallOffMigration, _ask: Ask, _now: Instant) -> Outcome:
+    migration = fleet.migrations.get(MigrationId(command.migration))
+    if migration is None:
+        return Decision()
+    return Decision(moving.call_off(fleet, migration, "the container must grow where it is"))
+
+
+DECIDE: dict[type[Command], Decide] = {
+    **dict.fromkeys(
+        members(HostCommand),
+        lambda fleet, c, _ask, _now: host.decide(fleet.hosts.get(HostId(c.host)), c),
+    ),
+    **dict.fromkeys(
+        (CreateEnvironment, RemoveEnvironment, AddLayer, ChangeLayer, RemoveLayer),
+        lambda fleet, c, ask, _now: layers.decide(fleet, c, ask.tenant),
+    ),
+    **dict.fromkeys(
+        members(AnyReport), lambda fleet, c, _ask, _now: reports.decide(fleet, c)
+    ),
+    PlaceContainer: lambda fleet, c, _ask, _now: layers.place_container(fleet, c),
+    ScaleNode: lambda fleet, c, _ask, _now: scaling.scale_node(fleet, c),
+    GrowDeferred: lambda fleet, c, _ask, _now: scaling.grow_deferred(fleet, c),
+    ReconcileSize: lambda fleet, c, _ask, now: scaling.reconcile_size(fleet, c, now),
+    RestartLayer: lambda fleet, c, _ask, _now: scaling.restart_layer(fleet, c),
+    SetCloudletLimits: lambda fleet, c, _ask, _now: scaling.set_limits(fleet, c),
+    ScaleLayer: lambda fleet, c, _ask, _now: scaling.scale_layer(fleet, c),
+    BeginOperation: lambda fleet, c, _ask, _now: sequence.begin(fleet, c),
+    AdvanceOperation: lambda fleet, c, _ask, now: sequence.advance(fleet, c, now),
+    AdvanceStep: lambda fleet, c, _ask, now: step.advance_step(fleet, c, now),
+    PauseOperation: lambda fleet, c, _ask, _now: sequence.pause(fleet, c),
+    ResumeOperation: lambda fleet, c, _ask, _now: sequence.resume(fleet, c),
+    CancelOperation: lambda fleet, c, _ask, _now: sequence.cancel(fleet, c),
+    MigrateContainer: lambda fleet, c, _ask, now: moving.migrate(fleet, c, now),
+    GrantMigration: lambda fleet, c, _ask, now: moving.grant(fleet, c, now),
+    CallOffMigration: call_off,
+    DeadlinePassed: lambda fleet, c, _ask, now: passed(fleet, c, now),
+}
+
+
+class Undecided(msgspec.Struct, frozen=True):
+    """A command whose turn comes: its name within the commit, and whether it may be refused."""
+
+    command: Command
+    name: str
+    must: bool
+
+
+class Region:
+    """All that one region knows. `position` is that of the last event, `at` its time."""
+
+    def __init__(self) -> None:
+        self.fleet = Fleet()
+        self.answers = Answers()
+        self.versions: dict[str, int] = {}
+        self.position = 0
+        self.epoch = 0
+        self.at = Instant(0)
+
+    def decide(self, ask: Ask, now: Instant) -> Commit[Fact]:
+        """Carry `ask` to its end and remember the answer. The caller appends the commit."""
+        at = Instant(max(now, self.at))
+        with self.fleet.trial() as trial:
+            answer, events = self._carry_out(ask, at)
+            if isinstance(answer, Refusal):
+                trial.undo()
+                events = ()
+        for event in events:
+            self.versions[event.stream] = event.version
+        commit = Commit(
+            ask.id,
+            ask.actor,
+            ask.cause,
+            at,
+            answer,
+            events,
+            str(ask.command.__struct_config__.tag),
+            ask.tenant,
+            ask.fingerprint,
+            ask.reason,
+        )
+        self._remember(commit)
+        return commit
+
+    def plan(self, ask: Ask, now: Instant) -> tuple[Answer, tuple[Fact, ...]]:
+        """Say what `decide` would do, and leave no trace."""
+        at = Instant(max(now, self.at))
+        with self.fleet.trial() as trial:
+            answer, events = self._carry_out(ask, at)
+            trial.undo()
+        facts = () if isinstance(answer, Refusal) else tuple(event.fact for event in events)
+        return answer, facts
+
+    def _carry_out(self, ask: Ask, at: Instant) -> tuple[Answer, tuple[Recorded[Fact], ...]]:
+        refusal = self._refuse(ask, at)
+        if refusal is not None:
+            return refusal, ()
+        events: list[Recorded[Fact]] = []
+        versions: dict[str, int] = {}
+        accepted: list[Accepted] = []
+        turn = deque([Undecided(ask.command, "", must=True)])
+        for _ in range(ASKS_MAX):
+            if not turn:
+                return self._answer(ask, accepted, events, versions), tuple(events)
+            now = turn.popleft()
+            outcome = DECIDE[type(now.command)](self.fleet, now.command, ask, at)
+            if isinstance(outcome, Refusal):
+                if now.must:
+                    return outcome, ()
+                message = f"a saga's ask was refused: {now.command} {outcome}"
+                raise AssertionError(message)
+            if now.must and outcome.answer is not None:
+                accepted.append(outcome.answer)
+            asked: list[tuple[Command, bool]] = [(command, now.must) for command in outcome.then]
+            for fact in outcome.facts:
+                events.append(self._record(fact, versions, now.name))
+                evolve(self.fleet, fact, at)
+                asked.extend((command, False) for command in react(self.fleet, fact))
+            turn.extend(
+                Undecided(command, f"{now.name}/{n}", must)
+                for n, (command, must) in enumerate(asked)
+            )
+        message = f"{ask.id} led to more than {ASKS_MAX} asks"
+        raise AssertionError(message)
+
+    def _record(self, fact: Any, versions: dict[str, int], name: str) -> Recorded[Fact]:
+        stream = stream_of(fact)
+        version = versions.get(stream, self.versions.get(stream, 0)) + 1
+        versions[stream] = version
+        return Recorded(stream, version, fact, name)
+
+    def _refuse(self, ask: Ask, at: Instant) -> Refusal | None:
+        """Return what is against the ask itself, whatever it asks."""
+        if ask.expires is not None and at > ask.expires:
+            return Refusal(
+                Code.COMMAND_EXPIRED,
+                f"the command expired {at - ask.expires} ms ago; send it again under a new id",
+                "$.expires_at",
+                {"late_ms": at - ask.expires},
+            )
+        if ask.expect_version is not None:
+            stream = stream_named(ask.command)
+            version = self.versions.get(stream, 0)
+            if version != ask.expect_version:
+                return Refusal(
+                    Code.VERSION_CONFLICT,
+                    f"{stream} is at version {version}, not {ask.expect_version};"
+                    " read it again and decide anew",
+                    "$.expect_version",
+                    {"version": version, "expected": ask.expect_version},
+                )
+        return foreign(self.fleet, ask)
+
+    def _answer(
+        self,
+        ask: Ask,
+        accepted: list[Accepted],
+        events: list[Recorded[Fact]],
+        versions: dict[str, int],
+    ) -> Answer:
+        stream = stream_named(ask.command)
+        version = versions.get(stream, self.versions.get(stream, 0))
+        if not events:
+            return Unchanged(version)
+        operations = tuple(answer.operation for answer in accepted if answer.operation)
+        containers = tuple(name for answer in accepted for name in answer.containers)
+        notices = tuple(note for answer in accepted for note in answer.notices)
+        first = operations[0] if operations else ""
+        return Accepted(first, operations, version, containers, notices)
+
+    def absorb(self, frame: Frame[Fact]) -> None:
+        """Take in a frame of the journal: what was decided, by whoever wrote it."""
+        self.epoch = frame.epoch
+        versions = self.versions
+        fleet = self.fleet
+        for commit in frame.commits:
+            at = commit.at
+            for event in commit.events:
+                versions[event.stream] = event.version
+                evolve(fleet, event.fact, at)
+            self._remember(commit)
+
+    def _remember(self, commit: Commit[Fact]) -> None:
+        self.position += len(commit.events)
+        self.at = commit.at
+        remembered = Remembered(commit.answer, self.position, commit.fingerprint, commit.at)
+        self.answers.keep(commit.ask, remembered)

@@ -1,0 +1,278 @@
+"""The saga of an operation: which step may begin, when, and when it is over.
+
+Sequential: one step at a time, the next only when the last is healthy, after the delay, and only
+while another container of the layer is operable; simultaneous: all at once. Nothing waits for
+ever: a step that may not begin within ten minutes has failed.
+"""
+
+from msgspec.structs import replace
+
+from domain.availability import obstacle
+from domain.chronicle import intrusive
+from domain.container import Container
+from domain.decider import NOTHING, Decision, Outcome
+from domain.environment import LayerKey
+from domain.fleet import Fleet
+from domain.layers import gone
+from domain.messages import (
+    Accepted,
+    Code,
+    EnvironmentId,
+    Event,
+    Instant,
+    LayerName,
+    OperationId,
+    Refusal,
+)
+from domain.operation import (
+    ADMISSION_MAX_MS,
+    AdvanceOperation,
+    BeginOperation,
+    CancelOperation,
+    DelayStarted,
+    Operation,
+    OperationAsked,
+    OperationCancelled,
+    OperationFinished,
+    OperationPaused,
+    OperationRequested,
+    OperationResumed,
+    OperationStarted,
+    OperationState,
+    OperationWaiting,
+    PauseOperation,
+    Planned,
+    ResumeOperation,
+    RollbackStarted,
+    StepFinished,
+    StepKind,
+    StepStarted,
+)
+from domain.operation import Outcome as StepOutcome
+
+
+def begin(fleet: Fleet, ask: BeginOperation) -> Outcome:
+    """Start an operation, or put it behind the one that holds the layer."""
+    key: LayerKey = (EnvironmentId(ask.environment), LayerName(ask.layer))
+    layer = fleet.layers[key]
+    operation = OperationId(f"op{fleet.next_number('operation')}")
+    behind = layer.queue[-1] if layer.queue else layer.operation
+    if behind is not None and not ask.queue:
+        return Refusal(
+            Code.OPERATION_BUSY,
+            f"operation {layer.operation} works on {key[0]}/{key[1]}; wait for it"
+            f" (restow op watch {layer.operation}), or let this one queue (queue=true)",
+            "$.layer",
+            {"operation": str(layer.operation)},
+        )
+    request = OperationRequested(
+        operation, ask.kind, key[0], key[1], ask.plan, ask.settings, behind
+    )
+    facts: tuple[Event, ...] = (request,)
+    if behind is None:
+        facts = (request, OperationStarted(operation))
+    return Decision(facts, answer=Accepted(operation=operation))
+
+
+def find(fleet: Fleet, name: str) -> Operation | Refusal:
+    """Return an operation that is not over."""
+    operation = fleet.operations.get(OperationId(name))
+    if operation is None:
+        return Refusal(
+            Code.OPERATION_NOT_FOUND,
+            f"there is no operation {name}; see `restow op list`",
+            "$.operation",
+        )
+    if operation.state is OperationState.FINISHED:
+        return Refusal(
+            Code.OPERATION_ENDED,
+            f"operation {name} is over: {operation.outcome}",
+            "$.operation",
+            {"outcome": operation.outcome},
+        )
+    return operation
+
+
+def pause(fleet: Fleet, ask: PauseOperation) -> Outcome:
+    operation = find(fleet, ask.operation)
+    if isinstance(operation, Refusal):
+        return operation
+    if operation.paused:
+        return NOTHING
+    return Decision((OperationPaused(operation.id),), answer=Accepted(operation.id))
+
+
+def resume(fleet: Fleet, ask: ResumeOperation) -> Outcome:
+    operation = find(fleet, ask.operation)
+    if isinstance(operation, Refusal):
+        return operation
+    if not operation.paused and operation.state is not OperationState.ASKING:
+        return NOTHING
+    return Decision((OperationResumed(operation.id),), answer=Accepted(operation.id))
+
+
+def cancel(fleet: Fleet, ask: CancelOperation) -> Outcome:
+    operation = find(fleet, ask.operation)
+    if isinstance(operation, Refusal):
+        return operation
+    if operation.cancelled:
+        return NOTHING
+    return Decision((OperationCancelled(operation.id),), answer=Accepted(operation.id))
+
+
+def advance(fleet: Fleet, ask: AdvanceOperation, now: Instant) -> Outcome:
+    """Do the one next thing that an operation can do now; a later look does the next."""
+    operation = fleet.operations.get(OperationId(ask.operation))
+    if operation is None or operation.state is OperationState.FINISHED:
+        return NOTHING
+    if operation.state is OperationState.QUEUED:
+        return Decision(from_queue(fleet, operation))
+    return Decision(move(fleet, operation, now))
+
+
+def from_queue(fleet: Fleet, operation: Operation) -> tuple[Event, ...]:
+    """Start a queued operation whose turn it is; end one that was cancelled while it waited."""
+    layer = fleet.layers[operation.key]
+    if operation.cancelled:
+        return (over(operation),)
+    if layer.operation is not None or layer.queue[:1] != (operation.id,):
+        return ()
+    return (OperationStarted(operation.id),)
+
+
+def move(fleet: Fleet, operation: Operation, now: Instant) -> tuple[Event, ...]:
+    if operation.settings.sequential and operation.steps:
+        return ()
+    rollback = must_roll_back(operation)
+    if rollback:
+        return (RollbackStarted(operation.id, rollback),)
+    todo = still_to_do(operation)
+    if not todo:
+        return () if operation.steps else finished(fleet, operation)
+    if operation.paused or operation.state is OperationState.ASKING:
+        return ()
+    if operation.settings.sequential:
+        return next_step(fleet, operation, todo[0], now)
+    return all_steps(fleet, operation, todo, now)
+
+
+def failures(operation: Operation) -> int:
+    return sum(step.outcome is StepOutcome.FAILED for step in operation.over)
+
+
+def must_roll_back(operation: Operation) -> tuple[Planned, ...]:
+    """Return the steps that undo what was done, where a failure is to be undone."""
+    wanted = operation.settings.on_failure == "rollback" and not operation.rolling_back
+    if not wanted or operation.steps or not failures(operation):
+        return ()
+    undo = tuple(
+        Planned(step.planned.container, StepKind.RESIZE, *step.before)
+        for step in reversed(operation.over)
+        if step.outcome is StepOutcome.DONE and step.planned.kind is StepKind.RESIZE
+    )
+    return (*undo, *retiring(operation))
+
+
+def retiring(operation: Operation) -> tuple[Planned, ...]:
+    """Return the steps that must be taken whatever happened: the surge container goes again."""
+    return tuple(p for p in operation.todo if p.surge and p.kind is StepKind.REMOVE)
+
+
+def still_to_do(operation: Operation) -> tuple[Planned, ...]:
+    stopped = failures(operation) and operation.settings.on_failure != "continue"
+    if operation.cancelled or (stopped and not operation.rolling_back):
+        return retiring(operation)
+    return operation.todo
+
+
+def next_step(
+    fleet: Fleet, operation: Operation, planned: Planned, now: Instant
+) -> tuple[Event, ...]:
+    """Rest, ask, wait or begin: what stands between the last step and the next."""
+    if operation.state is OperationState.DELAYING and now < operation.until:
+        return ()
+    if not operation.rested and not planned.surge and not surging(operation):
+        if operation.settings.ask:
+            return (OperationAsked(operation.id),)
+        until = Instant(operation.rest_from + operation.settings.delay_ms)
+        if until > now:
+            return (DelayStarted(operation.id, until),)
+    return start_step(fleet, operation, planned, now)
+
+
+def surging(operation: Operation) -> bool:
+    """Say whether the last step was the start of the surge container, which has no delay."""
+    return bool(operation.over) and operation.over[-1].planned.surge
+
+
+def all_steps(
+    fleet: Fleet, operation: Operation, todo: tuple[Planned, ...], now: Instant
+) -> tuple[Event, ...]:
+    """Begin every step that may begin; those that may not are looked at again later."""
+    facts: list[Event] = []
+    for planned in todo:
+        begun = start_step(fleet, operation, planned, now)
+        waits = bool(begun) and isinstance(begun[0], OperationWaiting)
+        if not waits:
+            facts.extend(begun)
+        elif not facts and not operation.steps:
+            return begun
+    return tuple(facts)
+
+
+def start_step(
+    fleet: Fleet, operation: Operation, planned: Planned, now: Instant
+) -> tuple[Event, ...]:
+    container = fleet.containers.get(planned.container)
+    if container is None:
+        return (StepFinished(operation.id, planned.container, StepOutcome.SKIPPED, "it is gone"),)
+    why = not_now(fleet, operation, planned, container)
+    if not why:
+        return (StepStarted(operation.id, planned.container, planned.kind),)
+    if operation.state is not OperationState.WAITING:
+        until = Instant(now + ADMISSION_MAX_MS)
+        return (OperationWaiting(operation.id, planned.container, why, until),)
+    if now < operation.until:
+        return ()
+    return (StepFinished(operation.id, planned.container, StepOutcome.FAILED, why),)
+
+
+def not_now(fleet: Fleet, operation: Operation, planned: Planned, container: Container) -> str:
+    """Say why a step may not begin now: its container is taken, or is the last one operable."""
+    if container.claim and container.claim != operation.id:
+        return f"{container.claim} has {container.id}"
+    kind = planned.kind
+    if kind is StepKind.START or not intrusive(operation, kind):
+        return ""
+    if operation.settings.accept_downtime:
+        return ""
+    return obstacle(fleet, container)
+
+
+def counts(operation: Operation) -> tuple[int, int, int]:
+    """Return how many steps were done, failed and skipped."""
+    outcomes = [step.outcome for step in operation.over]
+    return (
+        outcomes.count(StepOutcome.DONE),
+        outcomes.count(StepOutcome.FAILED),
+        outcomes.count(StepOutcome.SKIPPED),
+    )
+
+
+def over(operation: Operation) -> OperationFinished:
+    done, bad, skipped = counts(operation)
+    outcome = "done"
+    if operation.cancelled:
+        outcome = "cancelled"
+    elif bad:
+        outcome = "rolled_back" if operation.rolling_back else "failed"
+    why = next((s.detail for s in operation.over if s.outcome is StepOutcome.FAILED), "")
+    return OperationFinished(operation.id, outcome, done, bad, skipped, why)
+
+
+def finished(fleet: Fleet, operation: Operation) -> tuple[Event, ...]:
+    """End the operation, and with the last removal its layer and environment."""
+    layer = fleet.layers[operation.key]
+    queue = tuple(name for name in layer.queue if name != operation.id)
+    ends = () if queue else gone(fleet, replace(layer, queue=()))
+    return (over(operation), *ends)

@@ -1,0 +1,266 @@
+"""One step of an operation: a container is taken out, worked on, checked, and put back.
+
+    opening -> unrouting -> draining -> working -> checking -> routing -> finished
+
+Which stages a step has depends on its kind; each waits for the answer to an order, for health, or
+for its deadline. What cannot be confirmed fails the step, it is never guessed. A restart that
+failed but left the old container running puts that one back into service.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from domain.container import Container, ContainerScaled
+from domain.decider import Decision, Outcome
+from domain.environment import layer_name
+from domain.fleet import Fleet
+from domain.messages import ContainerId, Event, HostId, Instant, OperationId, OrderId, Refusal
+from domain.operation import (
+    GRACE_MS,
+    HEALTH_MAX_MS,
+    TTL_MS,
+    AdvanceStep,
+    Operation,
+    Stage,
+    Step,
+    StepAdvanced,
+    StepFinished,
+    StepKind,
+)
+from domain.operation import Outcome as StepOutcome
+from domain.orders import (
+    ORDER_LIFE_MS,
+    ROUTER,
+    AnyWork,
+    OrderIssued,
+    Restart,
+    RouteIn,
+    RouteOut,
+    Start,
+    Stop,
+    next_order,
+)
+from domain.scaling import grow
+
+ANSWER_MAX_MS = ORDER_LIFE_MS + 10_000
+"""How long a step waits for the answer to an order: its life, and time to say so."""
+
+
+class At(msgspec.Struct, frozen=True):
+    """A step in its place and time: all that its stages look at."""
+
+    fleet: Fleet
+    operation: Operation
+    step: Step
+    container: Container
+    now: Instant
+
+
+def advance_step(fleet: Fleet, ask: AdvanceStep, now: Instant) -> Outcome:
+    """Move a step on from the stage that just ended, well or (with `failed`) not."""
+    operation = fleet.operations.get(OperationId(ask.operation))
+    step = operation.step(ContainerId(ask.container)) if operation else None
+    if operation is None or step is None:
+        return Decision()
+    container = fleet.containers.get(ContainerId(ask.container))
+    if container is None:
+        return Decision((finish(operation.id, step, StepOutcome.DONE),))
+    at = At(fleet, operation, step, container, now)
+    return Decision(LEAVE[step.stage](at, ask.failed))
+
+
+def opened(at: At) -> tuple[Event, ...]:
+    """Return the first stage of a step that has just begun."""
+    if leaves_dns(at):
+        return order(at, Stage.UNROUTING, ROUTER, RouteOut(names(at), at.container.address))
+    return work(at)
+
+
+def leaves_dns(at: At) -> bool:
+    """Say whether the step takes its container out of DNS first; the last record never goes.
+
+    Only with the whole layer its name goes too.
+    """
+    kind = at.step.planned.kind
+    if not at.container.routed or kind is StepKind.START:
+        return False
+    if not at.operation.settings.remove_from_dns and kind is not StepKind.REMOVE:
+        return False
+    layer = at.fleet.layers[at.operation.key]
+    if layer.leaving:
+        return True
+    others = (at.fleet.containers[name] for name in layer.containers if name != at.container.id)
+    return any(other.routed and not other.claim for other in others)
+
+
+def names(at: At) -> tuple[str, ...]:
+    """Return the names in DNS that lead to the container: its own and its layer's."""
+    environment = at.fleet.environments[at.container.environment]
+    return (
+        at.container.name,
+        layer_name(at.container.layer, environment.id, environment.domain),
+    )
+
+
+def order(at: At, stage: Stage, to: HostId, what: AnyWork, failed: str = "") -> tuple[Event, ...]:
+    """Enter a stage by giving an order."""
+    number: OrderId = next_order(at.fleet.next_number("order"))
+    expires = Instant(at.now + ORDER_LIFE_MS)
+    issued = OrderIssued(number, to, at.container.id, what, at.operation.id, expires)
+    until = Instant(at.now + ANSWER_MAX_MS)
+    return (issued, enter(at, stage, until, number, failed))
+
+
+def enter(
+    at: At, stage: Stage, until: Instant, number: OrderId | None = None, failed: str = ""
+) -> StepAdvanced:
+    unrouted = stage is Stage.DRAINING
+    return StepAdvanced(
+        at.operation.id, at.container.id, stage, until, number, unrouted=unrouted, failed=failed
+    )
+
+
+def finish(
+    operation: OperationId, step: Step, outcome: StepOutcome, detail: str = ""
+) -> StepFinished:
+    return StepFinished(operation, step.planned.container, outcome, detail)
+
+
+def failed(at: At, detail: str) -> tuple[Event, ...]:
+    return (finish(at.operation.id, at.step, StepOutcome.FAILED, detail),)
+
+
+def done(at: At) -> tuple[Event, ...]:
+    """Finish the step: well, or as the failure that it has been putting right."""
+    if at.step.failed:
+        return failed(at, at.step.failed)
+    return (finish(at.operation.id, at.step, StepOutcome.DONE),)
+
+
+def work(at: At) -> tuple[Event, ...]:
+    """Enter the stage in which the host does what the step is about."""
+    container = at.container
+    match at.step.planned.kind:
+        case StepKind.START:
+            return order(at, Stage.WORKING, container.host, start_of(at))
+        case StepKind.RESTART:
+            return order(at, Stage.WORKING, container.host, Restart())
+        case StepKind.REMOVE:
+            return order(at, Stage.WORKING, container.host, Stop())
+        case StepKind.RESIZE:
+            return resize(at)
+
+
+def start_of(at: At) -> Start:
+    spec = at.fleet.layers[at.operation.key].spec
+    container = at.container
+    return Start(
+        container.name,
+        spec.image,
+        container.allocated,
+        container.limit,
+        container.disk_gib,
+        container.address,
+        spec.variables,
+        spec.volumes,
+        spec.ports,
+    )
+
+
+def resize(at: At) -> tuple[Event, ...]:
+    """Set the limits; the order to the host follows from the new size by itself."""
+    planned = at.step.planned
+    outcome = grow(at.fleet, at.container, (planned.reserved, planned.limit))
+    if isinstance(outcome, Refusal):
+        return restore(at, outcome.detail)
+    resized = [fact for fact in outcome.facts if isinstance(fact, ContainerScaled)]
+    at_once = bool(resized) and resized[0].allocated == at.container.applied
+    if at_once:
+        return (*outcome.facts, *put_back(at))
+    return (*outcome.facts, enter(at, Stage.WORKING, Instant(at.now + ANSWER_MAX_MS)))
+
+
+def restore(at: At, detail: str) -> tuple[Event, ...]:
+    """Put a container that still serves back into DNS if this step took it out, then fail."""
+    if at.step.unrouted:
+        return order(at, Stage.ROUTING, ROUTER, route_in(at), detail)
+    return failed(at, detail)
+
+
+def route_in(at: At) -> RouteIn:
+    return RouteIn(names(at), at.container.address)
+
+
+def put_back(at: At) -> tuple[Event, ...]:
+    """Make the container findable again (or for the first time), else finish."""
+    if at.step.unrouted or at.step.planned.kind is StepKind.START:
+        return order(at, Stage.ROUTING, ROUTER, route_in(at))
+    return done(at)
+
+
+def leave_opening(at: At, why: str) -> tuple[Event, ...]:
+    return failed(at, why) if why else opened(at)
+
+
+def leave_unrouting(at: At, why: str) -> tuple[Event, ...]:
+    if why:
+        return failed(at, f"its removal from DNS could not be confirmed: {why}")
+    return (enter(at, Stage.DRAINING, Instant(at.now + TTL_MS + GRACE_MS)),)
+
+
+def leave_draining(at: At, why: str) -> tuple[Event, ...]:
+    return failed(at, why) if why else work(at)
+
+
+def leave_working(at: At, why: str) -> tuple[Event, ...]:
+    kind = at.step.planned.kind
+    if why:
+        return put_old_back(at, f"{kind} failed: {why}")
+    if kind is StepKind.RESIZE:
+        return put_back(at)
+    if at.container.healthy:
+        return put_back(at)
+    return (enter(at, Stage.CHECKING, Instant(at.now + HEALTH_MAX_MS)),)
+
+
+def put_old_back(at: At, why: str) -> tuple[Event, ...]:
+    """After work that failed: the old container serves on, if it runs."""
+    if not at.container.running or at.step.planned.kind is StepKind.START:
+        return failed(at, why)
+    if at.container.healthy:
+        return restore(at, why)
+    return (enter(at, Stage.CHECKING, Instant(at.now + HEALTH_MAX_MS), failed=why),)
+
+
+def leave_checking(at: At, why: str) -> tuple[Event, ...]:
+    if why:
+        return failed(at, at.step.failed or why)
+    return put_back(at)
+
+
+def leave_routing(at: At, why: str) -> tuple[Event, ...]:
+    if why:
+        return failed(at, f"its return into DNS could not be confirmed: {why}")
+    return done(at)
+
+
+LEAVE: dict[Stage, Callable[[At, str], tuple[Event, ...]]] = {
+    Stage.OPENING: leave_opening,
+    Stage.UNROUTING: leave_unrouting,
+    Stage.DRAINING: leave_draining,
+    Stage.WORKING: leave_working,
+    Stage.CHECKING: leave_checking,
+    Stage.ROUTING: leave_routing,
+}
+
+
+def overdue(step: Step) -> str:
+    """Say what a passed deadline means for a stage: "" where it is what was waited for."""
+    match step.stage:
+        case Stage.DRAINING | Stage.OPENING:
+            return ""
+        case Stage.CHECKING:
+            return f"not healthy within {HEALTH_MAX_MS // 1_000} s"
+        case Stage.WORKING | Stage.UNROUTING | Stage.ROUTING:
+            return f"no answer within {ANSWER_MAX_MS // 1_000} s"

@@ -1,0 +1,42 @@
+"""Which stream an event belongs to, and which one a command names.
+
+A stream is the history of one aggregate: `<noun>.<id>`. Its length is the aggregate's version.
+"""
+
+from domain.container import CapacityForced, ContainerEvent
+from domain.environment import EnvironmentEvent
+from domain.facts import members
+from domain.host import HostEvent
+from domain.messages import Command, Event
+from domain.migration import MigrationEvent
+from domain.operation import OperationEvent
+from domain.orders import OrderAnswered, OrderIssued
+
+NOUNS = ("operation", "migration", "container", "host", "environment")
+"""A command that names several things is about the first of these that it names."""
+
+_NOUN_OF: dict[type[Event], str] = {
+    **dict.fromkeys(members(HostEvent), "host"),
+    **dict.fromkeys(members(EnvironmentEvent), "environment"),
+    **dict.fromkeys(members(ContainerEvent), "container"),
+    **dict.fromkeys(members(OperationEvent), "operation"),
+    **dict.fromkeys(members(MigrationEvent), "migration"),
+    OrderIssued: "container",
+    OrderAnswered: "container",
+    CapacityForced: "host",
+}
+
+
+def stream_of(event: Event) -> str:
+    """Return the stream an event is written to, e.g. `container.node17`."""
+    noun = _NOUN_OF[type(event)]
+    return f"{noun}.{getattr(event, noun)}"
+
+
+def stream_named(command: Command) -> str:
+    """Return the stream a command is about, "" if it names none."""
+    for noun in NOUNS:
+        name = getattr(command, noun, None)
+        if name is not None:
+            return f"{noun}.{name}"
+    return ""
