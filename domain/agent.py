@@ -234,10 +234,9 @@ def _evolve_duty(agent: Agent, entry: DutyEntry) -> Agent:
     match entry:
         case OrderTaken():
             return _taken(agent, entry.order)
-        case ReportOwed(report=ReportOrder() as report):
-            return _answered(agent, report)
-        case ReportOwed():
-            return _told(agent, entry.report)
+        case ReportOwed(report=report):
+            is_answer = isinstance(report, ReportOrder)
+            return _answered(agent, report) if is_answer else _told(agent, report)
         case ReportAcknowledged():
             return replace(agent, owed=without(agent.owed, entry.ask))
         case HandedOver(migration=migration):

@@ -29,9 +29,12 @@ def requested(fleet: Fleet, event: op.OperationRequested, at: Instant) -> None:
     )
     fleet.put(fleet.counters, "operation", int(event.operation.removeprefix("op")))
     fleet.put_operation(new)
-    if event.behind is not None:
-        layer = fleet.layers[new.key]
-        fleet.put(fleet.layers, new.key, replace(layer, queue=(*layer.queue, new.id)))
+    layer = fleet.layers[new.key]
+    if event.behind is None:
+        layer = replace(layer, operation=new.id)
+    else:
+        layer = replace(layer, queue=(*layer.queue, new.id))
+    fleet.put(fleet.layers, new.key, layer)
 
 
 def started(fleet: Fleet, event: op.OperationStarted, _at: Instant) -> None:

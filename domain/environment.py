@@ -46,7 +46,9 @@ Policy = Literal["spread", "pack", "virtuozzo-loadmark"]
 Affinity = Literal["hard", "soft"]
 
 
-class LayerSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LayerSpec(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """What the containers of a layer are like, as written in a command.
 
     `reserved` and `limit` are cloudlets of each container; `limit` defaults to `reserved`.

@@ -108,7 +108,7 @@ def container_placed(fleet: Fleet, event: ct.ContainerPlaced, _at: Instant) -> N
 
 def container_started(fleet: Fleet, event: ct.ContainerStarted, _at: Instant) -> None:
     old = fleet.containers[event.container]
-    fleet.put(fleet.containers, old.id, replace(old, running=True, healthy=False))
+    fleet.put(fleet.containers, old.id, replace(old, running=True))
 
 
 def container_restarted(fleet: Fleet, event: ct.ContainerRestarted, _at: Instant) -> None:

@@ -8,12 +8,16 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
 from domain.availability import operable
+from domain.container import Container
 from domain.fleet import Fleet
 from domain.host import HostState
 from domain.messages import HostId
 from domain.migration import MigrationState
 from domain.occupancy import groups_of
-from domain.operation import OperationState
+from domain.operation import OperationState, StepKind
+
+MANY = 2
+"""From how many containers on a layer has one to spare."""
 
 Invariant = Callable[[Fleet], Iterator[str]]
 
@@ -98,7 +102,7 @@ def one_operation_a_layer(fleet: Fleet) -> Iterator[str]:
         layer = fleet.layers.get(one.key)
         holds = layer is not None and layer.operation == one.id
         queued = layer is not None and one.id in layer.queue
-        if holds == queued or queued != (one.state is OperationState.QUEUED):
+        if holds == queued:
             yield f"operation {one.id} is {one.state.value}; holds: {holds}, queued: {queued}"
 
 
@@ -116,20 +120,24 @@ def moves_are_counted(fleet: Fleet) -> Iterator[str]:
 
 
 def never_zero(fleet: Fleet) -> Iterator[str]:
-    """An operation leaves a layer of two or more without an operable container only if told to.
+    """Operations and migrations together never take the last operable container of a layer.
 
-    It looks at what operations and migrations took: where each container that serves is claimed
-    by one that did not accept downtime, the budget was broken.
+    One taken container beside failed ones is a failure beyond the spare; two taken at once with
+    none left is a broken budget, unless downtime was accepted.
     """
     for layer in fleet.layers.values():
         members = [fleet.containers[name] for name in layer.containers]
-        serving = [one for one in members if one.serving]
-        if len(members) < 2 or not serving or operable(fleet, layer):  # noqa: PLR2004 - see above
+        takers = [one.claim for one in members if one.claim and not _starts(fleet, one)]
+        if len(takers) < MANY or operable(fleet, layer):
             continue
-        takers = {one.claim for one in serving}
-        excused = layer.leaving or any(_accepts(fleet, taker) for taker in takers)
-        if not excused:
+        if not layer.leaving and not any(_accepts(fleet, taker) for taker in takers):
             yield f"layer {layer.environment}/{layer.name} has no operable container: {takers}"
+
+
+def _starts(fleet: Fleet, one: Container) -> bool:
+    operation = next((o for o in fleet.operations.values() if o.id == one.claim), None)
+    step = operation.step(one.id) if operation else None
+    return step is not None and step.planned.kind is StepKind.START
 
 
 def _accepts(fleet: Fleet, taker: str) -> bool:

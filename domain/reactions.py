@@ -72,20 +72,19 @@ def finished(fleet: Fleet, event: op.OperationFinished) -> tuple[Command, ...]:
 
 
 def answered(_fleet: Fleet, event: OrderAnswered) -> tuple[Command, ...]:
-    """Tell the saga that gave the order; a size that changed meanwhile is ordered again."""
+    """Tell the operation that gave the order."""
     if event.saga.startswith("op"):
         failed = "" if event.done else (event.detail or "the agent gave no reason")
         operation = OperationId(event.saga)
         return (AdvanceStep(operation=operation, container=event.container, failed=failed),)
-    if event.done and not event.saga:
-        return (ReconcileSize(container=event.container),)
     return ()
 
 
 def resized(fleet: Fleet, event: ct.ContainerResized) -> tuple[Command, ...]:
+    """Move a resize step on; a size that changed meanwhile is ordered again."""
     container = fleet.containers[event.container]
     if container.applied != container.allocated:
-        return ()
+        return (ReconcileSize(container=event.container),)
     return resizing(fleet, event.container)
 
 

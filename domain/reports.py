@@ -95,7 +95,7 @@ def health_reported(fleet: Fleet, report: ReportHealth) -> Outcome:
     facts: list[Event] = []
     if container.running and not report.running:
         facts.append(ContainerStopped(container.id, "its host says that it does not run"))
-    elif container.running and container.healthy != report.healthy:
+    elif report.running and container.healthy != report.healthy:
         facts.append(ContainerHealthChanged(container.id, report.healthy))
     return Decision(tuple(facts))
 

@@ -145,7 +145,8 @@ def work(at: At) -> tuple[Event, ...]:
         case StepKind.START:
             return order(at, Stage.WORKING, container.host, start_of(at))
         case StepKind.RESTART:
-            return order(at, Stage.WORKING, container.host, Restart())
+            what = Restart() if container.running else start_of(at)
+            return order(at, Stage.WORKING, container.host, what)
         case StepKind.REMOVE:
             return order(at, Stage.WORKING, container.host, Stop())
         case StepKind.RESIZE:
