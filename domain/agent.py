@@ -235,8 +235,7 @@ def _evolve_duty(agent: Agent, entry: DutyEntry) -> Agent:
         case OrderTaken():
             return _taken(agent, entry.order)
         case ReportOwed(report=report):
-            is_answer = isinstance(report, ReportOrder)
-            return _answered(agent, report) if is_answer else _told(agent, report)
+            return _owed(agent, report)
         case ReportAcknowledged():
             return replace(agent, owed=without(agent.owed, entry.ask))
         case HandedOver(migration=migration):
@@ -271,6 +270,12 @@ def _taken(agent: Agent, order: Order) -> Agent:
 def _ended_moves(moves: Mapping[MigrationId, Move]) -> tuple[MigrationId, ...]:
     open_still = (Standing.LEAVING, Standing.HANDED_OVER)
     return tuple(name for name, move in moves.items() if move.standing not in open_still)
+
+
+def _owed(agent: Agent, report: AnyReport) -> Agent:
+    if isinstance(report, ReportOrder):
+        return _answered(agent, report)
+    return _told(agent, report)
 
 
 def _answered(agent: Agent, report: ReportOrder) -> Agent:

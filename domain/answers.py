@@ -1,10 +1,18 @@
-"""What was answered to whom: every ask has one answer, for as long as it may be repeated."""
+"""What was answered to whom: every ask has one answer, for as long as it may be repeated.
+
+Commands may be repeated for a day. Reports and deadlines come from our own processes, which
+repeat them within seconds; their answers are kept for minutes.
+"""
 
 from collections import deque
 
 import msgspec
 
 from domain.messages import REMEMBER_MS, Answer, AskId, Instant
+
+REMEMBER_OWN_MS = 10 * 60 * 1_000
+OWN = ("agent.", "deadline.")
+"""How the names of asks begin that come from our own processes."""
 
 
 class Remembered(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -16,12 +24,16 @@ class Remembered(msgspec.Struct, frozen=True, gc=False, array_like=True):
     at: Instant
 
 
+Known = list[tuple[AskId, Remembered]]
+
+
 class Answers:
     """Answers by the id of their ask, forgotten in the order they were given."""
 
-    def __init__(self) -> None:
-        self._known: dict[AskId, Remembered] = {}
-        self._order: deque[AskId] = deque()
+    def __init__(self, commands: Known | None = None, own: Known | None = None) -> None:
+        self._known = dict([*(commands or ()), *(own or ())])
+        self._commands = deque(ask for ask, _ in commands or ())
+        self._own = deque(ask for ask, _ in own or ())
 
     def __len__(self) -> int:
         return len(self._known)
@@ -30,15 +42,24 @@ class Answers:
         """Return the answer to an ask, or None if it was never asked, or too long ago."""
         return self._known.get(ask)
 
-    def keep(self, ask: AskId, remembered: Remembered) -> None:
-        """Remember an answer, and forget those older than `REMEMBER_MS`."""
+    def keep(self, ask: AskId, command: str, remembered: Remembered) -> None:
+        """Remember an answer to a command of this name, and forget those that are too old."""
         self._known[ask] = remembered
-        self._order.append(ask)
-        oldest = self._order[0]
-        while self._known[oldest].at + REMEMBER_MS < remembered.at:
-            del self._known[self._order.popleft()]
-            oldest = self._order[0]
+        if command.startswith(OWN):
+            self._own.append(ask)
+        else:
+            self._commands.append(ask)
+        self._forget(self._own, remembered.at - REMEMBER_OWN_MS)
+        self._forget(self._commands, remembered.at - REMEMBER_MS)
 
-    def all(self) -> list[tuple[AskId, Remembered]]:
-        """Return every remembered answer, oldest first."""
-        return [(ask, self._known[ask]) for ask in self._order]
+    def _forget(self, order: deque[AskId], before: int) -> None:
+        while order and self._known[order[0]].at < before:
+            del self._known[order.popleft()]
+
+    def commands(self) -> Known:
+        """Return the answers to commands, oldest first."""
+        return [(ask, self._known[ask]) for ask in self._commands]
+
+    def own(self) -> Known:
+        """Return the answers to reports and deadlines, oldest first."""
+        return [(ask, self._known[ask]) for ask in self._own]

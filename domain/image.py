@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import msgspec
 
-from domain.answers import Remembered
+from domain.answers import Answers, Remembered
 from domain.container import Container
 from domain.environment import Environment, Layer, LayerKey
 from domain.fleet import Fleet
@@ -37,7 +37,8 @@ class Image(msgspec.Struct, frozen=True, array_like=True):
     ended: dict[int, str]
     deadlines: dict[str, Instant]
     waiting: dict[str, LayerKey]
-    answers: list[tuple[AskId, Remembered]]
+    commands: list[tuple[AskId, Remembered]]
+    own: list[tuple[AskId, Remembered]]
     versions: dict[str, int]
 
 
@@ -71,7 +72,8 @@ def to_image(region: Region) -> bytes:
         {number: str(saga) for number, saga in fleet.ended.items()},
         fleet.deadlines,
         fleet.waiting,
-        region.answers.all(),
+        region.answers.commands(),
+        region.answers.own(),
         region.versions,
     )
     return SHAPE + _encoder.encode(image)
@@ -90,8 +92,7 @@ def from_image(data: bytes) -> Region:
     region = Region()
     region.position, region.epoch, region.at = image.position, image.epoch, image.at
     region.versions = image.versions
-    for ask, remembered in image.answers:
-        region.answers.keep(ask, remembered)
+    region.answers = Answers(image.commands, image.own)
     _furnish(region.fleet, image)
     return region
 

@@ -7,14 +7,12 @@ They are run after every event in tests, in replay (`restow audit verify`) and b
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
-from domain.availability import operable
-from domain.container import Container
 from domain.fleet import Fleet
 from domain.host import HostState
-from domain.messages import HostId
-from domain.migration import MigrationState
+from domain.messages import Event, HostId
+from domain.migration import MigrationGranted, MigrationState
 from domain.occupancy import groups_of
-from domain.operation import OperationState, StepKind
+from domain.operation import OperationState, StepKind, StepStarted
 
 MANY = 2
 """From how many containers on a layer has one to spare."""
@@ -119,31 +117,6 @@ def moves_are_counted(fleet: Fleet) -> Iterator[str]:
             yield f"host {host.id} counts {host.leaving} leaving and {host.arriving} arriving"
 
 
-def never_zero(fleet: Fleet) -> Iterator[str]:
-    """Operations and migrations together never take the last operable container of a layer.
-
-    One taken container beside failed ones is a failure beyond the spare; two taken at once with
-    none left is a broken budget, unless downtime was accepted.
-    """
-    for layer in fleet.layers.values():
-        members = [fleet.containers[name] for name in layer.containers]
-        takers = [one.claim for one in members if one.claim and not _starts(fleet, one)]
-        if len(takers) < MANY or operable(fleet, layer):
-            continue
-        if not layer.leaving and not any(_accepts(fleet, taker) for taker in takers):
-            yield f"layer {layer.environment}/{layer.name} has no operable container: {takers}"
-
-
-def _starts(fleet: Fleet, one: Container) -> bool:
-    operation = next((o for o in fleet.operations.values() if o.id == one.claim), None)
-    step = operation.step(one.id) if operation else None
-    return step is not None and step.planned.kind is StepKind.START
-
-
-def _accepts(fleet: Fleet, taker: str) -> bool:
-    return any(o.id == taker and o.settings.accept_downtime for o in fleet.operations.values())
-
-
 def hosts_are_open(fleet: Fleet) -> Iterator[str]:
     """A host that was removed carries nothing."""
     for host in fleet.hosts.values():
@@ -160,9 +133,31 @@ INVARIANTS: tuple[Invariant, ...] = (
     claims_are_held,
     one_operation_a_layer,
     moves_are_counted,
-    never_zero,
     hosts_are_open,
 )
+
+
+def broken_by(fleet: Fleet, event: Event) -> tuple[str, ...]:
+    """Return what is about to break when `event` happens to the fleet as it is.
+
+    Never zero: whoever takes an operable container out of service leaves another one of its layer
+    operable, unless downtime was accepted, or the layer has only one or is being removed.
+    """
+    if not isinstance(event, StepStarted | MigrationGranted):
+        return ()
+    one = fleet.containers[event.container]
+    layer = fleet.layers[one.environment, one.layer]
+    if layer.leaving or not one.operable or len(layer.containers) < MANY:
+        return ()
+    if isinstance(event, StepStarted):
+        settings = fleet.operations[event.operation].settings
+        live = event.kind is StepKind.RESIZE and not settings.remove_from_dns
+        if settings.accept_downtime or live:
+            return ()
+    others = (fleet.containers[name] for name in layer.containers if name != one.id)
+    if any(other.operable for other in others):
+        return ()
+    return (f"{event} leaves layer {layer.environment}/{layer.name} without an operable container",)
 
 
 def broken(fleet: Fleet) -> tuple[str, ...]:

@@ -55,9 +55,19 @@ from domain.orders import AnyReport
 from domain.reactions import react
 from domain.streams import stream_named, stream_of
 from domain.tenancy import foreign
+from domain.wire import COMMIT_BYTES_MAX, size_of
 
 ASKS_MAX = 20_000
 """Asks that one ask may lead to within its commit; more is a saga that runs in a circle."""
+
+LOOK_AT_SIZE_FROM = 16
+"""Events from which on a commit's size is looked at; fewer are small enough."""
+TOO_LARGE = Refusal(
+    Code.REQUEST_TOO_LARGE,
+    f"this would write more than {COMMIT_BYTES_MAX // 1_024} KiB at once; ask for less at a time",
+    "",
+    {"maximum_bytes": COMMIT_BYTES_MAX},
+)
 
 Decide = Callable[[Fleet, Any, Ask, Instant], Outcome]
 
@@ -101,6 +111,11 @@ DECIDE: dict[type[Command], Decide] = {
 }
 
 
+def too_large(events: tuple[Recorded[Fact], ...]) -> bool:
+    """Say whether a commit of these events would not pass the bus."""
+    return len(events) >= LOOK_AT_SIZE_FROM and size_of(events) > COMMIT_BYTES_MAX
+
+
 class Undecided(msgspec.Struct, frozen=True):
     """A command whose turn comes: its name within the commit, and whether it may be refused."""
 
@@ -123,13 +138,18 @@ class Region:
     def decide(self, ask: Ask, now: Instant) -> Commit[Fact]:
         """Carry `ask` to its end and remember the answer. The caller appends the commit."""
         at = Instant(max(now, self.at))
-        with self.fleet.trial() as trial:
-            answer, events = self._carry_out(ask, at)
-            if isinstance(answer, Refusal):
-                trial.undo()
-                events = ()
+        answer, events = self._try(ask, at, keep=True)
         for event in events:
             self.versions[event.stream] = event.version
+        return self._commit(ask, at, answer, events)
+
+    def refuse(self, ask: Ask, refusal: Refusal, now: Instant) -> Commit[Fact]:
+        """Answer `ask` with a refusal that was not decided here, and remember that."""
+        return self._commit(ask, Instant(max(now, self.at)), refusal, ())
+
+    def _commit(
+        self, ask: Ask, at: Instant, answer: Answer, events: tuple[Recorded[Fact], ...]
+    ) -> Commit[Fact]:
         commit = Commit(
             ask.id,
             ask.actor,
@@ -147,12 +167,27 @@ class Region:
 
     def plan(self, ask: Ask, now: Instant) -> tuple[Answer, tuple[Fact, ...]]:
         """Say what `decide` would do, and leave no trace."""
-        at = Instant(max(now, self.at))
+        answer, events = self._try(ask, Instant(max(now, self.at)), keep=False)
+        return answer, tuple(event.fact for event in events)
+
+    def _try(
+        self, ask: Ask, at: Instant, *, keep: bool
+    ) -> tuple[Answer, tuple[Recorded[Fact], ...]]:
+        """Carry an ask out on the fleet, and take it back unless it is to be kept.
+
+        A bug leaves no trace either: its exception goes on, the fleet is as it was.
+        """
+        kept = False
         with self.fleet.trial() as trial:
-            answer, events = self._carry_out(ask, at)
-            trial.undo()
-        facts = () if isinstance(answer, Refusal) else tuple(event.fact for event in events)
-        return answer, facts
+            try:
+                answer, events = self._carry_out(ask, at)
+                if not isinstance(answer, Refusal) and too_large(events):
+                    answer = TOO_LARGE
+                kept = keep and not isinstance(answer, Refusal)
+            finally:
+                if not kept:
+                    trial.undo()
+        return answer, () if isinstance(answer, Refusal) else events
 
     def _carry_out(self, ask: Ask, at: Instant) -> tuple[Answer, tuple[Recorded[Fact], ...]]:
         refusal = self._refuse(ask, at)
@@ -247,4 +282,4 @@ class Region:
         self.position += len(commit.events)
         self.at = commit.at
         remembered = Remembered(commit.answer, self.position, commit.fingerprint, commit.at)
-        self.answers.keep(commit.ask, remembered)
+        self.answers.keep(commit.ask, commit.command, remembered)

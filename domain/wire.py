@@ -72,6 +72,11 @@ def encode_commit(commit: Commit[Fact]) -> bytes:
     return _encoder.encode(commit)
 
 
+def size_of(events: Sequence[Recorded[Fact]]) -> int:
+    """Return how many bytes these events take in a frame."""
+    return len(_encoder.encode(events))
+
+
 def encode_fact(fact: Event) -> bytes:
     """Return the bytes of one fact, tag included."""
     return _encoder.encode(fact)

@@ -36,7 +36,7 @@ from domain.operation import (
     ScaleLayer,
     ScaleNode,
     SetCloudletLimits,
-)
+)from domain.streams import noun_of
 
 CONTRACT_VERSION = "0.1.0"
 FIRST = "0.1.0"
@@ -123,6 +123,11 @@ class EventContract(msgspec.Struct, frozen=True):
     @property
     def noun(self) -> str:
         return self.name.partition(".")[0]
+
+    @property
+    def stream(self) -> str:
+        """The noun of the streams it is written to, which is that of its subject: `container`."""
+        return noun_of(self.shape)
 
     @property
     def public_type(self) -> str:

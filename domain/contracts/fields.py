@@ -177,3 +177,9 @@ def field_names(shape: type[msgspec.Struct], path: tuple[Key, ...]) -> list[str]
         if isinstance(variant, inspect.StructType)
         for field in variant.fields
     ]
+
+
+def fields_of(shape: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
+    """Return the fields of a message."""
+    found = _type_of(shape)
+    return found.fields if isinstance(found, inspect.StructType) else ()

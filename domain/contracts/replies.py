@@ -27,7 +27,7 @@ class PlannedEvent(msgspec.Struct, frozen=True):
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """Yes: what was begun, what is so now, or what would be.
 
-    `accepted`: `operation_id` carries it on; `done`: it is done; `unchanged`: it was so already;
+    `accepted`: `operation_id` carries it on (`operation_ids`, where there are several); `done`: it is done; `unchanged`: it was so already;
     `planned`: a dry run, nothing was written and `plan` has what would be. `position` is that of
     the last event, for readers that want to see this one; `version` is that of what was named.
     """
@@ -35,6 +35,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     command_id: str
     operation_id: str = ""
+    operation_ids: tuple[str, ...] = ()
     position: int = 0
     version: int = 0
     containers: tuple[ContainerId, ...] = ()
@@ -65,6 +66,7 @@ def _yes(answer: Accepted | Unchanged, answered: Answered, command_id: str) -> R
         status="accepted" if answer.operation else "done",
         command_id=command_id,
         operation_id=answer.operation,
+        operation_ids=answer.operations,
         position=answered.position,
         version=answer.version,
         containers=answer.containers,

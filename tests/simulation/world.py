@@ -16,7 +16,7 @@ from domain.decider import Ask, Commit, Frame
 from domain.facts import Fact
 from domain.fleet import Fleet
 from domain.image import from_image, to_image
-from domain.invariants import broken
+from domain.invariants import broken, broken_by
 from domain.messages import AskId, Code, Command, ContainerId, HostId, Instant, Refusal, Tenant
 from domain.orders import (
     ROUTER,
@@ -98,6 +98,8 @@ class World:
             said = type(commit.answer).__name__
             self.trace.append(f"{commit.at - START:>7} {commit.ask} {commit.command} {said}")
             for event in commit.events:
+                wrong = broken_by(self.shadow.fleet, event.fact)
+                assert not wrong, "\n".join([*self.trace[-200:], *wrong])
                 evolve(self.shadow.fleet, event.fact, commit.at)
                 self.shadow.versions[event.stream] = event.version
                 self.trace.append(f"        {event.stream}@{event.version} {event.fact}")
@@ -306,7 +308,7 @@ def state_of(region: Region) -> dict[str, object]:
     tables = {
         name: value for name, value in vars(fleet).items() if isinstance(value, dict)
     }
-    known = dict(region.answers.all())
+    known = [*region.answers.commands(), *region.answers.own()]
     return tables | {"position": region.position, "versions": region.versions, "answers": known}
 
 
