@@ -27,6 +27,11 @@ _NOUN_OF: dict[type[Event], str] = {
 }
 
 
+def noun_of(shape: type[Event]) -> str:
+    """Return the noun of the streams that hold events of this kind, e.g. `container`."""
+    return _NOUN_OF[shape]
+
+
 def stream_of(event: Event) -> str:
     """Return the stream an event is written to, e.g. `container.node17`."""
     noun = _NOUN_OF[type(event)]

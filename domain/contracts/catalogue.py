@@ -36,7 +36,8 @@ from domain.operation import (
     ScaleLayer,
     ScaleNode,
     SetCloudletLimits,
-)from domain.streams import noun_of
+)
+from domain.streams import noun_of
 
 CONTRACT_VERSION = "0.1.0"
 FIRST = "0.1.0"

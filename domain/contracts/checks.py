@@ -24,7 +24,7 @@ def check(command: PublicCommand) -> Refusal | None:
         case CreateEnvironment():
             return layers_apart(command)
         case AddLayer(layer=spec):
-            return in_order(spec, "$.layer")
+            return in_order(spec, "$.layer.")
         case RegisterHost(host=host) if host == ROUTER:
             detail = f"host must be another name: {ROUTER} is where orders to DNS and balancer go"
             return Refusal(Code.REQUEST_INVALID, detail, "$.host")
@@ -47,7 +47,7 @@ def some_limit(ask: ScaleNode | SetCloudletLimits) -> Refusal | None:
     if ask.reserved is None and ask.limit is None:
         detail = f"give reserved, limit or both (1..{CLOUDLETS_MAX} cloudlets); neither was given"
         return Refusal(Code.REQUEST_INVALID, detail, "$.reserved")
-    return ordered(ask.reserved, ask.limit, "$")
+    return ordered(ask.reserved, ask.limit, "$.")
 
 
 def said_why(ask: ScaleNode | MigrateContainer) -> Refusal | None:
@@ -71,7 +71,7 @@ def layers_apart(ask: CreateEnvironment) -> Refusal | None:
     if twice:
         detail = f"layers must have names of their own; {twice[0]} is there more than once"
         return Refusal(Code.REQUEST_INVALID, detail, "$.layers", {"layer": twice[0]})
-    found = (in_order(spec, f"$.layers[{index}]") for index, spec in enumerate(ask.layers))
+    found = (in_order(spec, f"$.layers[{index}].") for index, spec in enumerate(ask.layers))
     return next((refusal for refusal in found if refusal), None)
 
 
@@ -84,7 +84,7 @@ def ordered(reserved: int | None, limit: int | None, path: str) -> Refusal | Non
         return None
     return Refusal(
         Code.LIMITS_OUT_OF_RANGE,
-        f"reserved must be at most limit, got reserved {reserved} and limit {limit}",
-        f"{path}.reserved",
+        f"{path[2:]}reserved must be 1..{limit}, which is the limit, got {reserved}",
+        f"{path}reserved",
         {"reserved": reserved, "limit": limit},
     )

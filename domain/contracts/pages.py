@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from domain.contracts.catalogue import (
-    CLI_NOUNS,
     COMMANDS,
     COMMON,
     CONTRACT_VERSION,
@@ -20,6 +19,7 @@ from domain.contracts.schemas import example
 from domain.messages import Code, PublicCommand
 from domain.problems import EXIT_MEANINGS, PROBLEMS, anchor
 
+BODY_KIB_MAX = REQUEST_BYTES_MAX // 1024
 MADE = "<!-- Made by `python -m restow.generate` from domain/contracts; do not edit. -->"
 EVERY = PublicCommand.__struct_fields__
 """Fields that every command has."""
@@ -30,11 +30,11 @@ def commands_page() -> str:
     return _page(
         "Commands",
         f"""
-Contract version {CONTRACT_VERSION}. A command is a JSON object of at most {REQUEST_BYTES_MAX // 1024} KiB,
-sent to `restow.svc.v1.<noun>.<verb>` (answered when it is journaled) or published to
+Contract version {CONTRACT_VERSION}. A command is a JSON object (at most {BODY_KIB_MAX} KiB), sent to
+`restow.svc.v1.<noun>.<verb>` (answered when it is journaled) or published to
 `restow.cmd.v1.<tenant>.<noun>.<verb>` (stored at once, answered on `restow.res.<tenant>.<id>`). A
 field that is not known is refused. A CloudEvent in structured mode (`Content-Type:
-application/cloudevents+json`) is taken too, with `type` the command's name and the command in `data`.
+application/cloudevents+json`) is taken too: `type` is the command, `data` its fields.
 
 The same id with the same body gets the same answer for 24 hours; with another body it is refused
 with `command.id_reused`. The id may stand in the header `Nats-Msg-Id` instead of the body. On the

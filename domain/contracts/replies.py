@@ -27,9 +27,10 @@ class PlannedEvent(msgspec.Struct, frozen=True):
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """Yes: what was begun, what is so now, or what would be.
 
-    `accepted`: `operation_id` carries it on (`operation_ids`, where there are several); `done`: it is done; `unchanged`: it was so already;
-    `planned`: a dry run, nothing was written and `plan` has what would be. `position` is that of
-    the last event, for readers that want to see this one; `version` is that of what was named.
+    `accepted`: `operation_id` carries it on, or all of `operation_ids`; `done`: it is done;
+    `unchanged`: it was so already; `planned`: a dry run, nothing was written and `plan` has what
+    would be. `position` is that of the last event, for readers that want to see this one;
+    `version` is that of what was named.
     """
 
     status: Status

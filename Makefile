@@ -1,0 +1,68 @@
+# `make test` and `make demo` need python3 (3.11 to 3.13), make and a package registry. Nothing else.
+
+PYTHON ?= python3
+UV     ?= uv
+JOBS   ?= 0
+ARGS   ?=
+
+BIN     := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check fix bench lock clean
+
+help:     ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/restow.stamp .venv/dev.stamp  ## make .venv, everything in it pinned by hash
+
+demo: .venv/restow.stamp  ## show a fleet at work, on this machine alone
+	$(BIN)/restow demo $(ARGS)
+
+test: install  ## run the tests: ARGS="-k host" picks, JOBS=2 runs two at a time
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+check: install  ## everything a change must pass, apart from the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports --no-logo --no-cache  # its cache misses a second edit within one second
+	$(BIN)/python -m pytest -q tests/guards
+
+fix: install  ## format, and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## measure, as ratios against a limit of the same run
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# pip-compile notes no registry address and covers every Python and platform at once.
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+        --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
+
+lock:     ## pin pyproject's dependencies anew (needs uv; ARGS=--upgrade for newer ones)
+	$(LOCK) pyproject.toml --group build --output-file requirements/core.txt
+	$(LOCK) pyproject.toml --group dev --constraint requirements/core.txt --output-file requirements/dev.txt
+
+clean:    ## take .venv and the caches of the tools away
+	rm -rf .venv .hypothesis .import_linter_cache .grimp_cache .mypy_cache .pytest_cache .ruff_cache .coverage
+
+# Three steps, so that the demo need not wait for the developer's tools.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.venv/core.stamp: requirements/core.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Restow needs Python 3.11, 3.12 or 3.13, and there is no '$(PYTHON)' here." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Restow needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 ..." % v)'
+	@echo "Installing Restow's pinned requirements into .venv (once)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(PIP) --require-hashes --requirement requirements/core.txt
+	@touch $@
+
+.venv/dev.stamp: .venv/core.stamp requirements/dev.txt
+	@echo "Installing the developer's tools into .venv (once)"
+	@$(PIP) --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+.venv/restow.stamp: .venv/core.stamp pyproject.toml
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@

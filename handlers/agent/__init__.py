@@ -1,0 +1,1 @@
+"""What runs on a host: takes orders, carries them out on a runtime, reports, hands over."""

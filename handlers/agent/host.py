@@ -1,0 +1,200 @@
+"""The agent of a host: carries orders out on its runtime, and watches what runs there."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import assert_never
+
+import msgspec
+
+from domain.agent import ReportOwed, Usage, whereabouts
+from domain.messages import AskId, ContainerId, Instant
+from domain.orders import (
+    CallOff,
+    MigrateOut,
+    Order,
+    ReportHealth,
+    Resize,
+    Restart,
+    RouteIn,
+    RouteOut,
+    Start,
+    Stop,
+)
+from domain.subjects import Subjects
+from handlers.agent.arriving import Arriving
+from handlers.agent.desk import Done
+from handlers.agent.leaving import Leaving
+from handlers.agent.link import Link
+from handlers.agent.peers import (
+    VERBS,
+    AnySaying,
+    Check,
+    Drop,
+    Go,
+    PeerFailedError,
+    Prepare,
+    Reply,
+    ResizeThere,
+    Whose,
+)
+from handlers.agent.post import Post
+from handlers.agent.runtime import RuntimeFailedError, Seen, Spec
+
+FORWARD_S = 20.0
+"""How long the host that a container moved to is asked to resize it."""
+
+_encoder = msgspec.json.Encoder()
+_saying_decoder: msgspec.json.Decoder[AnySaying] = msgspec.json.Decoder(AnySaying)
+
+
+class HostCrew:
+    """Carries out what hosts are ordered; see `Crew`."""
+
+    def __init__(self, post: Post, link: Link, subjects: Subjects) -> None:
+        self._post = post
+        self._link = link
+        self._subjects = subjects
+        self._leaving = Leaving(post)
+        self._arriving = Arriving(post)
+        self._told: dict[ContainerId, tuple[bool, bool]] = {}
+        self._health_reports = 0
+
+    async def serve(self, tasks: asyncio.TaskGroup) -> None:
+        for verb in VERBS:
+            await self._link.listen(self._subjects.peer(self._post.host, verb), self._hear, tasks)
+        tasks.create_task(self._leaving.sweep())
+        tasks.create_task(self._arriving.watch())
+        tasks.create_task(self._probe())
+        tasks.create_task(self._meter())
+
+    async def carry_out(self, order: Order) -> Done:
+        match order.work:
+            case MigrateOut():
+                return await self._leaving.migrate(order, order.work)
+            case CallOff():
+                return await self._leaving.call_off(order, order.work)
+            case Resize():
+                return await self._resize(order.container, order.work)
+            case RouteIn() | RouteOut():
+                return Done(done=False, detail=f"{self._post.host} is no router")
+            case Start() | Stop() | Restart():
+                return await self._do(order.container, lambda: self._simple(order))
+            case _:
+                assert_never(order.work)
+
+    def settle(self, order: Order, done: Done) -> None:
+        """What has just begun to run is not healthy yet, and the engine knows that."""
+        if done.done and isinstance(order.work, Start | Restart):
+            self._told[order.container] = (done.running, False)
+
+    def _simple(self, order: Order) -> Awaitable[None]:
+        runtime, work = self._post.runtime, order.work
+        if isinstance(work, Start):
+            return runtime.start(spec_of(order.container, work), order.id)
+        if isinstance(work, Restart):
+            return runtime.restart(order.container, order.id)
+        return runtime.stop(order.container)
+
+    async def _do(self, container: ContainerId, work: Callable[[], Awaitable[None]]) -> Done:
+        """Touch one container, alone, and say how that went and whether it runs."""
+        detail = ""
+        async with self._post.lock(container):
+            try:
+                await work()
+            except RuntimeFailedError as error:
+                detail = str(error)
+        seen = self._post.runtime.look(container)
+        return Done(done=not detail, detail=detail, running=seen is not None and seen.running)
+
+    async def _resize(self, container: ContainerId, work: Resize) -> Done:
+        """Resize it where it runs: a move under way is waited for while it is frozen."""
+        runtime = self._post.runtime
+        done = await self._do(
+            container, lambda: runtime.resize(container, work.cloudlets, work.limit)
+        )
+        there = whereabouts(self._post.ledger.agent, container)
+        if done.done or there is None or runtime.look(container) is not None:
+            return done
+        saying = ResizeThere(container, work.cloudlets, work.limit)
+        try:
+            async with asyncio.timeout(FORWARD_S):
+                await self._post.peers.insist(there, saying)
+        except PeerFailedError as error:
+            return Done(done=False, detail=str(error), located=there)
+        except TimeoutError:
+            return Done(done=False, detail=f"{there} does not answer", located=there)
+        return Done(done=True, located=there)
+
+    async def _resize_here(self, asked: ResizeThere) -> Reply:
+        runtime = self._post.runtime
+        done = await self._do(
+            asked.container,
+            lambda: runtime.resize(asked.container, asked.cloudlets, asked.limit),
+        )
+        return Reply(ok=done.done, detail=done.detail)
+
+    async def _hear(self, data: bytes) -> bytes:
+        try:
+            saying = _saying_decoder.decode(data)
+        except msgspec.DecodeError as error:
+            return _encoder.encode(Reply(ok=False, detail=str(error)))
+        return _encoder.encode(await self._reply(saying))
+
+    async def _reply(self, saying: AnySaying) -> Reply:
+        match saying:
+            case Check():
+                return await self._arriving.check(saying)
+            case Prepare():
+                return await self._arriving.prepare(saying)
+            case Go():
+                return await self._arriving.go(saying)
+            case Drop():
+                return await self._arriving.drop(saying)
+            case Whose():
+                return await self._leaving.whose(saying)
+            case ResizeThere():
+                return await self._resize_here(saying)
+            case _:
+                assert_never(saying)
+
+    async def _probe(self) -> None:
+        """Report changes of health. After a start of the agent everything is a change."""
+        while True:
+            await asyncio.sleep(self._post.pace.probe_s)
+            seen = {c.container: c for c in self._post.runtime.containers()}
+            self._told = {name: told for name, told in self._told.items() if name in seen}
+            self._post.ledger.note(*(self._changed(c) for c in seen.values() if self._differs(c)))
+
+    def _differs(self, seen: Seen) -> bool:
+        """Tell whether there is something to say of a container that nobody is working on."""
+        if seen.state in ("paused", "held") or self._post.lock(seen.container).locked():
+            return False
+        return self._told.get(seen.container) != (seen.running, seen.healthy)
+
+    def _changed(self, seen: Seen) -> ReportOwed:
+        agent = self._post.ledger.agent
+        self._told[seen.container] = (seen.running, seen.healthy)
+        self._health_reports += 1
+        report = ReportHealth(
+            ask=AskId(f"{agent.host}/{agent.incarnation}/h{self._health_reports}"),
+            host=agent.host,
+            container=seen.container,
+            healthy=seen.healthy,
+            running=seen.running,
+        )
+        return ReportOwed(report)
+
+    async def _meter(self) -> None:
+        """Publish what containers use. A sample that is lost is lost."""
+        subject = self._subjects.usage(self._post.host)
+        while True:
+            at = Instant(time.time_ns() // 1_000_000)
+            usage = Usage(self._post.host, at, self._post.runtime.usage())
+            await self._link.say(subject, _encoder.encode(usage))
+            await asyncio.sleep(self._post.pace.usage_s)
+
+
+def spec_of(container: ContainerId, work: Start) -> Spec:
+    """Return what the runtime is to start."""
+    return Spec(container, **msgspec.structs.asdict(work))

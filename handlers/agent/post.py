@@ -1,0 +1,29 @@
+"""What the parts of a host's agent share: its ledger, its runtime, the other hosts."""
+
+import asyncio
+from weakref import WeakValueDictionary
+
+from domain.messages import ContainerId, HostId
+from handlers.agent.ledger import Ledger
+from handlers.agent.pace import Pace
+from handlers.agent.peers import Peers
+from handlers.agent.runtime import Runtime
+
+
+class Post:
+    """One host, as its agent knows it."""
+
+    def __init__(self, ledger: Ledger, runtime: Runtime, peers: Peers, pace: Pace) -> None:
+        self.ledger = ledger
+        self.runtime = runtime
+        self.peers = peers
+        self.pace = pace
+        self._locks: WeakValueDictionary[ContainerId, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def host(self) -> HostId:
+        return self.ledger.agent.host
+
+    def lock(self, container: ContainerId) -> asyncio.Lock:
+        """Return the lock of a container: one piece of work at a time touches it."""
+        return self._locks.setdefault(container, asyncio.Lock())

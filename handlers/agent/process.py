@@ -1,0 +1,119 @@
+"""The agent process: some hosts (and perhaps the router) on one connection, until told to stop."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from domain.messages import HostId, Instant
+from domain.orders import ROUTER
+from domain.subjects import Subjects
+from handlers.agent.behaviour import Behaviour
+from handlers.agent.desk import Desk
+from handlers.agent.host import HostCrew
+from handlers.agent.ledger import Ledger, Open
+from handlers.agent.link import Link
+from handlers.agent.pace import Pace, pace_at
+from handlers.agent.peers import Peers
+from handlers.agent.post import Post
+from handlers.agent.records import Records
+from handlers.agent.router import RouterCrew
+from handlers.agent.simulated import SimulatedRuntime
+from handlers.agent.zone import SimulatedBalancer, SimulatedNames, ZoneFile
+from handlers.bus import connect
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+def now() -> Instant:
+    return Instant(time.time_ns() // 1_000_000)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where agents work: the bus, the folder of their ledgers, and how things behave there."""
+
+    link: Link
+    subjects: Subjects
+    data: Path
+    behaviour: Behaviour
+    pace: Pace
+    opened: Open = Records.open
+
+    async def host(self, host: HostId) -> None:
+        """Be the agent of a host with simulated containers, until cancelled."""
+        folder = self.data / host
+        with contextlib.ExitStack() as files:
+            ledger = Ledger.open(folder / "ledger", host, opened=self.opened)
+            files.callback(ledger.close)
+            runtime = SimulatedRuntime(
+                folder / "containers", host, self.behaviour, opened=self.opened
+            )
+            files.callback(runtime.close)
+            post = Post(ledger, runtime, Peers(self.link, self.subjects, self.pace), self.pace)
+            crew = HostCrew(post, self.link, self.subjects)
+            await Desk(ledger, crew, self.link, self.subjects, pace=self.pace).run(now)
+
+    async def router(self) -> None:
+        """Be the router with simulated DNS and balancer, until cancelled."""
+        folder = self.data / ROUTER
+        with contextlib.ExitStack() as files:
+            ledger = Ledger.open(folder / "ledger", ROUTER, opened=self.opened)
+            files.callback(ledger.close)
+            zone = ZoneFile(folder / "zone", ROUTER, self.behaviour, opened=self.opened)
+            files.callback(zone.close)
+            crew = RouterCrew(SimulatedNames(zone), SimulatedBalancer(zone))
+            await Desk(ledger, crew, self.link, self.subjects, pace=self.pace).run(now)
+
+
+async def run(  # noqa: PLR0913 - the settings of a process
+    hosts: Sequence[str],
+    *,
+    url: str,
+    prefix: str,
+    routing: bool,
+    data: Path,
+    behaviour: Behaviour,
+) -> None:
+    """Serve these hosts until SIGTERM or SIGINT; their containers go on.
+
+    Raises `BusUnavailableError`, `RecordsInUseError`, `RecordsDamagedError`.
+    """
+    async with _stoppable() as stop, _connected(url, hosts) as link:
+        site = Site(link, Subjects(prefix), data, behaviour, pace_at(behaviour.speed))
+        async with asyncio.TaskGroup() as tasks:
+            agents = [tasks.create_task(site.host(HostId(host))) for host in hosts]
+            if routing:
+                agents.append(tasks.create_task(site.router()))
+            await log.ainfo("agent.serving", hosts=list(hosts), routing=routing, data=str(data))
+            await stop.wait()
+            for agent in agents:
+                agent.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _connected(url: str, hosts: Sequence[str]) -> AsyncGenerator[Link]:
+    bus = await connect(url, name=f"agent {' '.join(hosts)}")
+    try:
+        yield Link(bus)
+    finally:
+        await bus.close()
+
+
+@contextlib.asynccontextmanager
+async def _stoppable() -> AsyncGenerator[asyncio.Event]:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,124 @@
+"""A file of records that survives its writer: appended, checked on reading, synced on demand.
+
+A record is its length, its CRC-32 and its bytes. What a crash tore off at the end is ignored;
+damage anywhere else is not guessed at.
+"""
+
+import asyncio
+import fcntl
+import os
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from zlib import crc32
+
+HEAD = struct.Struct(">II")
+
+
+class RecordsDamagedError(ValueError):
+    """There is a damaged record with sound ones behind it; the message names the place."""
+
+
+class RecordsInUseError(RuntimeError):
+    """Another process writes this file."""
+
+
+class Records:
+    """One open file of records; one process at a time."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self._fd = fd
+        self._written = 0
+        self._synced = 0
+
+    @classmethod
+    def open(cls, path: Path) -> tuple["Records", list[bytes]]:
+        """Open the file, or begin it, and return it with its records.
+
+        Raises `RecordsDamagedError`, `RecordsInUseError`.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = _lock(path)
+        try:
+            records, end = parse(path.read_bytes(), path)
+            os.ftruncate(fd, end)
+        except BaseException:
+            os.close(fd)
+            raise
+        return cls(path, fd), records
+
+    def append(self, data: bytes) -> None:
+        """Write a record. It survives this process from now on, and the host once synced."""
+        _write(self._fd, data)
+        self._written += 1
+
+    async def sync(self) -> None:
+        """Return when all that has been written is on disk."""
+        upto = self._written
+        if upto > self._synced:
+            await asyncio.to_thread(os.fsync, self._fd)
+            self._synced = max(self._synced, upto)
+
+    def compact(self, records: Iterable[bytes]) -> None:
+        """Put these records in place of all that the file holds: all of them or nothing."""
+        fresh = self.path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        fd = _lock(fresh)
+        for data in records:
+            _write(fd, data)
+        os.fsync(fd)
+        fresh.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+        os.close(self._fd)
+        self._fd = fd
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _lock(path: Path) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(fd)
+        message = f"{path} is in use: does another agent of this host run?"
+        raise RecordsInUseError(message) from error
+    return fd
+
+
+def _write(fd: int, data: bytes) -> None:
+    rest = memoryview(HEAD.pack(len(data), crc32(data)) + data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def parse(data: bytes, path: Path) -> tuple[list[bytes], int]:
+    """Return the records in `data` and where the last sound one ends."""
+    records: list[bytes] = []
+    at = 0
+    while (record := _record_at(data, at)) is not None:
+        records.append(record)
+        at += HEAD.size + len(record)
+    if _sound_behind(data, at):
+        message = f"{path}: the record at byte {at} is damaged, and there are others behind it"
+        raise RecordsDamagedError(message)
+    return records, at
+
+
+def _record_at(data: bytes, at: int) -> bytes | None:
+    if at + HEAD.size > len(data):
+        return None
+    length, check = HEAD.unpack_from(data, at)
+    record = data[at + HEAD.size : at + HEAD.size + length]
+    return record if length == len(record) > 0 and crc32(record) == check else None
+
+
+def _sound_behind(data: bytes, at: int) -> bool:
+    if at + HEAD.size > len(data):
+        return False
+    length, _ = HEAD.unpack_from(data, at)
+    return length > 0 and _record_at(data, at + HEAD.size + length) is not None

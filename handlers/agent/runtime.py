@@ -1,0 +1,158 @@
+"""What an agent needs of whatever runs its containers.
+
+Every method may be asked twice: what is so already stays so. `mark` names the order that wants
+something; a container remembers the last one, so that an order interrupted by a crash and begun
+again has its effect once. A method may be cancelled; `resume` and `drop` put right what it left.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Literal, Protocol
+
+import msgspec
+
+from domain.agent import Sample
+from domain.messages import ContainerId
+
+State = Literal["running", "stopped", "paused", "held"]
+
+
+class RuntimeFailedError(RuntimeError):
+    """It could not be done, and the container is as it was before; the message says why."""
+
+
+class Spec(msgspec.Struct, frozen=True):
+    """What a container is: its name, image, sizes and surroundings."""
+
+    container: ContainerId
+    name: str
+    image: str
+    cloudlets: int
+    limit: int
+    disk_gib: int
+    address: str
+    variables: Mapping[str, str] = {}
+    volumes: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A container as it is at this moment. `cloudlets` and `limit` are what it really has."""
+
+    container: ContainerId
+    state: State
+    healthy: bool
+    cloudlets: int
+    limit: int
+    disk_gib: int
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+
+class Image(msgspec.Struct, frozen=True):
+    """What a frozen container is restored from: a manifest, small enough for the bus.
+
+    A runtime whose images are large sends them by `transfer` and names them here by their hashes.
+    """
+
+    container: ContainerId
+    body: bytes
+    digest: str
+
+    @classmethod
+    def of(cls, container: ContainerId, body: bytes) -> "Image":
+        return cls(container, body, sha256(body).hexdigest())
+
+    @property
+    def sound(self) -> bool:
+        return sha256(self.body).hexdigest() == self.digest
+
+
+class Room(msgspec.Struct, frozen=True):
+    """What a container that is to arrive will need."""
+
+    container: ContainerId
+    cloudlets: int
+    limit: int
+    disk_gib: int
+
+
+class Runtime(Protocol):
+    """Runs containers. All methods that change something raise `RuntimeFailedError`."""
+
+    def containers(self) -> tuple[Seen, ...]:
+        """Return every container there is, copies paused or held included."""
+        ...
+
+    def look(self, container: ContainerId) -> Seen | None:
+        """Return one container, or None if it is not here."""
+        ...
+
+    def usage(self) -> tuple[Sample, ...]:
+        """Return what each running container uses."""
+        ...
+
+    async def start(self, spec: Spec, mark: str) -> None:
+        """Create the container and start it; on failure nothing is left of it."""
+        ...
+
+    async def stop(self, container: ContainerId) -> None:
+        """Stop the container and remove it, if it is here."""
+        ...
+
+    async def restart(self, container: ContainerId, mark: str) -> None:
+        """Stop its process and start another one; on failure the old one is left or put back."""
+        ...
+
+    async def resize(self, container: ContainerId, cloudlets: int, limit: int) -> None:
+        """Give it another size without a restart, also while it is paused or held."""
+        ...
+
+    async def receive(self, room: Room, mark: str) -> str:
+        """On the target: make room for a container and return where to send it."""
+        ...
+
+    async def copy(self, container: ContainerId, endpoint: str) -> None:
+        """On the source, while it runs: send ahead what changes little."""
+        ...
+
+    async def pause(self, container: ContainerId) -> None:
+        """Freeze it; it neither runs nor is heard until `resume`."""
+        ...
+
+    async def resume(self, container: ContainerId) -> None:
+        """Let a paused one run on, as if nothing had been."""
+        ...
+
+    async def dump(self, container: ContainerId) -> Image:
+        """Save a paused one, which stays paused."""
+        ...
+
+    async def transfer(self, image: Image, endpoint: str) -> None:
+        """Send the rest of it: after this the target can restore it."""
+        ...
+
+    async def prepare(self, image: Image) -> None:
+        """On the target: restore it and hold it. It does not run, whatever happens to us.
+
+        What is held already stays held.
+        """
+        ...
+
+    async def go(self, container: ContainerId) -> None:
+        """On the target: let a held one run; return when it runs."""
+        ...
+
+    async def reach(self, container: ContainerId) -> None:
+        """On the target: return when it can be reached under its address."""
+        ...
+
+    async def drop(self, container: ContainerId) -> None:
+        """Destroy a copy that is paused or held, never one that runs."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files. Containers go on."""
+        ...

@@ -1,0 +1,188 @@
+"""The engine's one queue: everything that is asked passes here, and nothing is answered early.
+
+What waits is decided together and becomes one frame; while that frame is on its way the next is
+decided. An answer is given when its frame is stored, never before. One frame is in flight.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from domain.decider import Answered, Ask, Commit
+from domain.facts import Fact
+from domain.messages import Code, Instant, Refusal
+from domain.region import Region
+from domain.wire import FRAME_BYTES
+from handlers.doors.desk import DeskClosedError
+
+log = structlog.stdlib.get_logger(__name__)
+
+ASKS_A_FRAME_MAX = 512
+EVENTS_A_FRAME_MAX = 600
+"""About `FRAME_BYTES`: a fact takes a few hundred bytes. A single larger commit goes alone."""
+WAITING_MAX = 20_000
+"""Asks that may wait; one more is refused with `rate.limited`."""
+BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What a mistake in a decision raises. The ask is answered `internal`, once; the queue goes on."""
+
+Store = Callable[[Sequence[Commit[Fact]]], Awaitable[object]]
+Effects = Callable[[Sequence[Commit[Fact]]], Awaitable[None]]
+
+
+class Clock(Protocol):
+    def __call__(self) -> Instant: ...
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """An ask in the queue, and who waits for its answer."""
+
+    ask: Ask
+    told: asyncio.Future[Answered]
+
+
+class Batch(msgspec.Struct):
+    """What was decided together: what is to be stored, and what is to be said after that."""
+
+    commits: list[Commit[Fact]] = msgspec.field(default_factory=list[Commit[Fact]])
+    answers: list[tuple[asyncio.Future[Answered], Answered]] = msgspec.field(
+        default_factory=list[tuple[asyncio.Future[Answered], Answered]]
+    )
+    events: int = 0
+
+
+class Desk:
+    """Answers every ask once. `store` writes a frame, `effects` is called with what was stored."""
+
+    def __init__(self, region: Region, store: Store, effects: Effects, now: Clock) -> None:
+        self._region = region
+        self._store = store
+        self._effects = effects
+        self._now = now
+        self._waiting: list[Waiting] = []
+        self._arrived = asyncio.Event()
+        self._closed = False
+
+    def ask(self, ask: Ask) -> asyncio.Future[Answered]:
+        """Queue an ask; the future has its answer once that stands in the journal."""
+        told: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            told.set_exception(DeskClosedError("this engine answers no more"))
+        elif len(self._waiting) >= WAITING_MAX:
+            told.set_result(Answered(BUSY, self._region.position))
+        else:
+            self._waiting.append(Waiting(ask, told))
+            self._arrived.set()
+        return told
+
+    async def run(self) -> None:
+        """Decide and store for ever. Raises what `store` raises when this engine is over."""
+        flight: asyncio.Task[None] | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    await self._arrived.wait()
+                    batch = self._decide()
+                    if flight is not None:
+                        await flight
+                    flight = group.create_task(self._land(batch))
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Turn away whoever waits, and whoever comes."""
+        self._closed = True
+        for waiting in self._waiting:
+            _tell_closed(waiting.told)
+        self._waiting.clear()
+
+    def _decide(self) -> Batch:
+        """Decide what waits, in order, until the frame is full."""
+        batch = Batch()
+        now = self._now()
+        taken = 0
+        for waiting in self._waiting[:ASKS_A_FRAME_MAX]:
+            if batch.events >= EVENTS_A_FRAME_MAX:
+                break
+            self._take(waiting, batch, now)
+            taken += 1
+        del self._waiting[:taken]
+        if not self._waiting:
+            self._arrived.clear()
+        return batch
+
+    def _take(self, waiting: Waiting, batch: Batch, now: Instant) -> None:
+        ask = waiting.ask
+        known = self._region.answers.get(ask.id)
+        if known is not None:
+            same = known.fingerprint == ask.fingerprint
+            answer = known.answer if same else reused(ask)
+            batch.answers.append((waiting.told, Answered(answer, known.position)))
+            return
+        if ask.dry_run:
+            answer, plan = self._region.plan(ask, now)
+            said = Answered(answer, self._region.position, plan, dry_run=True)
+            batch.answers.append((waiting.told, said))
+            return
+        commit = self._commit(ask, now)
+        batch.commits.append(commit)
+        batch.events += len(commit.events)
+        batch.answers.append((waiting.told, Answered(commit.answer, self._region.position)))
+
+    def _commit(self, ask: Ask, now: Instant) -> Commit[Fact]:
+        try:
+            return self._region.decide(ask, now)
+        except BUGS:
+            log.exception("desk.bug", ask=ask.id, command=type(ask.command).__name__)
+            return self._region.refuse(ask, broken(ask), now)
+
+    async def _land(self, batch: Batch) -> None:
+        """Store what was decided, then let everybody know."""
+        try:
+            if batch.commits:
+                await self._store(batch.commits)
+        except BaseException:
+            for told, _ in batch.answers:
+                _tell_closed(told)
+            raise
+        for told, answered in batch.answers:
+            if not told.done():
+                told.set_result(answered)
+        await self._effects(batch.commits)
+
+
+BUSY = Refusal(
+    Code.RATE_LIMITED,
+    f"{WAITING_MAX} commands wait already; send this one again in a second",
+    "",
+    {"waiting": WAITING_MAX, "frame_bytes": FRAME_BYTES},
+)
+
+
+def reused(ask: Ask) -> Refusal:
+    """Refuse another command under an id that has its answer."""
+    return Refusal(
+        Code.COMMAND_REUSED,
+        f"the id {ask.id} was used for another command; give every command an id of its own",
+        "$.id",
+        {"id": ask.id},
+    )
+
+
+def broken(ask: Ask) -> Refusal:
+    """Answer an ask that met a mistake of ours."""
+    return Refusal(
+        Code.INTERNAL,
+        f"Restow made a mistake over {ask.id}; nothing was changed, the engine's log has the trace",
+        "",
+        {"id": ask.id},
+    )
+
+
+def _tell_closed(told: asyncio.Future[Answered]) -> None:
+    if not told.done():
+        told.set_exception(DeskClosedError("this engine answers no more"))
+
+

@@ -1,0 +1,86 @@
+"""The active engine: one writer, its desk, its doors, and everything that follows from events."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from domain.decider import Commit
+from domain.facts import Fact
+from domain.region import Region
+from domain.subjects import Subjects
+from handlers import doors
+from handlers.bus import Bus
+from handlers.engine import timers
+from handlers.engine.agents import Agents
+from handlers.engine.clock import now
+from handlers.engine.desk import Desk
+from handlers.engine.outbox import Outbox
+from handlers.engine.standby import BEAT_S, Beat
+from handlers.journal.writer import Writer
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class StoppedError(Exception):
+    """The process was told to stop; this engine leaves in good order."""
+
+
+class Leader:
+    """Leads until it is fenced, loses the bus for too long, or is told to stop."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        subjects: Subjects,
+        region: Region,
+        writer: Writer,
+        *,
+        name: str,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._bus = bus
+        self._subjects = subjects
+        self._writer = writer
+        self._name = name
+        self._new_id = new_id
+        self.region = region
+        self._outbox = Outbox(bus, subjects, region.fleet, region.epoch)
+        self.desk = Desk(region, writer.append, self._effects, now)
+
+    async def _effects(self, commits: Sequence[Commit[Fact]]) -> None:
+        await self._outbox.issued(commits)
+
+    async def lead(self, stop: asyncio.Event) -> None:
+        """Lead. Raises `FencedError`, `BusUnavailableError`, `StoppedError` (in groups)."""
+        agents = Agents(
+            self._bus, self._subjects, self.desk.ask, self._outbox, self.region.epoch
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.desk.run())
+                group.create_task(self._outbox.run())
+                group.create_task(timers.run(self.region.fleet, self.desk.ask, now))
+                group.create_task(self._beat())
+                await agents.open(group)
+                async with doors.serve(
+                    self._bus, self._subjects, self.desk, new_id=self._new_id, now=now
+                ):
+                    await stop.wait()
+                raise StoppedError
+        finally:
+            self.desk.close()
+            await agents.close()
+            await self._say(leaving=True)
+            await self._writer.close()
+
+    async def _beat(self) -> None:
+        while True:
+            await self._say(leaving=False)
+            await asyncio.sleep(BEAT_S)
+
+    async def _say(self, *, leaving: bool) -> None:
+        if self._bus.is_connected:
+            beat = Beat(self._name, self.region.epoch, self.region.position, leaving)
+            await self._bus.publish(self._subjects.leader, msgspec.json.encode(beat))

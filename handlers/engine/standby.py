@@ -1,0 +1,111 @@
+"""A warm standby: reads the journal as it grows, and notices when nobody leads any more.
+
+The leader beats on `<p>.eng.beat`. Silence while the bus is there means that it is gone; silence
+because the bus is away means nothing. To be wrong is harmless: whoever takes over fences the
+other, whose frames are then refused.
+"""
+
+import asyncio
+import random
+
+import msgspec
+import structlog
+
+from domain.image import StrangeImageError, from_image
+from domain.region import Region
+from domain.subjects import Subjects
+from handlers.bus import Bus, Message, listen, silence
+from handlers.journal import checkpoints
+from handlers.journal.reader import Head, follow, read
+from handlers.journal.writer import NotAtTailError, Writer
+
+log = structlog.stdlib.get_logger(__name__)
+
+BEAT_S = 0.25
+SILENCE_S = 1.2
+"""How long the leader may be silent before it is taken for gone."""
+JITTER_S = 0.3
+"""Standbys look at slightly different moments, so that one of them is first."""
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """What the leader says, four times a second. `leaving`: it stops on purpose, take over now."""
+
+    engine: str
+    epoch: int
+    position: int
+    leaving: bool = False
+
+
+class Standby:
+    """The state of a region, kept up to date from the journal until it is this engine's turn."""
+
+    def __init__(self, bus: Bus, subjects: Subjects, name: str) -> None:
+        self._bus = bus
+        self._subjects = subjects
+        self._name = name
+        self.region = Region()
+        self.head = Head()
+        self.leader = ""
+        self._heard_at = 0.0
+
+    async def catch_up(self) -> None:
+        """Start from the newest checkpoint and read the rest of the journal, verifying it."""
+        kept = await checkpoints.latest(self._bus, self._subjects)
+        if kept is not None:
+            try:
+                self.region = from_image(kept[1])
+                self.head = kept[0]
+            except StrangeImageError as error:
+                log.info("standby.checkpoint_ignored", why=str(error))
+        async for head, frame in read(self._bus, self._subjects, self.head):
+            self.region.absorb(frame)
+            self.head = head
+
+    async def until_its_turn(self) -> None:
+        """Follow the journal until no leader has been heard for a while."""
+        self._heard_at = asyncio.get_running_loop().time()
+        listening = await listen(self._bus, self._subjects.leader, self._hear)
+        following = asyncio.create_task(self._follow())
+        try:
+            patience = SILENCE_S + random.random() * JITTER_S  # noqa: S311 - no secret
+            while not following.done() and not self._is_silent(patience):
+                await asyncio.sleep(BEAT_S / 4)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            await silence(self._bus, listening)
+        if not following.cancelled() and (error := following.exception()) is not None:
+            raise error
+
+    async def _follow(self) -> None:
+        async for head, frame in follow(self._bus, self._subjects, self.head):
+            self.region.absorb(frame)
+            self.head = head
+
+    async def _hear(self, message: Message) -> None:
+        beat = msgspec.json.decode(message.data, type=Beat)
+        if beat.engine == self._name:
+            return
+        self.leader = "" if beat.leaving else beat.engine
+        self._heard_at = 0.0 if beat.leaving else asyncio.get_running_loop().time()
+
+    def _is_silent(self, patience_s: float) -> bool:
+        now = asyncio.get_running_loop().time()
+        if not self._bus.is_connected:
+            self._heard_at = now
+        return now - self._heard_at > patience_s
+
+    async def take_over(self) -> Writer:
+        """Fence whoever wrote before, directly after what this standby has read."""
+        while True:
+            async for head, frame in read(self._bus, self._subjects, self.head):
+                self.region.absorb(frame)
+                self.head = head
+            try:
+                writer = await Writer.take_over(self._bus, self._subjects, self.head)
+            except NotAtTailError:
+                await asyncio.sleep(random.random() * JITTER_S)  # noqa: S311 - no secret
+                continue
+            self.region.epoch = writer.head.epoch
+            return writer

@@ -1,0 +1,178 @@
+"""Reading the journal: every frame in order, each checked against the one before it.
+
+What was damaged on the way (a frame missing, altered, moved or written by an old writer) stops
+the reading and names the place; nothing after it is given out.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import msgspec
+import structlog
+
+from domain.decider import Frame
+from domain.facts import Fact
+from domain.subjects import Subjects
+from domain.wire import GENESIS, DamagedFrameError, chain, count_events, decode_frame
+from handlers.bus import Bus, BusUnavailableError
+from handlers.journal.pull import ConsumerLostError, pull, stream_seq
+from handlers.journal.stream import StreamInfo, info, message_at
+
+log = structlog.stdlib.get_logger(__name__)
+
+TAIL_PATIENCE_S = 12.0
+"""How long a replicated stream may look too short: a leader may be late to apply, or deposed."""
+TAIL_POLL_S = 0.25
+
+
+class Head(msgspec.Struct, frozen=True):
+    """How far the journal was read: its last frame, and what the next one must follow from.
+
+    `seq` is the frame's place in the stream, `position` that of its last event, `hash` the
+    frame's, `epoch_seq` the place of the epoch's first frame, which is the fence.
+    """
+
+    seq: int = 0
+    position: int = 0
+    hash: bytes = GENESIS
+    epoch: int = 0
+    epoch_seq: int = 0
+
+
+class JournalDamagedError(RuntimeError):
+    """The journal is not what was written. Nothing may be decided upon it."""
+
+    def __init__(self, stream: str, after: Head, expected: str, found: str) -> None:
+        self.stream = stream
+        self.seq = after.seq + 1
+        self.position = after.position + 1
+        self.expected = expected
+        self.found = found
+        super().__init__(
+            f"journal {stream} is damaged at sequence {self.seq} (position {self.position}): "
+            f"expected {expected}, found {found}"
+        )
+
+
+async def read(
+    bus: Bus, subjects: Subjects, after: Head
+) -> AsyncGenerator[tuple[Head, Frame[Fact]]]:
+    """Yield every frame after `after` up to the journal's end, as its leader knows it now.
+
+    Goes on over disconnects. Raises `JournalDamagedError`, `BusUnavailableError`.
+    """
+    stream = await _whole(bus, subjects, after)
+    async with aclosing(_frames(bus, subjects, after, until=stream.state.last_seq)) as frames:
+        async for step in frames:
+            yield step
+
+
+async def follow(
+    bus: Bus, subjects: Subjects, after: Head
+) -> AsyncGenerator[tuple[Head, Frame[Fact]]]:
+    """Yield every frame after `after`, and then those to come, for ever. Raises as `read` does."""
+    async with aclosing(_frames(bus, subjects, after, until=None)) as frames:
+        async for step in frames:
+            yield step
+
+
+async def _frames(
+    bus: Bus, subjects: Subjects, after: Head, until: int | None
+) -> AsyncGenerator[tuple[Head, Frame[Fact]]]:
+    head = after
+    while until is None or head.seq < until:
+        try:
+            async with aclosing(_of_one_consumer(bus, subjects, head, until)) as frames:
+                async for head, frame in frames:
+                    yield head, frame
+        except (ConsumerLostError, BusUnavailableError) as error:
+            if isinstance(error, BusUnavailableError) and (until is not None or bus.is_closed):
+                raise
+            await log.ainfo("journal.consumer_lost", after=head.seq, why=str(error))
+
+
+async def _of_one_consumer(
+    bus: Bus, subjects: Subjects, after: Head, until: int | None
+) -> AsyncGenerator[tuple[Head, Frame[Fact]]]:
+    head = after
+    stream = subjects.stream("JNL")
+    await _whole(bus, subjects, head)
+    async with aclosing(pull(bus, stream, head.seq + 1)) as messages:
+        async for message in messages:
+            if message is None:
+                await _not_rotten(bus, stream, head, until)
+                continue
+            seq = stream_seq(message)
+            head, frame = advance(subjects, head, seq, message.subject, message.data)
+            yield head, frame
+            if head.seq == until:
+                return
+
+
+async def _not_rotten(bus: Bus, stream: str, head: Head, until: int | None) -> None:
+    """Nothing came, and something must: a frame that rotted on disk is silently left out."""
+    if until is not None and await message_at(bus, stream, head.seq + 1) is None:
+        raise JournalDamagedError(stream, head, "a frame", "none, though the stream goes on")
+
+
+def advance(
+    subjects: Subjects, head: Head, seq: int, subject: str, data: bytes
+) -> tuple[Head, Frame[Fact]]:
+    """Check the next frame against the one before, and return the head it leads to with it.
+
+    Raises `JournalDamagedError`.
+    """
+    stream = subjects.stream("JNL")
+    if seq != head.seq + 1:
+        raise JournalDamagedError(stream, head, f"sequence {head.seq + 1}", f"sequence {seq}")
+    try:
+        frame = decode_frame(data)
+    except DamagedFrameError as error:
+        raise JournalDamagedError(stream, head, "a frame", str(error)) from error
+    opens = subject == subjects.epoch
+    for what, expected, found in (
+        ("hash of the frame before", head.hash.hex(), frame.prev.hex()),
+        ("position", head.position + 1, frame.position),
+        ("epoch", head.epoch + opens, frame.epoch),
+        ("commits in an epoch frame", 0, len(frame.commits) * opens),
+    ):
+        if expected != found:
+            raise JournalDamagedError(stream, head, f"{what} {expected}", str(found))
+    after = Head(
+        seq=seq,
+        position=head.position + count_events(frame.commits),
+        hash=chain(data),
+        epoch=frame.epoch,
+        epoch_seq=seq if opens else head.epoch_seq,
+    )
+    return after, frame
+
+
+async def _whole(bus: Bus, subjects: Subjects, head: Head) -> StreamInfo:
+    """Check that the stream still holds all that was read of it, and return how it is now."""
+    name = subjects.stream("JNL")
+    stream = await info(bus, name)
+    if stream is None:
+        raise JournalDamagedError(name, head, "the stream", "no such stream")
+    give_up = time.monotonic() + (TAIL_PATIENCE_S if stream.config.num_replicas > 1 else 0)
+    while stream.state.last_seq < head.seq:
+        if time.monotonic() >= give_up:
+            expected = f"at least {head.seq} frames, for so many were read before"
+            raise JournalDamagedError(name, head, expected, str(stream.state.last_seq))
+        await asyncio.sleep(TAIL_POLL_S)
+        stream = await info(bus, name) or stream
+    await _same_tail(bus, name, head)
+    return stream
+
+
+async def _same_tail(bus: Bus, stream: str, head: Head) -> None:
+    """Sequences are used again after a lost tail; hashes are not."""
+    if head.seq == 0:
+        return
+    last = await message_at(bus, stream, head.seq)
+    found = chain(last.data).hex() if last else "no frame"
+    if found != head.hash.hex():
+        expected = f"the frame before it, at {head.seq}, with hash {head.hash.hex()}"
+        raise JournalDamagedError(stream, head, expected, found)

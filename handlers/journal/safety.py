@@ -1,0 +1,123 @@
+"""Whether the server keeps what it acknowledges: nobody may find out by a power cut.
+
+By default a NATS server acknowledges first and writes to disk up to two minutes later. The setting
+is the server's, not the stream's, and a client is not told; its monitoring port tells.
+"""
+
+import asyncio
+import http.client
+from collections.abc import Iterable
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import msgspec
+
+from domain.subjects import Subjects
+from handlers.bus import Bus
+from handlers.journal.stream import info
+
+VERSION_MIN = (2, 11)
+MONITOR_S = 5.0
+"""How long a monitoring port may take to answer."""
+HOW_TO_VERIFY = (
+    "pass the monitoring address of every server with --monitor http://<host>:8222, "
+    "or accept the risk with --relaxed"
+)
+HOW_TO_SYNC = (
+    "set `sync_interval: always` in its jetstream block, or accept the risk with --relaxed"
+)
+
+
+class UnsafeServerError(RuntimeError):
+    """The server may lose what it acknowledged; the message names the setting and the way on."""
+
+
+class Durability(msgspec.Struct, frozen=True):
+    """How safe what was acknowledged is. Without reasons it survives a power cut."""
+
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return `safe` or `relaxed`, which is what statuses say."""
+        return "relaxed" if self.reasons else "safe"
+
+
+class _Store(msgspec.Struct, frozen=True):
+    sync_always: bool = False
+
+
+class _JetStream(msgspec.Struct, frozen=True):
+    config: _Store | None = None
+
+
+class Server(msgspec.Struct, frozen=True):
+    """What a server says of itself."""
+
+    server_name: str
+    version: str
+    jetstream: _JetStream = _JetStream()
+
+
+async def verify(
+    bus: Bus, subjects: Subjects, monitors: Iterable[str] = (), *, relaxed: bool = False
+) -> Durability:
+    """Check that every server that keeps the journal writes before it acknowledges.
+
+    `monitors` are addresses of monitoring ports. Raises `UnsafeServerError` unless `relaxed`,
+    which lets it pass with the reasons in the returned value; a server that is too old does not.
+    """
+    version = bus.connected_server_version
+    if (version.major, version.minor) < VERSION_MIN:
+        needed = ".".join(map(str, VERSION_MIN))
+        message = f"nats-server {version} is too old: Restow needs {needed} or later"
+        raise UnsafeServerError(message)
+    servers = {server.server_name: server for server in await _servers(monitors)}
+    reasons = tuple(_objections(servers, await _keepers(bus, subjects)))
+    if reasons and not relaxed:
+        raise UnsafeServerError("; ".join(reasons))
+    return Durability(reasons)
+
+
+def _objections(servers: dict[str, Server], keepers: Iterable[str]) -> Iterable[str]:
+    for name, server in servers.items():
+        if server.jetstream.config and not server.jetstream.config.sync_always:
+            yield f"server {name}: sync_interval is not `always`: {HOW_TO_SYNC}"
+    if not servers:
+        yield f"sync_interval of the server cannot be verified: {HOW_TO_VERIFY}"
+        return
+    for name in keepers:
+        if name not in servers or servers[name].jetstream.config is None:
+            yield f"server {name}: sync_interval cannot be verified: {HOW_TO_VERIFY}"
+
+
+async def _keepers(bus: Bus, subjects: Subjects) -> list[str]:
+    """Return the names of the servers that keep the journal, as far as there is one already."""
+    stream = await info(bus, subjects.stream("JNL"))
+    if stream is None:
+        return []
+    peers = stream.cluster
+    return [name for name in (peers.leader, *(peer.name for peer in peers.replicas)) if name]
+
+
+async def _servers(monitors: Iterable[str]) -> list[Server]:
+    """Return what the servers behind the monitoring addresses say of themselves."""
+    return list(await asyncio.gather(*(asyncio.to_thread(_varz, url) for url in monitors)))
+
+
+def _varz(url: str) -> Server:
+    at = urlsplit(url)
+    kind = http.client.HTTPSConnection if at.scheme == "https" else http.client.HTTPConnection
+    connection = kind(at.netloc, timeout=MONITOR_S)
+    try:
+        connection.request("GET", f"{at.path.rstrip('/')}/varz")
+        answer = connection.getresponse()
+        if answer.status != HTTPStatus.OK:
+            message = f"monitoring at {url}: {answer.status} {answer.reason}"
+            raise UnsafeServerError(message)
+        return msgspec.json.decode(answer.read(), type=Server)
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+        message = f"monitoring at {url} did not answer: {error}"
+        raise UnsafeServerError(message) from error
+    finally:
+        connection.close()

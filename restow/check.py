@@ -1,0 +1,129 @@
+"""The whole journal replayed from its first frame, by nobody's word but the journal's own.
+
+The reader verifies sequence, positions and hash chain; here everything else is looked at: versions
+of streams, one answer to each ask, and every invariant after every commit. Two replays must end
+alike. Nothing is taken from a checkpoint, a view, or a process that runs.
+"""
+
+from contextlib import aclosing
+
+import msgspec
+from msgspec.structs import replace
+
+from domain.decider import Commit, Frame
+from domain.facts import Fact
+from domain.image import to_image
+from domain.invariants import INVARIANTS, broken
+from domain.messages import AskId, Refusal
+from domain.region import Region
+from domain.subjects import Subjects
+from handlers.bus import Address, connect
+from handlers.journal.reader import Head, JournalDamagedError, read
+
+FAULTS_MAX = 20
+"""Faults that are told; after so many nothing is learned from more."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What is not as it must be, and the position after which it was seen."""
+
+    position: int
+    what: str
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay found. `good` is what the exit code says."""
+
+    frames: int
+    epochs: int
+    position: int
+    asks: int
+    refused: int
+    invariants: int
+    checks: int
+    faults: tuple[Fault, ...] = ()
+    hash: str = ""
+
+    @property
+    def good(self) -> bool:
+        return not self.faults
+
+
+class Checker:
+    """Takes in frames one after another, and remembers what is wrong with them."""
+
+    def __init__(self) -> None:
+        self._region = Region()
+        self._again = Region()
+        self._asks: set[AskId] = set()
+        self._versions: dict[str, int] = {}
+        self._frames = 0
+        self._refused = 0
+        self._checks = 0
+        self._faults: list[Fault] = []
+
+    def take(self, frame: Frame[Fact]) -> None:
+        """Take in the next frame."""
+        self._frames += 1
+        self._again.absorb(frame)
+        self._region.absorb(replace(frame, commits=()))
+        for commit in frame.commits:
+            self._region.absorb(replace(frame, commits=(commit,)))
+            self._look_at(commit)
+
+    def _look_at(self, commit: Commit[Fact]) -> None:
+        if commit.ask in self._asks:
+            self._fault(f"ask {commit.ask} was answered twice")
+        self._asks.add(commit.ask)
+        self._refused += isinstance(commit.answer, Refusal)
+        for event in commit.events:
+            before = self._versions.get(event.stream, 0)
+            if event.version != before + 1:
+                self._fault(f"{event.stream}: version {event.version} follows {before}")
+            self._versions[event.stream] = event.version
+        self._checks += len(INVARIANTS)
+        for sentence in broken(self._region.fleet):
+            self._fault(sentence)
+
+    def _fault(self, what: str) -> None:
+        if len(self._faults) < FAULTS_MAX:
+            self._faults.append(Fault(self._region.position, what))
+
+    def verdict(self, head: Head) -> Verdict:
+        """Say what was found, the journal having ended at `head`."""
+        if to_image(self._region) != to_image(self._again):
+            self._fault("two replays of the same frames ended differently")
+        if head.position != self._region.position:
+            self._fault(f"the journal ends at {head.position}, its events at {self._region.position}")
+        return Verdict(
+            frames=self._frames,
+            epochs=head.epoch,
+            position=self._region.position,
+            asks=len(self._asks),
+            refused=self._refused,
+            invariants=len(INVARIANTS),
+            checks=self._checks,
+            faults=tuple(self._faults),
+            hash=head.hash.hex(),
+        )
+
+    def damaged(self, error: JournalDamagedError) -> Verdict:
+        """Say what was found before a damaged place."""
+        self._faults.append(Fault(error.position, str(error)))
+        return self.verdict(Head(position=self._region.position))
+
+
+async def check(address: Address, prefix: str) -> Verdict:
+    """Replay the journal as it is now. Raises `BusUnavailableError`."""
+    bus = await connect(address, name="restow audit verify")
+    try:
+        checker, head = Checker(), Head()
+        try:
+            async with aclosing(read(bus, Subjects(prefix), head)) as frames:
+                async for head, frame in frames:  # noqa: B007  the last one counts
+                    checker.take(frame)
+        except JournalDamagedError as error:
+            return checker.damaged(error)
+        return checker.verdict(head)
+    finally:
+        await bus.close()

@@ -1,0 +1,55 @@
+"""What there is to type: the nouns, and the commands that run Restow. Parts are loaded when used."""
+
+from cyclopts import App, Group
+
+from domain.problems import EXIT_MEANINGS
+from restow.cli.flags import PLAIN
+
+TEXT = "Restow: an open, event-sourced control plane for isolated containers on many hosts."
+NOUNS = Group("What there is", sort_key=1)
+LOOKING = Group("Looking closer", sort_key=2)
+RUNNING = Group("Running it", sort_key=3)
+
+
+def _epilogue() -> str:
+    codes = " · ".join(f"{code.value} {meaning}" for code, meaning in EXIT_MEANINGS.items())
+    return f"First steps: restow demo, or restow up and then restow status.\n\nExit codes: {codes}."
+
+
+app = App(
+    "restow",
+    TEXT,
+    default_parameter=PLAIN,
+    version_flags=(),
+    help_format="plaintext",
+    help_epilogue=_epilogue(),
+)
+
+for group, parts in {
+    NOUNS: {
+        ("host", "host:host"): "Hosts: what they carry, and whether they take more.",
+        ("environment", "environment:environment"): "Environments (env): what belongs together.",
+        ("layer", "layer:layer"): "Layers: containers of one kind; scale, restart, limits.",
+        ("container", "container:container"): "Containers (ct): scale and migrate one of them.",
+        ("operation", "operation:operation"): "Operations (op) on layers: watch, pause, cancel.",
+        ("migration", "migration:migration"): "Live migrations.",
+    },
+    LOOKING: {
+        ("status", "region:status"): "Who is active, how far the journal is, what is under way.",
+        ("event", "event:event"): "What happened, and why.",
+        ("command", "command:command"): "Every command there is; send one as JSON.",
+        ("audit", "audit:audit"): "Any state at any version; the whole journal verified.",
+    },
+    RUNNING: {
+        ("demo", "running:demo"): "Show a fleet at work on this machine, then prove it (a minute).",
+        ("up", "running:up"): "Start everything on this machine, with simulated hosts.",
+        ("down", "running:down"): "Stop what `restow up` started.",
+        ("engine", "process:engine"): "Run one engine.",
+        ("agent", "process:agent"): "Run the agent of one or more simulated hosts.",
+        ("reader", "process:reader"): "Run the read side: queries, public events, audit.",
+        ("version", "region:version"): "Versions of Restow and of what it speaks.",
+        ("completion", "region:completion"): "Print the completion script of a shell.",
+    },
+}.items():
+    for (name, place), text in parts.items():
+        app.command(f"restow.cli.{place}", name=name, help=text, group=group)

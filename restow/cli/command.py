@@ -1,0 +1,76 @@
+"""`restow command`: every command there is, and any of them sent as JSON."""
+
+import sys
+from typing import Any
+
+import msgspec
+
+from domain.contracts import COMMANDS, unknown_command
+from domain.contracts.catalogue import CommandContract
+from domain.problems import problem
+from restow.cli.exits import ProblemError, UsageError
+from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
+from restow.cli.output import Item, Page, field, out, show_item, show_list
+from restow.cli.talk import ask
+
+command = noun("command", "Every command there is; send one as JSON.")
+
+COLUMNS = (
+    field("COMMAND", "name"),
+    field("CLI", "cli"),
+    field("SUMMARY", "summary"),
+    field("ERRORS", "errors", wide=True),
+    field("SINCE", "since", wide=True),
+)
+
+
+def _line(contract: CommandContract) -> Item:
+    return {
+        "name": contract.name,
+        "cli": contract.cli,
+        "summary": contract.summary,
+        "errors": [str(code) for code in contract.errors],
+        "since": contract.since,
+    }
+
+
+@command.command(name="list", help_epilogue="For example: restow command list -o json")
+def list_commands(*, how: Reading = PLAINLY) -> None:
+    """List every command of the bus; needs no connection."""
+    items = [_line(contract) for contract in COMMANDS.values()]
+    show_list(Page(items), COLUMNS, how.look, lambda item: str(item["name"]))
+
+
+@command.command(help_epilogue="For example: restow command show layer.scale")
+def show(name: str, /, *, how: Reading = PLAINLY) -> None:
+    """Show what a command means, its errors, and an example that can be sent."""
+    contract = COMMANDS.get(name)
+    if contract is None:
+        raise ProblemError(problem(unknown_command(name)))
+    example = msgspec.to_builtins(contract.example)
+    example.pop("type", None)
+    if how.output in {"json", "jsonl", "name"}:
+        show_item({**_line(contract), "text": contract.text, "example": example}, how.look, _name)
+        return
+    out(f"{name}: {contract.text}\n")
+    out(f"errors   {', '.join(str(code) for code in contract.errors)}")
+    out(f"example  restow command send {name} '{msgspec.json.encode(example).decode()}'")
+
+
+def _name(item: Item) -> str:
+    return str(item["name"])
+
+
+@command.command(
+    help_epilogue="For example:\n\n"
+    """restow command send layer.scale '{"environment":"shop","layer":"app","count":6}'"""
+    "\n\nrestow command send environment.create - <shop.json"
+)
+async def send(name: str, body: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+    """Send a command as JSON; `-` reads it from standard input. Nothing is checked on this side."""
+    try:
+        fields = msgspec.json.decode(sys.stdin.read() if body == "-" else body, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        message = f"the body is no JSON object: {error}"
+        raise UsageError(message) from error
+    await ask(name, fields, at=at, how=how)

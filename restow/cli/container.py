@@ -1,0 +1,117 @@
+"""`restow container` (`ct`): one container, scaled or moved while it runs."""
+
+from restow.cli.flags import Asking, At, Reading, noun
+from restow.cli.output import Column, Item, field, text
+from restow.cli.spelling import given, layer_key, seconds
+from restow.cli.talk import ask, show_all, show_one
+
+container = noun("container", "Containers: scale and migrate one of them.")
+
+
+def _layer(item: Item) -> str:
+    return f"{item.get('environment')}/{item.get('layer')}"
+
+
+def _size(item: Item) -> str:
+    allocated, limit = text(item.get("allocated")), text(item.get("limit"))
+    return f"{text(item.get('reserved'))}/{allocated}/{limit}"
+
+
+def _doing(item: Item) -> str:
+    return text(item.get("claim") or item.get("migration"))
+
+
+COLUMNS = (
+    field("CONTAINER", "id"),
+    Column("LAYER", _layer),
+    field("HOST", "host"),
+    field("OPERABLE", "operable"),
+    Column("RES/ALLOC/LIMIT", _size),
+    field("RESTARTS", "restarts"),
+    field("MOVES", "moves"),
+    Column("CLAIM", _doing),
+    field("RUNNING", "running", wide=True),
+    field("HEALTHY", "healthy", wide=True),
+    field("ROUTED", "routed", wide=True),
+    field("ADDRESS", "address", wide=True),
+    field("NAME", "name", wide=True),
+)
+
+
+@container.command(name="list", help_epilogue="For example: restow ct list shop/app -o wide")
+async def list_containers(
+    name: str | None = None,
+    /,
+    *,
+    host: str | None = None,
+    at: At = HERE,
+    how: Reading = PLAINLY,
+) -> None:
+    """List containers: all, or those of an ENVIRONMENT or an ENVIRONMENT/LAYER.
+
+    Args:
+        host: only those on this host
+    """
+    environment, layer = layer_key(name) if name and "/" in name else (name, None)
+    body = given(environment=environment, layer=layer, host=host)
+    await show_all("container.list", body, COLUMNS, at=at, how=how)
+
+
+@container.command(help_epilogue="For example: restow ct show node17")
+async def show(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+    """Show one container, and why it is where it is."""
+    await show_one("container.show", {"container": name}, "id", at=at, how=how)
+
+
+@container.command(help_epilogue="For example: restow ct scale node17 --reserved 2 --limit 16")
+async def scale(
+    name: str,
+    /,
+    *,
+    reserved: int | None = None,
+    limit: int | None = None,
+    force: bool = False,
+    at: At = HERE,
+    how: Asking = SIMPLY,
+) -> None:
+    """Set the cloudlets of one running container, without a restart.
+
+    Args:
+        reserved: cloudlets that are always its own
+        limit: cloudlets up to which it may grow
+        force: beyond the host's capacity; wants --reason
+    """
+    body = given(container=name, reserved=reserved, limit=limit, force=force or None)
+    await ask("container.scale", body, at=at, how=how)
+
+
+@container.command(
+    help_epilogue="For example:\n\nrestow ct migrate node17\n\nrestow ct migrate node17 --to h05"
+)
+async def migrate(
+    name: str,
+    /,
+    *,
+    to: str | None = None,
+    deadline: str | None = None,
+    no_queue: bool = False,
+    force: bool = False,
+    at: At = HERE,
+    how: Asking = SIMPLY,
+) -> None:
+    """Move a running container to another host, live; past its deadline it stays where it was.
+
+    Args:
+        to: the host; without it placement chooses
+        deadline: from granted to running on the target [default: 30s]
+        no_queue: refuse (exit code 5) where it could not begin at once
+        force: to a named host in spite of its state, capacity and anti-affinity; wants --reason
+    """
+    body = given(
+        container=name,
+        target=to,
+        deadline_s=None if deadline is None else seconds(deadline),
+        queue=False if no_queue else None,
+        force=force or None,
+    )
+    await ask("container.migrate", body, at=at, how=how)

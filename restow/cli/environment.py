@@ -1,0 +1,92 @@
+"""`restow environment` (`env`): what belongs together, created with all its layers or not at all."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from restow.cli.exits import UsageError
+from restow.cli.flags import Asking, At, Reading, noun
+from restow.cli.output import field
+from restow.cli.spelling import Body, given, layer, pairs
+from restow.cli.talk import ask, show_all, show_one
+
+environment = noun("environment", "Environments: layers that form one application.")
+
+COLUMNS = (
+    field("ENVIRONMENT", "id"),
+    field("STATE", "state"),
+    field("LAYERS", "layers"),
+    field("CONTAINERS", "containers"),
+    field("DOMAIN", "domain", wide=True),
+    field("GROUPS", "groups", wide=True),
+    field("TENANT", "tenant", wide=True),
+)
+
+
+@environment.command(name="list", help_epilogue="For example: restow env list")
+async def list_environments(*, at: At = HERE, how: Reading = PLAINLY) -> None:
+    """List environments."""
+    await show_all("environment.list", {}, COLUMNS, at=at, how=how)
+
+
+@environment.command(help_epilogue="For example: restow env show shop")
+async def show(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+    """Show one environment with its layers."""
+    await show_one("environment.show", {"environment": name}, "id", at=at, how=how)
+
+
+@environment.command(
+    help_epilogue="For example:\n\n"
+    "restow env create shop --layer bl:1 --layer app:3:reserved=2:limit=8"
+    " --layer sql:2:reserved=4:stateful:hard\n\n"
+    "restow env create shop --file shop.json"
+)
+async def create(
+    name: str,
+    /,
+    *,
+    layers: Annotated[tuple[str, ...], Parameter(name="--layer")] = (),
+    file: Path | None = None,
+    domain: str | None = None,
+    group: tuple[str, ...] = (),
+    at: At = HERE,
+    how: Asking = SIMPLY,
+) -> None:
+    """Create an environment; every container finds its host, or nothing is created.
+
+    Args:
+        layers: NAME[:COUNT][:KEY=VALUE or WORD]..., as often as needed. Keys: reserved, limit
+            (cloudlets), disk (GiB), role, image, policy, group, volume, port, var. Words: stateful,
+            stateless, hard, soft (how its own containers are kept apart)
+        file: JSON with the members of the command; flags go before it
+        domain: what names end with
+        group: anti-affinity group across layers: NAME=hard or NAME=soft
+    """
+    body = _read(file) if file else {}
+    body |= given(
+        environment=name,
+        layers=[layer(one) for one in layers] or None,
+        domain=domain,
+        groups=pairs(group, "group") or None,
+    )
+    if "layers" not in body:
+        message = "an environment wants a layer; add --layer NAME[:COUNT], or --file"
+        raise UsageError(message)
+    await ask("environment.create", body, at=at, how=how)
+
+
+def _read(path: Path) -> Body:
+    """Read a JSON object. Raises `UsageError`."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError) as error:
+        message = f"{path} cannot be read as a JSON object: {error}"
+        raise UsageError(message) from error
+
+
+@environment.command(help_epilogue='For example: restow env remove shop --reason "moved away"')
+async def remove(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+    """Stop and remove all containers of an environment, then the environment."""
+    await ask("environment.remove", {"environment": name}, at=at, how=how)

@@ -1,0 +1,112 @@
+"""`restow host`: hosts, what they carry, and whether they take more."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from restow.cli.flags import Asking, At, Reading, noun
+from restow.cli.output import Column, Item, field, text
+from restow.cli.spelling import pairs
+from restow.cli.talk import ask, show_all, show_one
+
+host = noun("host", "Hosts: what they carry, and whether they take more.")
+
+LABEL = Parameter(name=("--label", "-l"))
+
+
+def _load(item: Item) -> str:
+    return f"{text(item.get('used'))}/{text(item.get('cloudlets'))}"
+
+
+COLUMNS = (
+    field("HOST", "id"),
+    field("ZONE", "zone"),
+    field("STATE", "state"),
+    Column("CLOUDLETS", _load),
+    field("FREE", "free"),
+    field("CONTAINERS", "containers"),
+    field("DISK-FREE", "free_disk", wide=True),
+    field("LEAVING", "leaving", wide=True),
+    field("ARRIVING", "arriving", wide=True),
+    field("LOAD-MARK", "load_mark", wide=True),
+    field("LABELS", "labels", wide=True),
+    field("NOTE", "note", wide=True),
+)
+
+
+@host.command(name="list", help_epilogue="For example: restow host list -o wide")
+async def list_hosts(*, at: At = HERE, how: Reading = PLAINLY) -> None:
+    """List hosts with their load in cloudlets (used/capacity)."""
+    await show_all("host.list", {}, COLUMNS, at=at, how=how)
+
+
+@host.command(help_epilogue="For example: restow host show h03 -o json")
+async def show(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+    """Show one host."""
+    await show_one("host.show", {"host": name}, "id", at=at, how=how)
+
+
+@host.command(
+    help_epilogue="For example: restow host register north1 --memory-mib 65536 --cpu-mhz 102400"
+    " --disk-gib 1000 --label zone=north"
+)
+async def register(
+    name: str,
+    /,
+    *,
+    memory_mib: int,
+    cpu_mhz: int,
+    disk_gib: int,
+    overcommit: float = 1.0,
+    label: Annotated[tuple[str, ...], LABEL] = (),
+    at: At = HERE,
+    how: Asking = SIMPLY,
+) -> None:
+    """Make a host known, with what its hardware has; asked again, nothing changes.
+
+    Args:
+        memory_mib: memory in MiB; 128 make a cloudlet
+        cpu_mhz: processor in MHz, all cores together; 400 make a cloudlet
+        disk_gib: disk in GiB
+        overcommit: multiplies the processor
+        label: KEY=VALUE, as often as needed; `zone` is the one that spreading looks at
+    """
+    body = {
+        "host": name,
+        "memory_mib": memory_mib,
+        "cpu_mhz": cpu_mhz,
+        "disk_gib": disk_gib,
+        "overcommit": overcommit,
+        "labels": pairs(label),
+    }
+    await ask("host.register", body, at=at, how=how)
+
+
+@host.command(help_epilogue="For example: restow host relabel h03 zone=south rack=r2")
+async def relabel(name: str, /, *labels: str, at: At = HERE, how: Asking = SIMPLY) -> None:
+    """Replace a host's labels by these KEY=VALUE; none takes all away."""
+    await ask("host.relabel", {"host": name, "labels": pairs(labels)}, at=at, how=how)
+
+
+@host.command(help_epilogue="For example: restow host rate h03 420")
+async def rate(name: str, mark: int, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+    """Set a host's load mark (0 to 1000), for the policy virtuozzo-loadmark."""
+    await ask("host.rate", {"host": name, "load_mark": mark}, at=at, how=how)
+
+
+@host.command(help_epilogue='For example: restow host cordon h03 --reason "new memory on Friday"')
+async def cordon(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+    """Take no new containers on a host; those it has keep running."""
+    await ask("host.cordon", {"host": name}, at=at, how=how)
+
+
+@host.command(help_epilogue="For example: restow host uncordon h03")
+async def uncordon(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+    """Take new containers on a host again."""
+    await ask("host.uncordon", {"host": name}, at=at, how=how)
+
+
+@host.command(help_epilogue="For example: restow host remove h03")
+async def remove(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+    """Forget a host that carries nothing."""
+    await ask("host.remove", {"host": name}, at=at, how=how)

@@ -1,0 +1,174 @@
+"""`restow layer`: containers of one kind; scaled, restarted and limited together."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from restow.cli import spelling
+from restow.cli.flags import SEQUENCE, Asking, At, Reading, Sequence, noun
+from restow.cli.output import Column, Item, field, text
+from restow.cli.spelling import Body, given, layer_key, number, pairs
+from restow.cli.talk import ask, show_all, show_one
+
+layer = noun("layer", "Layers: containers of one kind that work and scale together.")
+
+
+def _name(item: Item) -> str:
+    return f"{item.get('environment')}/{item.get('name')}"
+
+
+def _operable(item: Item) -> str:
+    return f"{text(item.get('operable'))}/{text(item.get('count'))}"
+
+
+COLUMNS = (
+    Column("LAYER", _name),
+    field("COUNT", "count"),
+    Column("OPERABLE", _operable),
+    field("RESERVED", "reserved"),
+    field("LIMIT", "limit"),
+    field("OPERATION", "operation"),
+    field("QUEUE", "queue", wide=True),
+    field("ROLE", "role", wide=True),
+    field("IMAGE", "image", wide=True),
+    field("APART", "anti_affinity", wide=True),
+    field("POLICY", "policy", wide=True),
+    field("CONTAINERS", "containers", wide=True),
+)
+
+
+@Parameter(name="*", group=SEQUENCE)
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """How containers are added and taken away."""
+
+    victim: Literal["newest", "skew"] | None = None
+    """Which one goes: the newest, or the one whose removal evens the spread [default: newest]."""
+    dns: Literal["remove", "keep"] | None = None
+    """Take a container out of DNS and balancer before it is stopped, or not."""
+    accept_downtime: bool = False
+    """Go on where no other container of the layer is operable."""
+    no_queue: bool = False
+    """Refuse (exit code 5) instead of waiting behind another operation."""
+
+    @property
+    def body(self) -> Body:
+        """What goes into the body of the command."""
+        return given(
+            victim=self.victim,
+            remove_from_dns=None if self.dns is None else self.dns == "remove",
+            accept_downtime=self.accept_downtime or None,
+            queue=False if self.no_queue else None,
+        )
+
+
+def _key(name: str) -> Body:
+    environment, one = layer_key(name)
+    return {"environment": environment, "layer": one}
+
+
+@layer.command(name="list", help_epilogue="For example: restow layer list shop")
+async def list_layers(
+    environment: str | None = None, /, *, at: At = HERE, how: Reading = PLAINLY
+) -> None:
+    """List layers, of one environment or of all."""
+    await show_all("layer.list", given(environment=environment), COLUMNS, at=at, how=how)
+
+
+@layer.command(help_epilogue="For example: restow layer show shop/app")
+async def show(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+    """Show one layer, named ENVIRONMENT/LAYER."""
+    await show_one("layer.show", _key(name), "name", at=at, how=how)
+
+
+@layer.command(help_epilogue="For example: restow layer add shop cache:2:reserved=2")
+async def add(
+    environment: str, spec: str, /, *, at: At = HERE, how: Asking = SIMPLY
+) -> None:
+    """Add a layer, written as in `restow env create --layer`."""
+    body: Body = {"environment": environment, "layer": spelling.layer(spec)}
+    await ask("layer.add", body, at=at, how=how)
+
+
+@layer.command(help_epilogue="For example: restow layer change shop/app --var MODE=fast")
+async def change(
+    name: str,
+    /,
+    *,
+    policy: Literal["spread", "pack", "virtuozzo-loadmark"] | None = None,
+    variables: Annotated[tuple[str, ...], Parameter(name="--var")] = (),
+    port: tuple[int, ...] = (),
+    at: At = HERE,
+    how: Asking = SIMPLY,
+) -> None:
+    """Change what the next containers of a layer are like; those that run keep what they have.
+
+    Args:
+        policy: how hosts are chosen
+        variables: environment variable KEY=VALUE; those given replace all
+        port: port that it serves; those given replace all
+    """
+    body = given(
+        policy=policy,
+        variables=pairs(variables, "variable") or None,
+        ports=list(port) or None,
+    )
+    await ask("layer.change", {**_key(name), **body}, at=at, how=how)
+
+
+@layer.command(help_epilogue="For example: restow layer remove shop/cache")
+async def remove(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+    """Stop and remove all containers of a layer, then the layer."""
+    await ask("layer.remove", _key(name), at=at, how=how)
+
+
+@layer.command(
+    help_epilogue="For example:\n\nrestow layer scale shop/app 6\n\nrestow layer scale shop/app +2"
+)
+async def scale(
+    name: str,
+    count: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    scaling: Scaling = Scaling(),
+    at: At = HERE,
+    how: Asking = SIMPLY,
+) -> None:
+    """Scale a layer to COUNT containers, or by +N or -N."""
+    wanted = number(count, "COUNT")
+    size = {"by": wanted} if count.startswith(("+", "-")) else {"count": wanted}
+    await ask("layer.scale", {**_key(name), **size, **scaling.body}, at=at, how=how)
+
+
+@layer.command(help_epilogue="For example: restow layer limits shop/app --reserved 2 --limit 16")
+async def limits(
+    name: str,
+    /,
+    *,
+    reserved: int | None = None,
+    limit: int | None = None,
+    sequence: Sequence = USUAL,
+    at: At = HERE,
+    how: Asking = SIMPLY,
+) -> None:
+    """Set the cloudlets of every container of a layer, without a restart.
+
+    Args:
+        reserved: cloudlets that are always its own
+        limit: cloudlets up to which it may grow
+    """
+    body = given(reserved=reserved, limit=limit)
+    await ask("layer.limits", {**_key(name), **body, **sequence.body}, at=at, how=how)
+
+
+@layer.command(
+    help_epilogue="For example:\n\n"
+    "restow layer restart shop/app --delay 5s\n\n"
+    "restow layer restart shop/app --all-at-once --accept-downtime"
+)
+async def restart(
+    name: str, /, *, sequence: Sequence = USUAL, at: At = HERE, how: Asking = SIMPLY
+) -> None:
+    """Restart all containers of a layer, one by one or all at once."""
+    await ask("layer.restart", {**_key(name), **sequence.body}, at=at, how=how)

@@ -1,0 +1,67 @@
+"""`restow engine`, `restow agent`, `restow reader`: the processes of a region, one by one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from restow.cli.flags import HERE, At
+from restow.settings import data_directory, find_region
+from restow.wiring import Behaviour, run_agent, run_engine, run_reader
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Hosts:
+    """Which hosts an agent process serves, and how they behave."""
+
+    hosts: Annotated[tuple[str, ...], Parameter(name="--host")] = ()
+    """Name of a host that it serves; as often as needed."""
+    routing: bool = False
+    """Be the router with simulated DNS and balancer, too."""
+    seed: int = 0
+    """What durations and failures are drawn from."""
+    speed: float = 1.0
+    """How much faster than real ones they are."""
+
+
+NO_HOSTS = Hosts()
+
+
+async def engine(
+    *,
+    name: str,
+    relaxed: bool = False,
+    monitor: tuple[str, ...] = (),
+    at: At = HERE,
+) -> None:
+    """Run an engine: active if none is, else a warm standby.
+
+    Args:
+        name: its name in statuses and logs
+        relaxed: accept that a power cut may lose what was acknowledged
+        monitor: monitoring address of each NATS server, to verify that they sync always
+    """
+    await run_engine(find_region(at.url, at.prefix), name, monitors=monitor, relaxed=relaxed)
+
+
+async def agent(*, data: Path | None = None, hosts: Hosts = NO_HOSTS, at: At = HERE) -> None:
+    """Run the agent of simulated hosts.
+
+    Args:
+        data: where it keeps its ledgers and containers; else RESTOW_DATA, ./.restow
+    """
+    behaviour = Behaviour(seed=hosts.seed, speed=hosts.speed)
+    where = (data or data_directory()) / "agents"
+    region = find_region(at.url, at.prefix)
+    await run_agent(region, hosts.hosts, where, behaviour, routing=hosts.routing)
+
+
+async def reader(*, data: Path | None = None, at: At = HERE) -> None:
+    """Run the read side: queries, public events, audit.
+
+    Args:
+        data: where it keeps its views and the audit's record; else RESTOW_DATA, ./.restow
+    """
+    await run_reader(find_region(at.url, at.prefix), (data or data_directory()) / "reader")

@@ -1,0 +1,178 @@
+"""`restow up`, `restow down` and `restow demo`: everything on this machine."""
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from domain.problems import Exit
+from handlers.journal.safety import UnsafeServerError
+from handlers.nats_server import ServerStartError
+from restow.cli.exits import EndedError
+from restow.cli.output import out, say
+from restow.crew import MemberEndedError
+from restow.locks import is_held
+from restow.settings import Up, data_directory, find_server, read_up
+from restow.up import PORT_DEFAULT, AlreadyUpError, Plan, StartError, running, stop_signals
+
+DOWN_S = 30.0
+"""How long `restow up` may take to stop everything."""
+POLL_S = 0.1
+TRY = (
+    "restow status",
+    "restow env create shop --layer bl:1 --layer app:3:reserved=2:limit=8 --layer sql:2:hard",
+    "restow layer scale shop/app 6",
+    "restow ct list -o wide",
+    "restow layer restart shop/app --delay 2s",
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What `restow up` runs."""
+
+    hosts: int = 6
+    """Simulated hosts."""
+    zones: int = 3
+    """Zones that they are spread over; each has an agent process of its own."""
+    engines: int = 2
+    """Engines; one is active, the others are warm standbys."""
+    data: Path | None = None
+    """Directory of everything that is kept; else RESTOW_DATA, ./.restow."""
+    port: int = PORT_DEFAULT
+    """Port of the NATS server on 127.0.0.1; -1 for any that is free."""
+    seed: int = 0
+    """What the simulated hosts' durations and failures are drawn from."""
+    speed: float = 1.0
+    """How much faster than real ones the simulated hosts are."""
+    relaxed: bool = False
+    """Accept that a power cut may lose what was acknowledged."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """Another NATS server than our own."""
+
+    url: str | None = None
+    """Use this NATS server; else RESTOW_URL, NATS_URL, the chosen context, or one of our own."""
+    monitor: tuple[str, ...] = ()
+    """Monitoring address of each of its servers, to verify that they sync always."""
+    prefix: str = "restow"
+    """Prefix of the region's subjects and streams."""
+
+
+OWN = Server()
+USUAL = Machine()
+
+
+async def up(*, machine: Machine = USUAL, server: Server = OWN) -> int:
+    """Start NATS, engines, the read side and simulated hosts; Ctrl-C stops all of it.
+
+    Other commands in the same directory find it by themselves. The containers are simulated: the
+    agents are the real ones, their runtime keeps a counter for each container instead of a process.
+    """
+    plan = Plan(
+        data=machine.data or data_directory(),
+        hosts=machine.hosts,
+        zones=machine.zones,
+        engines=machine.engines,
+        port=machine.port,
+        prefix=server.prefix,
+        relaxed=machine.relaxed,
+        seed=machine.seed,
+        speed=machine.speed,
+        server=find_server(server.url),
+        monitors=server.monitor,
+    )
+    try:
+        await _serve(plan)
+    except AlreadyUpError as error:
+        return _already(plan, error.up)
+    except (StartError, ServerStartError, UnsafeServerError, MemberEndedError) as error:
+        say(f"error: {error}")
+        return Exit.FAILED
+    return Exit.DONE
+
+
+async def _serve(plan: Plan) -> None:
+    with stop_signals() as stop:
+        async with running(plan, out) as site:
+            out(f"data in {plan.data}, logs in {plan.data / 'logs'}")
+            out("\n".join(["try:", *(f"  {line}" for line in TRY)]))
+            out(f"up since {time.strftime('%H:%M:%S')}, process {site.up.pid}; Ctrl-C stops all of it")
+            await stop.wait()
+            out("stopping")
+    out("stopped")
+
+
+def _already(plan: Plan, found: Up | None) -> int:
+    if found is None:
+        say(f"`restow up` is just starting in {plan.data}")
+    else:
+        out(f"already up: {found.url}, prefix {found.prefix}, process {found.pid}, in {plan.data}")
+        say("  try   restow status      stop  restow down")
+    return Exit.DONE
+
+
+def down(*, data: Path | None = None, purge: bool = False) -> int:
+    """Stop what `restow up` started.
+
+    Args:
+        data: the data directory that `restow up` was given
+        purge: remove everything that was kept there, too
+    """
+    where = data or data_directory()
+    if is_held(where):
+        found = read_up(where)
+        if found is None or not _stop(where, found):
+            say(f"error: `restow up` in {where} did not stop within {DOWN_S:.0f} s")
+            return Exit.FAILED
+        out(f"stopped process {found.pid}")
+    else:
+        say(f"nothing is up in {where}")
+    if purge and where.exists():
+        shutil.rmtree(where)
+        out(f"removed {where}")
+    return Exit.DONE
+
+
+def _stop(where: Path, found: Up) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(found.pid, signal.SIGTERM)
+    give_up = time.monotonic() + DOWN_S
+    while is_held(where):
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(POLL_S)
+    return True
+
+
+def demo(
+    *,
+    keep: bool = False,
+    seed: int = 1,
+    data: Path | None = None,
+    speed: float = 1.0,
+) -> int:
+    """Show a fleet at work: 12 hosts, 3 zones, one environment; then prove what was shown.
+
+    Everything is real but the containers: NATS, engines, agents, and the kill -9 in the middle.
+
+    Args:
+        keep: stay up at the end, to try things
+        seed: what durations are drawn from
+        data: where to keep everything; without it a directory that is removed at the end
+        speed: how much faster than real ones the simulated hosts are
+    """
+    from restow.demo.story import Stage, play
+
+    return asyncio.run(play(Stage(keep=keep, seed=seed, data=data, speed=speed)))

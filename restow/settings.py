@@ -1,0 +1,110 @@
+"""Where Restow is to be found: which bus, under which prefix, and who says so.
+
+In this order: `--url`, `RESTOW_URL`, `NATS_URL`, the NATS context that is chosen (the files of the
+`nats` command line), and the `up.json` that `restow up` leaves in its data directory.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from domain.subjects import PREFIX, PREFIX_DEFAULT
+from handlers.bus import Address, BusAddressError, find_address
+
+DATA_DEFAULT = Path(".restow")
+UP_FILE = "up.json"
+
+
+class SettingsError(Exception):
+    """Settings cannot be read, or none were found; the message names the place and the way on."""
+
+
+class Region(msgspec.Struct, frozen=True):
+    """A region to speak to: its bus, its prefix there, and who said so."""
+
+    address: Address
+    prefix: str = PREFIX_DEFAULT
+    source: str = ""
+
+
+class Up(msgspec.Struct, frozen=True):
+    """What `restow up` writes down of itself, for other commands in the same directory.
+
+    `children` maps the name of each process that it started to its id; `monitor` is the address
+    of the monitoring of its own NATS server, "" where it uses another one.
+    """
+
+    url: str
+    prefix: str
+    pid: int
+    started_at: int
+    hosts: tuple[str, ...] = ()
+    monitor: str = ""
+    relaxed: bool = False
+    children: Mapping[str, int] = {}
+
+
+def find_region(url: str | None = None, prefix: str | None = None) -> Region:
+    """Return the region to speak to. Raises `SettingsError` where nobody names one."""
+    found = find_server(url) or _from_up(data_directory())
+    if found is None:
+        message = "no bus is named; start `restow up`, or give --url, RESTOW_URL or NATS_URL"
+        raise SettingsError(message)
+    name = prefix or os.environ.get("RESTOW_PREFIX") or found.prefix
+    if not PREFIX.match(name):
+        message = f"prefix {name!r}: use a-z, 0-9 and inner hyphens, at least one"
+        raise SettingsError(message)
+    return msgspec.structs.replace(found, prefix=name)
+
+
+def find_server(url: str | None = None) -> Region | None:
+    """Return the bus that someone chose on purpose, None where nobody did."""
+    chosen = url or os.environ.get("RESTOW_URL", "")
+    try:
+        address = find_address(chosen)
+    except BusAddressError as error:
+        raise SettingsError(str(error)) from error
+    if address is None:
+        return None
+    return Region(address, source=_source(url))
+
+
+def _source(url: str | None) -> str:
+    if url:
+        return "--url"
+    for name in ("RESTOW_URL", "NATS_URL"):
+        if os.environ.get(name):
+            return name
+    return "NATS context"
+
+
+def data_directory() -> Path:
+    """Return where `restow up` keeps its data unless told otherwise."""
+    return Path(os.environ.get("RESTOW_DATA") or DATA_DEFAULT)
+
+
+def read_up(data: Path) -> Up | None:
+    """Return what `restow up` wrote into its data directory, None where there is nothing."""
+    path = data / UP_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Up)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        message = f"{path} cannot be read: {error}; remove it, or start `restow up` again"
+        raise SettingsError(message) from error
+
+
+def write_up(data: Path, up: Up) -> None:
+    """Write down what runs, so that a reader sees the old or the new, never half of it."""
+    path = data / UP_FILE
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(up), indent=2))
+    fresh.replace(path)
+
+
+def _from_up(data: Path) -> Region | None:
+    up = read_up(data)
+    return up and Region(Address(up.url), up.prefix, str(data / UP_FILE))

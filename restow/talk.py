@@ -1,0 +1,120 @@
+"""A conversation with a region over the bus: commands asked for certain, questions, statuses."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from uuid_utils.compat import uuid7
+
+from domain.contracts import Reply
+from domain.messages import Code, Refusal
+from domain.problems import Problem, problem
+from domain.subjects import Subjects
+from handlers.bus import Bus, BusUnavailableError, Message, connect, listen, request, silence
+from restow.client import Client
+from restow.settings import Region
+
+PATIENCE_S = 5.0
+"""How long a command is asked again, under the same id, while no engine leads."""
+READ_S = 5.0
+"""How long an answer to a question is waited for."""
+STATUS_S = 0.4
+"""How long statuses are waited for; engines that are well answer within a few milliseconds."""
+AGAIN_S = 0.25
+PASSING = {
+    Code.ENGINE_NOT_LEADER,
+    Code.ENGINE_CATCHING_UP,
+    Code.BUS_UNAVAILABLE,
+    Code.RATE_LIMITED,
+    Code.WAIT_TIMEOUT,
+}
+"""Problems that pass by themselves."""
+
+Body = Mapping[str, Any]
+
+
+class EngineStatus(msgspec.Struct, frozen=True):
+    """What an engine says of itself."""
+
+    engine: str
+    role: str
+    epoch: int
+    position: int
+    leader: str = ""
+    durability: str = ""
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def leads(self) -> bool:
+        return self.role == "leader"
+
+
+class Talk:
+    """Asks and reads; what is refused comes back as a `Problem`."""
+
+    def __init__(self, bus: Bus, subjects: Subjects, actor: str = "") -> None:
+        self._bus = bus
+        self._subjects = subjects
+        self._client = Client(bus, subjects, actor=actor)
+
+    async def ask(
+        self, command: str, body: Body, *, patience_s: float = PATIENCE_S
+    ) -> Reply | Problem:
+        """Ask for a command, again and again under one id while no engine answers."""
+        named = {**body, "id": body.get("id") or str(uuid7())}
+        clock = asyncio.get_running_loop().time
+        give_up = clock() + patience_s
+        while True:
+            answer = await self._client.ask(command, named)
+            passing = isinstance(answer, Problem) and answer.code in PASSING
+            if not passing or clock() >= give_up:
+                return answer
+            await asyncio.sleep(AGAIN_S)
+
+    async def read(self, query: str, body: Body) -> dict[str, Any] | Problem:
+        """Put a question to the read side and return the answer as JSON has it."""
+        subject = self._subjects.query(query)
+        try:
+            said = await request(self._bus, subject, msgspec.json.encode(body), within_s=READ_S)
+        except BusUnavailableError as error:
+            return problem(unread(error))
+        answer = msgspec.json.decode(said, type=dict[str, Any])
+        if {"code", "status", "detail"} <= answer.keys():
+            return msgspec.convert(answer, Problem)
+        return answer
+
+    async def engines(self, *, within_s: float = STATUS_S) -> tuple[EngineStatus, ...]:
+        """Return what every engine that runs says of itself, by name."""
+        inbox = self._bus.new_inbox()
+        told: dict[str, EngineStatus] = {}
+
+        async def hear(message: Message) -> None:
+            if message.data:  # empty where nobody is there
+                status = msgspec.json.decode(message.data, type=EngineStatus)
+                told[status.engine] = status
+
+        listening = await listen(self._bus, inbox, hear)
+        await self._bus.publish(self._subjects.status(), b"", inbox)
+        await asyncio.sleep(within_s)
+        await silence(self._bus, listening)
+        return tuple(told[name] for name in sorted(told))
+
+
+def unread(error: BusUnavailableError) -> Refusal:
+    """Return why a question was not answered."""
+    if isinstance(error.__cause__, TimeoutError):
+        return Refusal(Code.WAIT_TIMEOUT, f"the read side did not answer within {READ_S:g} s")
+    hint = "no read side is running; start `restow up`, or `restow reader`"
+    return Refusal(Code.BUS_UNAVAILABLE, hint, facts={"said": str(error)})
+
+
+@asynccontextmanager
+async def talk(region: Region, name: str = "restow") -> AsyncIterator[Talk]:
+    """Return a conversation with a region. Raises `BusUnavailableError`."""
+    bus = await connect(region.address, name=name)
+    try:
+        yield Talk(bus, Subjects(region.prefix))
+    finally:
+        await bus.close()

@@ -1,0 +1,246 @@
+"""Everything on one machine: a NATS server, engines, the read side, agents with simulated hosts.
+
+Each step says what it did. What was started is kept up, and stopped in order at the end; another
+`restow up` on the same data finds the first one, and other commands find the bus by `up.json`.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from domain.messages import Code
+from domain.problems import Problem
+from domain.subjects import PREFIX_DEFAULT
+from handlers.bus import Address
+from handlers.nats_server import ANY_PORT, Server, ServerOptions, start
+from restow.client import Client
+from restow.crew import Crew, Member, Say, crew
+from restow.locks import HeldError, held
+from restow.settings import Region, Up, read_up, write_up
+
+ZONES = ("north", "east", "south", "west")
+PORT_DEFAULT = 4222
+READY_S = 30.0
+"""How long an engine may take to become active, and the read side to answer."""
+POLL_S = 0.1
+WATCH_S = 0.5
+"""How often the NATS server is looked at."""
+
+
+class Hardware(msgspec.Struct, frozen=True):
+    """What a simulated host has: 64 cloudlets."""
+
+    memory_mib: int = 8_192
+    cpu_mhz: int = 25_600
+    disk_gib: int = 200
+
+
+HARDWARE = Hardware()
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to run. `server` is a bus to use instead of an own NATS server."""
+
+    data: Path
+    hosts: int = 6
+    zones: int = 3
+    engines: int = 2
+    port: int = PORT_DEFAULT
+    prefix: str = PREFIX_DEFAULT
+    relaxed: bool = False
+    seed: int = 0
+    speed: float = 1.0
+    server: Region | None = None
+    monitors: tuple[str, ...] = ()
+
+
+class StartError(Exception):
+    """Something did not come up; the message says what, why, and what to do."""
+
+
+class AlreadyUpError(Exception):
+    """Another `restow up` runs on the same data. `up` is what it wrote down, if it has yet."""
+
+    def __init__(self, data: Path, up: Up | None) -> None:
+        super().__init__(str(data))
+        self.up = up
+
+
+class Site:
+    """What runs: the processes, the NATS server if it is ours, and how they are reached."""
+
+    def __init__(self, members: Crew, up: Up, client: Client) -> None:
+        self.crew = members
+        self.up = up
+        self.client = client
+
+
+def host_zones(hosts: int, zones: int) -> dict[str, str]:
+    """Return the simulated hosts and their zones: `h01` in north, `h02` in east, and so on."""
+    names = ZONES if zones <= len(ZONES) else [f"zone{n}" for n in range(1, zones + 1)]
+    return {f"h{n + 1:02}": names[n % zones] for n in range(hosts)}
+
+
+def restow(*words: str) -> tuple[str, ...]:
+    """Return the command line that runs `restow` in this very environment."""
+    return (sys.executable, "-m", "restow", *words)
+
+
+@asynccontextmanager
+async def running(plan: Plan, say: Say) -> AsyncIterator[Site]:
+    """Start all that the plan wants, and stop it at the end of the block.
+
+    Raises `AlreadyUpError`, `StartError`, and `ServerStartError` of the NATS server.
+    """
+    with _alone(plan.data):
+        async with _bus(plan, say) as (address, monitors), crew(plan.data / "logs", say) as members:
+            async with Client(address, plan.prefix) as client:
+                up = Up(address.servers, plan.prefix, os.getpid(), _now(), relaxed=plan.relaxed)
+                site = Site(members, replace(up, monitor=",".join(monitors)), client)
+                await _start(plan, site, say)
+                yield site
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    try:
+        with held(data):
+            yield
+    except HeldError:
+        raise AlreadyUpError(data, read_up(data)) from None
+
+
+@asynccontextmanager
+async def _bus(plan: Plan, say: Say) -> AsyncIterator[tuple[Address, tuple[str, ...]]]:
+    """Return where the bus and its monitoring are, starting a server of our own if none is named."""
+    if plan.server is not None:
+        say(f"bus {plan.server.address.servers} (named by {plan.server.source}) … used as it is")
+        yield plan.server.address, plan.monitors
+        return
+    server = await start(_options(plan))
+    try:
+        said = ", relaxed: a power cut may lose what was acknowledged" if plan.relaxed else ""
+        say(f"nats-server {await _version()} at {server.url}{said} … ok")
+        async with tasks() as group:
+            watcher = group.create_task(_keep_up(server, say))
+            yield Address(server.url), (server.monitor,)
+            watcher.cancel()
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+def _options(plan: Plan) -> ServerOptions:
+    return ServerOptions(plan.data / "nats", port=plan.port, sync_always=not plan.relaxed)
+
+
+async def _version() -> str:
+    """Return the version of the NATS server that is used, and where it comes from."""
+    binary = find_binary()
+    process = await asyncio.create_subprocess_exec(
+        str(binary), "--version", stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    origin = "bundled" if binary.parent == Path(sys.executable).parent else str(binary)
+    return f"{said.decode().rpartition(':')[2].strip().removeprefix('v')} ({origin})"
+
+
+async def _keep_up(server: Server, say: Say) -> None:
+    """Start the server again whenever it ended by itself."""
+    while True:
+        await asyncio.sleep(WATCH_S)
+        code = server.process.poll()
+        if code is not None:
+            say(f"nats-server ended {cause(code)}; it is started again")
+            await server.restart()
+
+
+async def _start(plan: Plan, site: Site, say: Say) -> None:
+    """Start engines, read side and agents, and make the hosts known."""
+    at = ("--url", site.up.url, "--prefix", plan.prefix)
+    await _start_engines(plan, site, at)
+    await _leader(site, say)
+    await site.crew.start(Member("reader", restow("reader", *at, "--data", str(plan.data))))
+    zones = host_zones(plan.hosts, plan.zones)
+    await _start_agents(plan, site, at, zones)
+    await _register(site, zones)
+    say(f"{len(zones)} hosts joined, in {len(set(zones.values()))} zones")
+    await _reader(site, say)
+
+
+async def _start_engines(plan: Plan, site: Site, at: Sequence[str]) -> None:
+    flags = [flag for one in site.up.monitor.split(",") if one for flag in ("--monitor", one)]
+    if plan.relaxed:
+        flags.append("--relaxed")
+    for number in range(1, plan.engines + 1):
+        name = f"e{number}"
+        await site.crew.start(Member(name, restow("engine", "--name", name, *at, *flags)))
+
+
+async def _start_agents(
+    plan: Plan, site: Site, at: Sequence[str], zones: Mapping[str, str]
+) -> None:
+    """Start an agent process for each zone; the first one also simulates DNS and balancer."""
+    how = ("--data", str(plan.data), "--seed", str(plan.seed), "--speed", str(plan.speed))
+    for number, zone in enumerate(dict.fromkeys(zones.values())):
+        hosts = [word for name, where in zones.items() if where == zone for word in ("--host", name)]
+        routing = () if number else ("--routing",)
+        command = restow("agent", *hosts, *routing, *at, *how)
+        await site.crew.start(Member(f"agent-{zone}", command))
+
+
+async def _leader(site: Site, say: Say) -> None:
+    """Wait until an engine is active. Raises `StartError` with what the engines said."""
+    give_up = time.monotonic() + READY_S
+    while time.monotonic() < give_up:
+        for status in await site.client.engines():
+            if status.active:
+                say(f"engine {status.name} … leader, position {status.position:,}")
+                return
+        await asyncio.sleep(POLL_S)
+    engines = [name for name in site.crew.pids if name.startswith("e")]
+    said = "\n".join(f"{name}: {site.crew.log_tail(name)}" for name in engines)
+    message = f"no engine became active within {READY_S:.0f} s\n{said}"
+    raise StartError(message)
+
+
+async def _register(site: Site, zones: Mapping[str, str]) -> None:
+    """Make the hosts known; those that are known already stay as they are."""
+    for host, zone in zones.items():
+        body = {"host": host, **msgspec.to_builtins(HARDWARE), "labels": {"zone": zone}}
+        answer = await site.client.ask("host.register", body)
+        if isinstance(answer, Problem) and answer.code != Code.HOST_EXISTS:
+            message = f"host {host} was not registered: {answer.detail}"
+            raise StartError(message)
+
+
+def write_down(plan: Plan, site: Site) -> None:
+    """Keep `up.json` true: now, and whenever a process is started again."""
+
+    def write() -> None:
+        write_up(plan.data, replace(site.up, children=site.crew.pids))
+
+    site.crew.on_change(write)
+    write()
+
+
+@contextmanager
+def stop_signals() -> Iterator[asyncio.Event]:
+    """Return an event that is set by Ctrl-C, SIGTERM or a terminal that closes."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

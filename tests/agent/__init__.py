@@ -1,0 +1,1 @@
+"""Agents: what they owe, what they remember, and what happens when they die."""

@@ -1,0 +1,120 @@
+"""The ledger survives its agent: what was written is read again, what was torn off is not."""
+
+from pathlib import Path
+
+import pytest
+
+from domain.agent import EpochSeen, OrderTaken, ReportAcknowledged, ReportOwed
+from domain.messages import AskId, ContainerId, HostId, OrderId
+from domain.orders import Order, ReportOrder, Restart
+from handlers.agent.ledger import Ledger
+from handlers.agent.records import Records, RecordsDamagedError, RecordsInUseError
+
+H1 = HostId("h01")
+ORDER = Order(OrderId("o1"), H1, ContainerId("node1"), Restart())
+REPORT = ReportOrder(ask=AskId("o1/r"), host=H1, order=OrderId("o1"), done=True)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "h01" / "ledger"
+
+
+def written(path: Path, *records: bytes) -> None:
+    file, _ = Records.open(path)
+    for record in records:
+        file.append(record)
+    file.close()
+
+
+def read(path: Path) -> list[bytes]:
+    file, records = Records.open(path)
+    file.close()
+    return records
+
+
+def test_records_are_read_in_the_order_they_were_written(path):
+    written(path, b"one", b"two")
+    written(path, b"three")
+    assert read(path) == [b"one", b"two", b"three"]
+
+
+@pytest.mark.parametrize("torn", range(1, 8 + len(b"two")))
+def test_a_torn_tail_is_ignored_and_written_over(path, torn):
+    written(path, b"one", b"two")
+    path.write_bytes(path.read_bytes()[:-torn])
+    assert read(path) == [b"one"]
+    written(path, b"three")
+    assert read(path) == [b"one", b"three"]
+
+
+def test_a_tail_of_zeros_is_a_torn_one(path):
+    written(path, b"one")
+    path.write_bytes(path.read_bytes() + bytes(512))
+    assert read(path) == [b"one"]
+
+
+def test_an_altered_last_record_is_a_torn_one(path):
+    written(path, b"one", b"two")
+    path.write_bytes(path.read_bytes().replace(b"two", b"owt"))
+    assert read(path) == [b"one"]
+
+
+def test_damage_in_the_middle_is_named_and_not_guessed_at(path):
+    written(path, b"one", b"two", b"three")
+    path.write_bytes(path.read_bytes().replace(b"two", b"owt"))
+    with pytest.raises(RecordsDamagedError, match="byte 11"):
+        Records.open(path)
+
+
+def test_a_file_has_one_writer(path):
+    file, _ = Records.open(path)
+    with pytest.raises(RecordsInUseError, match="another agent"):
+        Records.open(path)
+    file.compact([b"one"])
+    with pytest.raises(RecordsInUseError, match="another agent"):
+        Records.open(path)
+    file.close()
+    assert read(path) == [b"one"]
+
+
+def test_each_start_is_a_new_incarnation(path):
+    for incarnation in (1, 2, 3):
+        ledger = Ledger.open(path, H1)
+        assert ledger.agent.incarnation == incarnation
+        ledger.close()
+
+
+async def test_what_is_owed_and_under_way_is_there_after_a_start(path):
+    ledger = Ledger.open(path, H1)
+    second = OrderTaken(Order(OrderId("o2"), H1, ContainerId("node2"), Restart()))
+    await ledger.keep(EpochSeen(4), OrderTaken(ORDER), ReportOwed(REPORT), second)
+    before = ledger.agent
+    ledger.close()
+    for _ in range(2):
+        again = Ledger.open(path, H1)
+        assert again.agent.under_way == before.under_way == {"o2": second.order}
+        assert again.agent.owed == {"o1/r": REPORT}
+        assert again.agent.epoch == 4
+        again.close()
+
+
+def test_entries_written_together_are_there_together_or_not_at_all(path):
+    ledger = Ledger.open(path, H1)
+    ledger.note(OrderTaken(ORDER))
+    ledger.note(ReportOwed(REPORT), ReportAcknowledged(REPORT.ask))
+    ledger.close()
+    path.write_bytes(path.read_bytes()[:-1])
+    again = Ledger.open(path, H1)
+    assert again.agent.under_way == {"o1": ORDER}
+    assert again.agent.answered == {}
+    again.close()
+
+
+def test_a_start_leaves_one_record_behind(path):
+    ledger = Ledger.open(path, H1)
+    for epoch in range(1, 50):
+        ledger.note(EpochSeen(epoch))
+    ledger.close()
+    Ledger.open(path, H1).close()
+    assert len(read(path)) == 1

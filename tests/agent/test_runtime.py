@@ -1,0 +1,235 @@
+"""What every runtime promises. Another one joins by a line in `RUNTIMES`."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from domain.messages import ContainerId
+from handlers.agent.behaviour import Behaviour
+from handlers.agent.runtime import Image, Room, Runtime, RuntimeFailedError, Seen, Spec
+from handlers.agent.simulated import SimulatedRuntime
+
+WEB = ContainerId("node1")
+SPEC = Spec(WEB, "web-1", "nginx:1.29", 4, 8, 10, "10.0.0.1")
+ROOM = Room(WEB, 4, 8, 10)
+FAST = Behaviour(speed=500.0)
+PATIENCE_S = 20.0
+
+
+@dataclass
+class Hosts:
+    """Two hosts of one kind of runtime; `open` starts the software of one (again)."""
+
+    open: Callable[[str], Runtime]
+    count: Callable[[Runtime, ContainerId], int]
+
+
+def simulated(tmp_path: Path) -> Hosts:
+    def opened(host: str) -> Runtime:
+        return SimulatedRuntime(tmp_path / host, host, FAST)
+
+    def count(runtime: Runtime, container: ContainerId) -> int:
+        assert isinstance(runtime, SimulatedRuntime)
+        return runtime.count(container)
+
+    return Hosts(opened, count)
+
+
+RUNTIMES = [simulated]
+
+
+@pytest.fixture(params=RUNTIMES)
+def hosts(request, tmp_path):
+    return request.param(tmp_path)
+
+
+@pytest.fixture
+def here(hosts):
+    runtime = hosts.open("h01")
+    yield runtime
+    runtime.close()
+
+
+@pytest.fixture
+def there(hosts):
+    runtime = hosts.open("h02")
+    yield runtime
+    runtime.close()
+
+
+def look(runtime: Runtime) -> Seen:
+    seen = runtime.look(WEB)
+    assert seen is not None
+    return seen
+
+
+async def healthy(runtime: Runtime) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not look(runtime).healthy:  # noqa: ASYNC110 - a test may look
+            await asyncio.sleep(0.002)
+
+
+async def crossed(here: Runtime, there: Runtime) -> Image:
+    """Bring the container to where the source would hand over."""
+    endpoint = await there.receive(ROOM, "mv1")
+    await here.copy(WEB, endpoint)
+    await here.pause(WEB)
+    image = await here.dump(WEB)
+    await here.transfer(image, endpoint)
+    await there.prepare(image)
+    return image
+
+
+async def test_a_started_container_runs_and_becomes_healthy_later(here):
+    await here.start(SPEC, "o1")
+    assert look(here).running
+    assert not look(here).healthy
+    await healthy(here)
+    assert [sample.container for sample in here.usage()] == [WEB]
+
+
+async def test_starting_twice_starts_once(here, hosts):
+    await here.start(SPEC, "o1")
+    await healthy(here)
+    counted = hosts.count(here, WEB)
+    await here.start(SPEC, "o1")
+    assert hosts.count(here, WEB) >= counted > 0
+
+
+async def test_a_stopped_container_is_gone_and_may_be_stopped_again(here):
+    await here.start(SPEC, "o1")
+    await here.stop(WEB)
+    await here.stop(WEB)
+    assert here.look(WEB) is None
+    assert here.containers() == ()
+
+
+async def test_a_restart_begins_a_new_life_once_an_order(here, hosts):
+    await here.start(SPEC, "o1")
+    await healthy(here)
+    await here.restart(WEB, "o2")
+    assert not look(here).healthy
+    await healthy(here)
+    counted = hosts.count(here, WEB)
+    await here.restart(WEB, "o2")
+    assert look(here).healthy
+    assert hosts.count(here, WEB) >= counted
+    assert here.usage()[0].restarts == 1
+
+
+async def test_what_is_not_here_cannot_be_restarted(here):
+    with pytest.raises(RuntimeFailedError, match="node1"):
+        await here.restart(WEB, "o1")
+
+
+async def test_a_resize_does_not_restart(here, hosts):
+    await here.start(SPEC, "o1")
+    await healthy(here)
+    counted = hosts.count(here, WEB)
+    await here.resize(WEB, 6, 12)
+    assert (look(here).cloudlets, look(here).limit) == (6, 12)
+    assert look(here).healthy
+    assert hosts.count(here, WEB) >= counted
+
+
+async def test_a_container_goes_on_while_the_agent_is_dead(hosts):
+    first = hosts.open("h01")
+    await first.start(SPEC, "o1")
+    await healthy(first)
+    counted = hosts.count(first, WEB)
+    first.close()
+    second = hosts.open("h01")
+    await asyncio.sleep(0.01)
+    assert look(second).healthy
+    assert hosts.count(second, WEB) > counted
+    second.close()
+
+
+async def test_a_paused_container_does_nothing_until_it_is_resumed(here, hosts):
+    await here.start(SPEC, "o1")
+    await here.pause(WEB)
+    await here.pause(WEB)
+    counted = hosts.count(here, WEB)
+    await asyncio.sleep(0.02)
+    assert hosts.count(here, WEB) == counted
+    assert not look(here).running
+    await here.resume(WEB)
+    await here.resume(WEB)
+    await asyncio.sleep(0.02)
+    assert look(here).running
+    assert hosts.count(here, WEB) > counted
+
+
+async def test_a_moved_container_counts_on_and_keeps_its_health(here, there, hosts):
+    await here.start(SPEC, "o1")
+    await healthy(here)
+    await crossed(here, there)
+    counted = hosts.count(here, WEB)
+    assert hosts.count(there, WEB) == counted
+    await asyncio.sleep(0.02)
+    assert hosts.count(there, WEB) == counted  # held: it does not run by itself
+    assert (look(here).state, look(there).state) == ("paused", "held")
+    await there.go(WEB)
+    await there.go(WEB)
+    await there.reach(WEB)
+    await here.drop(WEB)
+    await here.drop(WEB)
+    await asyncio.sleep(0.02)
+    assert here.look(WEB) is None
+    assert look(there).healthy
+    assert hosts.count(there, WEB) > counted
+
+
+async def test_a_move_given_up_leaves_the_container_as_it_was(here, there, hosts):
+    await here.start(SPEC, "o1")
+    await healthy(here)
+    await crossed(here, there)
+    counted = hosts.count(here, WEB)
+    await here.resume(WEB)
+    await there.drop(WEB)
+    await asyncio.sleep(0.02)
+    assert there.look(WEB) is None
+    assert look(here).healthy
+    assert hosts.count(here, WEB) > counted
+
+
+async def test_a_held_copy_is_held_still_after_a_crash_of_the_agent(here, hosts):
+    there = hosts.open("h02")
+    await here.start(SPEC, "o1")
+    image = await crossed(here, there)
+    there.close()
+    again = hosts.open("h02")
+    await again.prepare(image)
+    assert look(again).state == "held"
+    await again.go(WEB)
+    assert look(again).running
+    again.close()
+
+
+async def test_a_size_given_while_frozen_stays(here, there):
+    await here.start(SPEC, "o1")
+    await here.pause(WEB)
+    await here.resize(WEB, 6, 12)
+    await there.prepare(await here.dump(WEB))
+    await there.go(WEB)
+    assert (look(there).cloudlets, look(there).limit) == (6, 12)
+
+
+async def test_an_altered_image_is_not_restored(here, there):
+    await here.start(SPEC, "o1")
+    await here.pause(WEB)
+    image = await here.dump(WEB)
+    with pytest.raises(RuntimeFailedError, match="not what was sent"):
+        await there.prepare(Image(WEB, image.body + b"x", image.digest))
+    assert there.look(WEB) is None
+
+
+async def test_what_runs_cannot_be_dropped_dumped_or_received_again(here):
+    await here.start(SPEC, "o1")
+    for work in (here.drop(WEB), here.dump(WEB), here.receive(ROOM, "mv1")):
+        with pytest.raises(RuntimeFailedError, match="run"):
+            await work
+    assert look(here).running

@@ -1,0 +1,101 @@
+"""Simulated containers fail as the seed says, and the same way whenever they are asked."""
+
+import pytest
+
+from domain.messages import ContainerId
+from handlers.agent.behaviour import DURATIONS_MS, Behaviour, Dice
+from handlers.agent.runtime import RuntimeFailedError, Spec
+from handlers.agent.simulated import COUNT_EVERY_MS, SimulatedRuntime
+
+WEB = ContainerId("node1")
+SPEC = Spec(WEB, "web-1", "nginx:1.29", 4, 8, 10, "10.0.0.1")
+
+
+class Clock:
+    seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def opened(tmp_path, clock):
+    runtimes = []
+
+    def runtime(speed: float = 1_000.0, **failures: float) -> SimulatedRuntime:
+        behaviour = Behaviour(seed=3, speed=speed, failures=failures)
+        made = SimulatedRuntime(tmp_path / f"c{len(runtimes)}", "h01", behaviour, clock=clock)
+        runtimes.append(made)
+        return made
+
+    yield runtime
+    for runtime in runtimes:
+        runtime.close()
+
+
+async def test_it_counts_by_time(opened, clock):
+    runtime = opened(speed=100.0)
+    await runtime.start(SPEC, "o1")
+    clock.seconds += 2
+    assert runtime.count(WEB) == pytest.approx(2 * 100 * 1_000 / COUNT_EVERY_MS, abs=1)
+
+
+async def test_a_failed_start_leaves_nothing(opened):
+    runtime = opened(start=1.0)
+    with pytest.raises(RuntimeFailedError, match="start failed on h01"):
+        await runtime.start(SPEC, "o1")
+    assert runtime.containers() == ()
+
+
+async def test_a_failed_restart_leaves_the_old_one_running(opened, clock):
+    runtime = opened(restart=1.0)
+    await runtime.start(SPEC, "o1")
+    clock.seconds += 2
+    counted = runtime.count(WEB)
+    with pytest.raises(RuntimeFailedError, match="restart"):
+        await runtime.restart(WEB, "o2")
+    seen = runtime.look(WEB)
+    assert seen is not None
+    assert seen.running
+    assert runtime.count(WEB) == counted > 0
+
+
+async def test_a_container_may_never_become_healthy(opened, clock):
+    runtime = opened(healthy=1.0)
+    await runtime.start(SPEC, "o1")
+    clock.seconds += 3_600
+    seen = runtime.look(WEB)
+    assert seen is not None
+    assert (seen.running, seen.healthy) == (True, False)
+
+
+async def test_a_container_may_die_by_itself_and_be_started_again(opened, clock):
+    runtime = opened(crash=1.0)
+    await runtime.start(SPEC, "o1")
+    clock.seconds += 3_600
+    seen = runtime.look(WEB)
+    assert seen is not None
+    assert (seen.state, seen.healthy) == ("stopped", False)
+    assert runtime.usage() == ()
+    await runtime.start(SPEC, "o2")
+    seen = runtime.look(WEB)
+    assert seen is not None
+    assert seen.running
+
+
+async def test_the_same_seed_draws_the_same_in_any_order():
+    one, two = (Dice(Behaviour(seed=5, failures={"start": 0.5}), "h01") for _ in range(2))
+    names = [f"o{number}" for number in range(50)]
+    drawn = [(one.fails("start", name), one.lasts_ms("start", name)) for name in names]
+    again = [(two.fails("start", name), two.lasts_ms("start", name)) for name in reversed(names)]
+    assert drawn == again[::-1]
+    assert {fails for fails, _ in drawn} == {True, False}
+    low, high = DURATIONS_MS["start"]
+    assert all(low <= lasts <= high for _, lasts in drawn)
+    other = Dice(Behaviour(seed=6), "h01")
+    assert [other.lasts_ms("start", name) for name in names] != [lasts for _, lasts in drawn]

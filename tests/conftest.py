@@ -1,0 +1,55 @@
+"""How many examples and worlds are tried, and what a skipped test means."""
+
+import pytest
+from hypothesis import settings
+
+pytest_plugins = ["tests.nats"]
+
+settings.register_profile("default", deadline=None, print_blob=True)
+settings.register_profile("ci", max_examples=500, deadline=None, print_blob=True)
+settings.register_profile("night", max_examples=20_000, deadline=None, print_blob=True)
+settings.load_profile("default")  # another one: --hypothesis-profile=night
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("restow")
+    group.addoption("--seeds", type=int, default=200, help="how many worlds to simulate")
+    group.addoption("--seed", type=int, default=None, help="simulate this world only")
+    group.addoption("--fail-on-skip", action="store_true", help="a skipped test is a failure")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("fail_on_skip"):
+        config.pluginmanager.register(Skips())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes a `seed` once for every world."""
+    if "seed" in metafunc.fixturenames:
+        only = metafunc.config.getoption("seed")
+        worlds = range(metafunc.config.getoption("seeds"))
+        metafunc.parametrize("seed", worlds if only is None else [only])
+
+
+class Skips:
+    """Lists what was skipped, and makes the run fail for it."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self.skipped.append(report.nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self.skipped.append(report.nodeid)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.skipped:
+            terminalreporter.section("skipped, which --fail-on-skip forbids", red=True)
+            terminalreporter.write_line("\n".join(self.skipped))

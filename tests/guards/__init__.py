@@ -1,0 +1,1 @@
+"""The rules of this repository that no tool on the shelf knows."""

@@ -1,0 +1,1 @@
+"""What is shown: public events, lines and answers to questions, availability."""

@@ -1,0 +1,1 @@
+"""The persistence module of the library `eventsourcing`, against a real server."""

@@ -1,0 +1,86 @@
+"""Where the bus is, and what a connection promises."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from handlers import bus as on_bus
+from handlers.bus import (
+    Address,
+    Bus,
+    BusAddressError,
+    BusUnavailableError,
+    connect,
+    find_address,
+    fits,
+    request,
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a configuration folder of its own for each test."""
+    for name in ("NATS_URL", "NATS_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "nats" / "context").mkdir(parents=True)
+    return tmp_path / "nats"
+
+
+def context(home: Path, name: str, **fields: str) -> None:
+    (home / "context" / f"{name}.json").write_text(json.dumps(fields))
+
+
+def test_nothing_said_is_nowhere():
+    assert find_address() is None
+
+
+def test_what_is_given_goes_first(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("NATS_URL", "nats://environment:4222")
+    assert find_address("nats://given:4222") == Address("nats://given:4222")
+    assert find_address() == Address("nats://environment:4222")
+
+
+def test_a_context_is_named(home: Path, monkeypatch: pytest.MonkeyPatch):
+    context(home, "prod", url="nats://a:4222,nats://b:4222", creds="/prod.creds", description="x")
+    monkeypatch.setenv("NATS_CONTEXT", "prod")
+    assert find_address() == Address("nats://a:4222,nats://b:4222", creds="/prod.creds")
+
+
+def test_the_selected_context_is_used(home: Path):
+    context(home, "lab", url="nats://lab:4222", user="me", password="secret")  # noqa: S106
+    (home / "context.txt").write_text("lab\n")
+    assert find_address() == Address("nats://lab:4222", user="me", password="secret")  # noqa: S106
+
+
+@pytest.mark.parametrize("written", [None, "{", '{"url": 1}'])
+def test_a_context_that_cannot_be_read_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, written: str | None
+):
+    monkeypatch.setenv("NATS_CONTEXT", "broken")
+    if written is not None:
+        (home / "context" / "broken.json").write_text(written)
+    with pytest.raises(BusAddressError, match="NATS context 'broken'"):
+        find_address()
+
+
+async def test_nobody_there_is_said_in_time():
+    with pytest.raises(BusUnavailableError, match=r"no connection to nats://127\.0\.0\.1:1 within"):
+        await connect("nats://127.0.0.1:1", name="test", within_s=0.3)
+
+
+async def test_nobody_answering_is_said(bus: Bus, prefix: str):
+    with pytest.raises(BusUnavailableError, match="NoResponders"):
+        await request(bus, f"{prefix}.nobody")
+
+
+async def test_the_largest_message_that_fits_passes_and_no_larger_one_fits(bus: Bus, prefix: str):
+    headers = {"Nats-Msg-Id": "1", "Another": "header"}
+    room = bus.max_payload - on_bus.size(b"", headers)
+    assert fits(bus, b"x" * room, headers)
+    assert not fits(bus, b"x" * (room + 1), headers)
+    heard = await bus.subscribe(prefix)
+    await bus.publish(prefix, b"x" * room, headers=headers)
+    assert len((await heard.next_msg(5)).data) == room
+    assert bus.is_connected
