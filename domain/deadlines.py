@@ -26,7 +26,8 @@ def passed(fleet: Fleet, ask: DeadlinePassed, now: Instant) -> Outcome:
     if fleet.deadlines.get(ask.saga) != ask.due or ask.due > now:
         return NOTHING
     if ask.saga.startswith("size/"):
-        return Decision(then=(ReconcileSize(container=ContainerId(ask.saga.removeprefix("size/"))),))
+        container = ContainerId(ask.saga.removeprefix("size/"))
+        return Decision(then=(ReconcileSize(container=container),))
     if ask.saga.startswith("mv"):
         return migration_due(fleet, MigrationId(ask.saga))
     return operation_due(fleet, OperationId(ask.saga), now)

@@ -78,7 +78,9 @@ class CreateEnvironment(PublicCommand, frozen=True, kw_only=True, tag="environme
     environment: EnvironmentName
     layers: Annotated[tuple[LayerSpec, ...], Meta(min_length=1, max_length=LAYERS_MAX)]
     domain: Domain = DOMAIN_DEFAULT
-    groups: Annotated[dict[GroupName, Affinity], Meta(max_length=32)] = {}
+    groups: Annotated[dict[GroupName, Affinity], Meta(max_length=32)] = msgspec.field(
+        default_factory=dict
+    )
 
 
 class RemoveEnvironment(PublicCommand, frozen=True, kw_only=True, tag="environment.remove"):

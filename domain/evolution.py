@@ -15,7 +15,7 @@ from domain import host as h
 from domain.container import Container
 from domain.environment import Environment, EnvironmentState, Layer
 from domain.fleet import Fleet
-from domain.messages import Event, HostId, Instant
+from domain.messages import ContainerId, Event, HostId, Instant
 from domain.orders import Order, OrderAnswered, OrderIssued, Resize
 
 RESIZE_AGAIN_MS = 5_000
@@ -204,7 +204,7 @@ def order_answered(fleet: Fleet, event: OrderAnswered, at: Instant) -> None:
         fleet.put(fleet.deadlines, resize_deadline(old.id), Instant(at + RESIZE_AGAIN_MS))
 
 
-def resize_deadline(container: ct.ContainerId) -> str:
+def resize_deadline(container: ContainerId) -> str:
     """Return the name under which a refused resize waits to be ordered again."""
     return f"size/{container}"
 

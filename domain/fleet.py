@@ -2,20 +2,26 @@
 
 The aggregates are frozen values; the tables that hold them are the one place in the domain that
 changes. Every change goes through `put`, which can be taken back: a decision is tried on the
-fleet itself, and a refusal or a dry run leaves no trace (`trial`).
+fleet itself, and a refusal or a dry run leaves no trace (`try_out`, `keep`, `undo`).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 from domain.container import Container
 from domain.environment import Environment, Layer, LayerKey
 from domain.host import Host
-from domain.messages import ContainerId, EnvironmentId, HostId, Instant, MigrationId, OperationId
+from domain.messages import (
+    ContainerId,
+    EnvironmentId,
+    HostId,
+    Instant,
+    MigrationId,
+    OperationId,
+    OrderId,
+)
 from domain.migration import Migration, MigrationState
 from domain.operation import Operation, OperationState
-from domain.orders import Order, OrderId
+from domain.orders import Order
 
 RECENT_MAX = 1_000
 """Operations and migrations that are over and still remembered; older ones are in the journal."""
@@ -71,22 +77,18 @@ class Fleet:
         else:
             table[key] = value
 
-    @contextmanager
-    def trial(self) -> Iterator["Trial"]:
-        """Remember every change until the block ends, so that `Trial.undo` can take them back."""
-        undo: Undo = []
-        outer, self._undo = self._undo, undo
-        try:
-            yield Trial(self, undo)
-        finally:
-            self._undo = outer
-            if outer is not None:
-                outer.extend(undo)
+    def try_out(self) -> None:
+        """Remember every change from now on, until `keep` or `undo`."""
+        self._undo = []
 
-    def take_back(self, undo: Undo) -> None:
-        """Put every remembered entry back, newest first."""
-        while undo:
-            table, key, old = undo.pop()
+    def keep(self) -> None:
+        """Let what was tried out stand."""
+        self._undo = None
+
+    def undo(self) -> None:
+        """Take back what was tried out, newest first."""
+        changes, self._undo = self._undo or [], None
+        for table, key, old in reversed(changes):
             self._set(table, key, old)
 
     def next_number(self, counter: str) -> int:
@@ -130,19 +132,10 @@ class Fleet:
         oldest = self.ended.get(last - RECENT_MAX)
         if oldest is not None:
             self.put(self.ended, last - RECENT_MAX, None)
-            table: dict[Any, Any] = self.operations if oldest in self.operations else self.migrations
-            self.put(table, oldest, None)
+            self.put(self._table_of(oldest), oldest, None)
 
-
-class Trial:
-    """A stretch of changes that may yet be taken back."""
-
-    def __init__(self, fleet: Fleet, undo: Undo) -> None:
-        self._fleet = fleet
-        self._undo = undo
-
-    def undo(self) -> None:
-        self._fleet.take_back(self._undo)
+    def _table_of(self, saga: OperationId | MigrationId) -> dict[Any, Any]:
+        return self.operations if saga in self.operations else self.migrations
 
 
 def _due_of_operation(operation: Operation) -> Instant | None:

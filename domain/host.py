@@ -39,7 +39,7 @@ class RegisterHost(PublicCommand, frozen=True, kw_only=True, tag="host.register"
     cpu_mhz: Annotated[int, Meta(ge=CPU_OF_A_CLOUDLET_MHZ, le=16_777_216)]
     disk_gib: DiskGib
     overcommit: Annotated[float, Meta(ge=1, le=64)] = 1.0
-    labels: Labels = {}
+    labels: Labels = msgspec.field(default_factory=dict)
 
 
 class RelabelHost(PublicCommand, frozen=True, kw_only=True, tag="host.relabel"):
@@ -162,13 +162,10 @@ class Host(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 def evolve(host: Host | None, event: HostEvent) -> Host | None:
-    match event:
-        case HostRegistered():
-            return Host(event.host, event.cloudlets, event.disk_gib, event.labels)
-        case HostRemoved():
-            return None
-    if host is None:
-        raise LookupError(event)
+    if isinstance(event, HostRegistered):
+        return Host(event.host, event.cloudlets, event.disk_gib, event.labels)
+    if host is None or isinstance(event, HostRemoved):
+        return None
     match event:
         case HostRelabelled(labels=labels):
             return replace(host, labels=labels)

@@ -11,7 +11,7 @@ from domain.fleet import Fleet
 from domain.host import HostState
 from domain.messages import Event, HostId
 from domain.migration import MigrationGranted, MigrationState
-from domain.occupancy import groups_of
+from domain.occupancy import GroupKey, groups_of
 from domain.operation import OperationState, StepKind, StepStarted
 
 MANY = 2
@@ -47,7 +47,7 @@ def books_balance(fleet: Fleet) -> Iterator[str]:
 
 
 def limits_hold(fleet: Fleet) -> Iterator[str]:
-    """reserved <= allocated <= limit, of every container."""
+    """Of every container, reserved <= allocated <= limit."""
     for one in fleet.containers.values():
         if not one.reserved <= one.allocated <= one.limit:
             yield f"{one.id} holds {one.allocated}, outside {one.reserved}..{one.limit}"
@@ -55,7 +55,7 @@ def limits_hold(fleet: Fleet) -> Iterator[str]:
 
 def hard_groups_hold(fleet: Fleet) -> Iterator[str]:
     """No two containers of a hard anti-affinity group share a host, not even in passing."""
-    seen: defaultdict[tuple[object, HostId], list[str]] = defaultdict(list)
+    seen: defaultdict[tuple[GroupKey, HostId], list[str]] = defaultdict(list)
     for one in fleet.containers.values():
         for group, kind in groups_of(fleet, (one.environment, one.layer)):
             if kind == "hard":

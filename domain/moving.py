@@ -61,7 +61,8 @@ def migrate(fleet: Fleet, ask: MigrateContainer, now: Instant) -> Outcome:
     force = excess(fleet, container, target.host, ask.reason) if ask.force else ()
     facts: tuple[Event, ...] = (request, *force)
     if not why:
-        facts = (*facts, *word(fleet, container, migration, target, ask.deadline_s * 1_000, now))
+        move = move_of(container, migration, target.host, ask.deadline_s * 1_000)
+        facts = (*facts, *word(fleet, container, move, target.why, now))
     return Decision(facts, answer=Accepted(operation=migration, containers=(container.id,)))
 
 
@@ -141,29 +142,31 @@ def waits_for(fleet: Fleet, container: Container, target: HostId) -> str:
 
 
 def word(
-    fleet: Fleet,
-    container: Container,
-    migration: MigrationId,
-    chosen: Chosen,
-    deadline_ms: int,
-    now: Instant,
+    fleet: Fleet, container: Container, move: MigrateOut, why: Placing, now: Instant
 ) -> tuple[Event, ...]:
     """Give the word: charge both hosts, and order the source agent to begin."""
     order = next_order(fleet.next_number("order"))
-    move = MigrateOut(
+    expires = Instant(now + move.deadline_ms)
+    until = Instant(expires + SLACK_MS)
+    migration = move.migration
+    granted = MigrationGranted(
+        migration, container.id, container.host, move.target, order, until, why
+    )
+    return (granted, OrderIssued(order, container.host, container.id, move, migration, expires))
+
+
+def move_of(
+    container: Container, migration: MigrationId, target: HostId, deadline_ms: int
+) -> MigrateOut:
+    """Return what the source agent is to do."""
+    return MigrateOut(
         migration,
-        chosen.host,
+        target,
         deadline_ms,
         container.allocated,
         container.limit,
         container.disk_gib,
     )
-    until = Instant(now + deadline_ms + SLACK_MS)
-    expires = Instant(now + deadline_ms)
-    granted = MigrationGranted(
-        migration, container.id, container.host, chosen.host, order, until, chosen.why
-    )
-    return (granted, OrderIssued(order, container.host, container.id, move, migration, expires))
 
 
 def grant(fleet: Fleet, ask: GrantMigration, now: Instant) -> Outcome:
@@ -183,7 +186,8 @@ def grant(fleet: Fleet, ask: GrantMigration, now: Instant) -> Outcome:
     why = waits_for(fleet, container, chosen.host)
     if why:
         return Decision((abandon(migration, f"waited too long: {why}"),)) if late else NOTHING
-    return Decision(word(fleet, container, migration.id, chosen, migration.deadline_ms, now))
+    move = move_of(container, migration.id, chosen.host, migration.deadline_ms)
+    return Decision(word(fleet, container, move, chosen.why, now))
 
 
 def abandon(migration: Migration, why: str) -> MigrationAbandoned:

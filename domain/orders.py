@@ -77,7 +77,7 @@ class MigrateOut(Work, frozen=True, gc=False, tag="migrate"):
 
 
 class CallOff(Work, frozen=True, gc=False, tag="call-off"):
-    """Forbid the hand-over of a migration if it has not happened yet, and say where things stand."""
+    """Forbid the hand-over of a migration unless it has happened, and say where things stand."""
 
     migration: MigrationId
 

@@ -20,6 +20,7 @@ from domain.occupancy import (
     GONE,
     STATES,
     Flags,
+    GroupKey,
     Numbers,
     Occupancy,
     groups_of,
@@ -40,8 +41,8 @@ class Wish(msgspec.Struct, frozen=True):
     cloudlets: int
     disk_gib: int
     policy: str
-    hard: tuple[tuple[str, str], ...] = ()
-    soft: tuple[tuple[str, str], ...] = ()
+    hard: tuple[GroupKey, ...] = ()
+    soft: tuple[GroupKey, ...] = ()
     apart: tuple[HostId, ...] = ()
 
 
@@ -72,14 +73,15 @@ def place(fleet: Fleet, wish: Wish) -> Chosen | Refusal:
     if not feasible.size:
         return _refuse(index, wish, objections)
     scores = POLICIES[wish.policy](index, wish, feasible)
-    order = _best(index, scores, feasible)
-    rows = [tuple(int(column[i]) for column in scores) for i in order]
-    losers = tuple(
-        (index.hosts[feasible[i]], row) for i, row in zip(order[1:], rows[1:], strict=True)
-    )
+    best = [
+        (index.hosts[int(feasible[i])], tuple(int(column[i]) for column in scores))
+        for i in _best(index, scores, feasible)
+    ]
+    winner, score = best[0]
     hosts = index.size - int(np.count_nonzero(index.state == GONE))
-    why = Placing(wish.policy, hosts, int(feasible.size), objections, rows[0], losers)
-    return Chosen(index.hosts[feasible[order[0]]], why)
+    losers = tuple(best[1:])
+    why = Placing(wish.policy, hosts, int(feasible.size), objections, score, losers)
+    return Chosen(winner, why)
 
 
 def _best(index: Occupancy, scores: tuple[Numbers, ...], feasible: Numbers) -> list[int]:
@@ -144,7 +146,7 @@ def _by_state(state: Numbers) -> dict[str, int]:
     }
 
 
-def group_title(group: tuple[str, str]) -> str:
+def group_title(group: GroupKey) -> str:
     """Return a group's name as an operator knows it: `layer sql` or `group db`."""
     name = group[1]
     return f"layer {name[1:]}" if name.startswith("/") else f"group {name}"
@@ -202,7 +204,7 @@ def spread(index: Occupancy, wish: Wish, feasible: Numbers) -> tuple[Numbers, ..
     """Evenly over hosts, then zones, then the same for the environment, then by load."""
     layer: Mapping[int, int] = index.layers.get(wish.key, {})
     whole: Mapping[int, int] = index.environments.get(wish.key[0], {})
-    rows = (
+    return (
         index.column(layer)[feasible],
         index.by_zone(layer)[feasible],
         _mates(index, wish, feasible),
@@ -210,7 +212,6 @@ def spread(index: Occupancy, wish: Wish, feasible: Numbers) -> tuple[Numbers, ..
         index.by_zone(whole)[feasible],
         index.load[feasible],
     )
-    return rows
 
 
 def pack(index: Occupancy, wish: Wish, feasible: Numbers) -> tuple[Numbers, ...]:

@@ -52,7 +52,7 @@ def step_under_way(fleet: Fleet, container: ContainerId, stage: Stage) -> tuple[
     return (AdvanceStep(operation=layer.operation, container=container),)
 
 
-def again(_fleet: Fleet, event: Any) -> tuple[Command, ...]:  # noqa: ANN401 - any operation event
+def again(_fleet: Fleet, event: Any) -> tuple[Command, ...]:
     return (AdvanceOperation(operation=event.operation),)
 
 

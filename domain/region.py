@@ -88,9 +88,7 @@ DECIDE: dict[type[Command], Decide] = {
         (CreateEnvironment, RemoveEnvironment, AddLayer, ChangeLayer, RemoveLayer),
         lambda fleet, c, ask, _now: layers.decide(fleet, c, ask.tenant),
     ),
-    **dict.fromkeys(
-        members(AnyReport), lambda fleet, c, _ask, _now: reports.decide(fleet, c)
-    ),
+    **dict.fromkeys(members(AnyReport), lambda fleet, c, _ask, _now: reports.decide(fleet, c)),
     PlaceContainer: lambda fleet, c, _ask, _now: layers.place_container(fleet, c),
     ScaleNode: lambda fleet, c, _ask, _now: scaling.scale_node(fleet, c),
     GrowDeferred: lambda fleet, c, _ask, _now: scaling.grow_deferred(fleet, c),
@@ -178,15 +176,17 @@ class Region:
         A bug leaves no trace either: its exception goes on, the fleet is as it was.
         """
         kept = False
-        with self.fleet.trial() as trial:
-            try:
-                answer, events = self._carry_out(ask, at)
-                if not isinstance(answer, Refusal) and too_large(events):
-                    answer = TOO_LARGE
-                kept = keep and not isinstance(answer, Refusal)
-            finally:
-                if not kept:
-                    trial.undo()
+        self.fleet.try_out()
+        try:
+            answer, events = self._carry_out(ask, at)
+            if not isinstance(answer, Refusal) and too_large(events):
+                answer = TOO_LARGE
+            kept = keep and not isinstance(answer, Refusal)
+        finally:
+            if kept:
+                self.fleet.keep()
+            else:
+                self.fleet.undo()
         return answer, () if isinstance(answer, Refusal) else events
 
     def _carry_out(self, ask: Ask, at: Instant) -> tuple[Answer, tuple[Recorded[Fact], ...]]:
@@ -211,8 +211,9 @@ class Region:
                 accepted.append(outcome.answer)
             asked: list[tuple[Command, bool]] = [(command, now.must) for command in outcome.then]
             for fact in outcome.facts:
-                events.append(self._record(fact, versions, now.name))
-                evolve(self.fleet, fact, at)
+                recorded = self._record(fact, versions, now.name)
+                events.append(recorded)
+                evolve(self.fleet, recorded.fact, at)
                 asked.extend((command, False) for command in react(self.fleet, fact))
             turn.extend(
                 Undecided(command, f"{now.name}/{n}", must)

@@ -14,7 +14,7 @@ from domain.container import (
 )
 from domain.decider import NOTHING, Decision, Outcome
 from domain.fleet import Fleet
-from domain.messages import Code, Event, Refusal
+from domain.messages import Code, ContainerId, Event, Refusal
 from domain.migration import MigrationPhaseReached
 from domain.moving import settle
 from domain.orders import (
@@ -64,27 +64,35 @@ def order_reported(fleet: Fleet, report: ReportOrder) -> Outcome:
 
 def effects(fleet: Fleet, order: Order, report: ReportOrder) -> tuple[Event, ...]:
     """Return what is known to be so after an order, done or not."""
-    if isinstance(order.work, MigrateOut | CallOff):
-        return settle(fleet, order.work.migration, report)
+    work = order.work
+    if isinstance(work, MigrateOut | CallOff):
+        return settle(fleet, work.migration, report)
     container = fleet.containers.get(order.container)
     if container is None:
         return ()
-    if not report.done:
-        stopped = isinstance(order.work, Restart) and not report.running and container.running
-        return (ContainerStopped(container.id, report.detail),) if stopped else ()
-    match order.work:
+    if report.done:
+        return done(container.id, work)
+    stopped = isinstance(work, Restart) and not report.running and container.running
+    return (ContainerStopped(container.id, report.detail),) if stopped else ()
+
+
+def done(
+    container: ContainerId, work: Start | Stop | Restart | Resize | RouteIn | RouteOut
+) -> tuple[Event, ...]:
+    """Return what is so when an order was carried out."""
+    match work:
         case Start(cloudlets=cloudlets):
-            return (ContainerStarted(container.id), ContainerResized(container.id, cloudlets))
+            return (ContainerStarted(container), ContainerResized(container, cloudlets))
         case Restart():
-            return (ContainerRestarted(container.id),)
+            return (ContainerRestarted(container),)
         case Resize(cloudlets=cloudlets):
-            return (ContainerResized(container.id, cloudlets),)
+            return (ContainerResized(container, cloudlets),)
         case Stop():
-            return (ContainerRemoved(container.id),)
+            return (ContainerRemoved(container),)
         case RouteIn():
-            return (ContainerRouted(container.id),)
+            return (ContainerRouted(container),)
         case RouteOut():
-            return (ContainerUnrouted(container.id),)
+            return (ContainerUnrouted(container),)
 
 
 def health_reported(fleet: Fleet, report: ReportHealth) -> Outcome:

@@ -194,10 +194,9 @@ def sequenced(
     """Turn steps into an operation, with a surge container around them where one is asked for."""
     alone = len(layer.containers) == 1
     intrusive = kind == "restart" or ask.remove_from_dns
-    if ask.mode == "sequential" and alone and intrusive and not ask.surge:
-        if not ask.accept_downtime:
-            return would_break(layer, kind)
     how = settings_of(ask)
+    if alone and intrusive and not ask.surge and not how.accept_downtime:
+        return would_break(layer, kind)
     if not ask.surge:
         return Decision(then=(begin(ask, kind, steps, how),))
     extra = ContainerId(f"node{fleet.next_number('node')}")

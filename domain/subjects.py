@@ -21,8 +21,6 @@ class Subjects(msgspec.Struct, frozen=True):
             message = f"prefix {self.prefix!r}: use a-z, 0-9 and inner hyphens, at least one"
             raise ValueError(message)
 
-
-
     @property
     def frames(self) -> str:
         """Frames of the journal: `<p>.jnl.frame`."""
@@ -36,8 +34,6 @@ class Subjects(msgspec.Struct, frozen=True):
     def stream(self, name: str) -> str:
         """Return the name of a JetStream stream: JNL, CMD, RES, EVT, USE."""
         return f"{self.prefix}-{name}".upper()
-
-
 
     def service(self, command: str) -> str:
         """Typed door of one command, e.g. `layer.scale`: `<p>.svc.v1.layer.scale`."""
@@ -58,8 +54,6 @@ class Subjects(msgspec.Struct, frozen=True):
     @property
     def outcomes_all(self) -> str:
         return f"{self.prefix}.res.>"
-
-
 
     def orders(self, host: str) -> str:
         """Orders to one host's agent (or to `routing`): `<p>.ord.<host>`."""
@@ -88,8 +82,6 @@ class Subjects(msgspec.Struct, frozen=True):
     def usage(self, host: str) -> str:
         """Usage samples, kept for a while by the stream USE: `<p>.use.<host>`."""
         return f"{self.prefix}.use.{host}"
-
-
 
     def event(self, noun: str, name: str) -> str:
         """Public events of one aggregate: `<p>.evt.<noun>.<id>`, kept by the stream EVT."""

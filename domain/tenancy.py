@@ -2,7 +2,7 @@
 
 from domain.decider import Ask
 from domain.fleet import Fleet
-from domain.messages import Code, Refusal, Tenant
+from domain.messages import Code, ContainerId, OperationId, Refusal, Tenant
 
 OPERATORS_ONLY = "host."
 
@@ -11,8 +11,8 @@ def owner(fleet: Fleet, ask: Ask) -> Tenant | None:
     """Return whose the thing is that a command names; None if there is no such thing."""
     command = ask.command
     environment = getattr(command, "environment", None)
-    container = fleet.containers.get(getattr(command, "container", ""))
-    operation = fleet.operations.get(getattr(command, "operation", ""))
+    container = fleet.containers.get(ContainerId(getattr(command, "container", "")))
+    operation = fleet.operations.get(OperationId(getattr(command, "operation", "")))
     if container is not None:
         environment = container.environment
     elif operation is not None:

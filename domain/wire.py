@@ -5,10 +5,8 @@ by SHA-256: `prev` of a frame is the hash of the bytes of the frame before it.
 """
 
 from collections.abc import Sequence
-from functools import reduce
 from hashlib import sha256
-from operator import or_
-from typing import Any
+from typing import Any, Union
 
 import msgspec
 
@@ -26,9 +24,9 @@ GENESIS = b""
 """What the first frame has for the hash of the frame before it."""
 
 _encoder = msgspec.msgpack.Encoder()
-_shape: Any = Frame[reduce(or_, FACTS + LEGACY)]  # type: ignore[type-arg]
-_decoder = msgspec.msgpack.Decoder(_shape)
-_fact_decoder = msgspec.msgpack.Decoder(reduce(or_, FACTS + LEGACY))
+_readable: Any = Union[FACTS + LEGACY]  # noqa: UP007 - made of a tuple
+_decoder = msgspec.msgpack.Decoder(Frame[_readable])
+_fact_decoder = msgspec.msgpack.Decoder(_readable)
 
 
 class DamagedFrameError(ValueError):
@@ -96,4 +94,3 @@ def chain(data: bytes) -> bytes:
 def count_events(commits: Sequence[Commit[Fact]]) -> int:
     """Return how many events the commits hold, which is how far the position moves."""
     return sum(len(commit.events) for commit in commits)
-

@@ -17,7 +17,7 @@ DATA_DEFAULT = Path(".restow")
 UP_FILE = "up.json"
 
 
-class SettingsError(Exception):
+class SettingsError(ValueError):
     """Settings cannot be read, or none were found; the message names the place and the way on."""
 
 

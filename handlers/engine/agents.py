@@ -18,7 +18,7 @@ from handlers.engine.outbox import Outbox
 log = structlog.stdlib.get_logger(__name__)
 
 _encoder = msgspec.json.Encoder()
-_reports = msgspec.json.Decoder(AnyReport)  # pyright: ignore[reportArgumentType] - a union
+_reports = msgspec.json.Decoder(AnyReport)
 _hellos = msgspec.json.Decoder(Hello)
 ENGINES = "engines"
 

@@ -184,5 +184,3 @@ def broken(ask: Ask) -> Refusal:
 def _tell_closed(told: asyncio.Future[Answered]) -> None:
     if not told.done():
         told.set_exception(DeskClosedError("this engine answers no more"))
-
-

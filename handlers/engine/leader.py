@@ -1,10 +1,11 @@
 """The active engine: one writer, its desk, its doors, and everything that follows from events."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import structlog
+from uuid_utils.compat import uuid7
 
 from domain.decider import Commit
 from domain.facts import Fact
@@ -23,6 +24,11 @@ from handlers.journal.writer import Writer
 log = structlog.stdlib.get_logger(__name__)
 
 
+def new_id() -> str:
+    """Return an id for an ask that came without one; ids grow with time."""
+    return str(uuid7())
+
+
 class StoppedError(Exception):
     """The process was told to stop; this engine leaves in good order."""
 
@@ -31,20 +37,12 @@ class Leader:
     """Leads until it is fenced, loses the bus for too long, or is told to stop."""
 
     def __init__(
-        self,
-        bus: Bus,
-        subjects: Subjects,
-        region: Region,
-        writer: Writer,
-        *,
-        name: str,
-        new_id: Callable[[], str],
+        self, bus: Bus, subjects: Subjects, region: Region, writer: Writer, name: str
     ) -> None:
         self._bus = bus
         self._subjects = subjects
         self._writer = writer
         self._name = name
-        self._new_id = new_id
         self.region = region
         self._outbox = Outbox(bus, subjects, region.fleet, region.epoch)
         self.desk = Desk(region, writer.append, self._effects, now)
@@ -54,9 +52,7 @@ class Leader:
 
     async def lead(self, stop: asyncio.Event) -> None:
         """Lead. Raises `FencedError`, `BusUnavailableError`, `StoppedError` (in groups)."""
-        agents = Agents(
-            self._bus, self._subjects, self.desk.ask, self._outbox, self.region.epoch
-        )
+        agents = Agents(self._bus, self._subjects, self.desk.ask, self._outbox, self.region.epoch)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.desk.run())
@@ -65,7 +61,7 @@ class Leader:
                 group.create_task(self._beat())
                 await agents.open(group)
                 async with doors.serve(
-                    self._bus, self._subjects, self.desk, new_id=self._new_id, now=now
+                    self._bus, self._subjects, self.desk, new_id=new_id, now=now
                 ):
                     await stop.wait()
                 raise StoppedError

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Iterable
 
 import msgspec
 import structlog
-from uuid_utils.compat import uuid7
 
 from domain.image import to_image
 from domain.region import Region
@@ -74,14 +73,8 @@ class Engine:
             writer = await self._standby.take_over()
             self._role = "leader"
             log.info("engine.leads", engine=self._name, epoch=writer.head.epoch)
-            leader = Leader(
-                self._bus,
-                self._subjects,
-                self._standby.region,
-                writer,
-                name=self._name,
-                new_id=lambda: str(uuid7()),
-            )
+            region = self._standby.region
+            leader = Leader(self._bus, self._subjects, region, writer, self._name)
             await leader.lead(stop)
         except* StoppedError:
             log.info("engine.stopped", engine=self._name)
@@ -153,7 +146,7 @@ async def stoppable() -> AsyncGenerator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-async def run(
+async def run(  # noqa: PLR0913 - the settings of a process
     *,
     name: str,
     url: str,

@@ -69,7 +69,8 @@ class Standby:
         following = asyncio.create_task(self._follow())
         try:
             patience = SILENCE_S + random.random() * JITTER_S  # noqa: S311 - no secret
-            while not following.done() and not self._is_silent(patience):
+            # Silence is no event that could be waited for.
+            while not following.done() and not self._is_silent(patience):  # noqa: ASYNC110
                 await asyncio.sleep(BEAT_S / 4)
         finally:
             following.cancel()

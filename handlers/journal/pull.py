@@ -69,11 +69,9 @@ async def pull(bus: Bus, stream: str, first: int) -> AsyncGenerator[Message | No
     name = inbox.rpartition(".")[2]
     arrived = asyncio.Queue[Message]()
     since = connections(bus)
-    config = _Consumer(name=name, opt_start_seq=first)
-    body = msgspec.json.encode({"stream_name": stream, "config": config, "action": "create"})
     listening = await listen(bus, inbox, arrived.put)
     try:
-        await api(bus, f"CONSUMER.CREATE.{stream}.{name}", body)
+        await _create(bus, stream, _Consumer(name=name, opt_start_seq=first))
         owed = 0
         while True:
             while owed <= BATCH:
@@ -94,6 +92,11 @@ async def pull(bus: Bus, stream: str, first: int) -> AsyncGenerator[Message | No
         with suppress(BusUnavailableError):
             await silence(bus, listening)
             await send(bus, f"$JS.API.CONSUMER.DELETE.{stream}.{name}", b"")
+
+
+async def _create(bus: Bus, stream: str, config: _Consumer) -> None:
+    body = msgspec.json.encode({"stream_name": stream, "config": config, "action": "create"})
+    await api(bus, f"CONSUMER.CREATE.{stream}.{config.name}", body)
 
 
 def _ended(status: Message) -> tuple[str, int]:

@@ -21,7 +21,7 @@ from domain.decider import Frame
 from domain.facts import Fact, tag
 from domain.fleet import Fleet
 from domain.messages import Code, Instant, Refusal
-from projections.audit.fold import Known, projector
+from projections.audit.fold import Known, projector, spelled
 from projections.audit.mapper import Entry, FactMapper, stored
 from projections.feed import Placed, last_position, placed
 
@@ -154,7 +154,7 @@ class Audit(Application[str]):
             return known
         noun, _, name = stream.partition(".")
         found = getattr(self.fleet(known.position), _TABLES[noun]).get(name)
-        state = None if found is None else msgspec.to_builtins(found)
+        state = None if found is None else spelled(found)
         return msgspec.structs.replace(known, state=state, folded_by="domain")
 
     def fleet(self, position: int | None = None) -> Fleet:

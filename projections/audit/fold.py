@@ -7,7 +7,7 @@ events change other aggregates too; of them the fields last written are shown. W
 moved to is then not among them: its migration's stream says so. `Audit.exact` folds everything.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -99,10 +99,23 @@ def alone(fleet: Fleet, stream: str) -> State | None:
 def _own(noun: str, aggregate: msgspec.Struct | None) -> State | None:
     if aggregate is None:
         return None
-    state: State = msgspec.to_builtins(aggregate)
-    for field in OF_OTHER_STREAMS.get(noun, ()):
-        state.pop(field, None)
-    return state
+    state = spelled(aggregate)
+    return {k: v for k, v in state.items() if k not in OF_OTHER_STREAMS.get(noun, ())}
+
+
+def spelled(value: Any) -> Any:
+    """Return a value of the domain with every field under its name, fit for JSON."""
+    match value:
+        case msgspec.Struct():
+            config = value.__struct_config__
+            named = {} if config.tag is None else {str(config.tag_field): config.tag}
+            return named | {name: spelled(getattr(value, name)) for name in value.__struct_fields__}
+        case Mapping():
+            return {name: spelled(one) for name, one in value.items()}
+        case tuple() | list():
+            return [spelled(one) for one in value]
+        case _:
+            return msgspec.to_builtins(value)
 
 
 def fields(noun: str, state: State, fact: Event) -> State | None:

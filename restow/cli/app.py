@@ -9,6 +9,7 @@ TEXT = "Restow: an open, event-sourced control plane for isolated containers on 
 NOUNS = Group("What there is", sort_key=1)
 LOOKING = Group("Looking closer", sort_key=2)
 RUNNING = Group("Running it", sort_key=3)
+ALIASES = {"environment": "env", "container": "ct", "operation": "op"}
 
 
 def _epilogue() -> str:
@@ -22,6 +23,7 @@ app = App(
     default_parameter=PLAIN,
     version_flags=(),
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,
     help_epilogue=_epilogue(),
 )
 
@@ -52,4 +54,5 @@ for group, parts in {
     },
 }.items():
     for (name, place), text in parts.items():
-        app.command(f"restow.cli.{place}", name=name, help=text, group=group)
+        alias = ALIASES.get(name, ())
+        app.command(f"restow.cli.{place}", name=name, alias=alias, help=text, group=group)

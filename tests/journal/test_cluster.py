@@ -15,7 +15,7 @@ from handlers.journal.safety import verify
 from handlers.journal.stream import ensure, info
 from handlers.journal.writer import FencedError, Writer
 from handlers.nats_server import Cluster, start_cluster
-from tests.journal.samples import asks, commit, whole
+from tests.journal.samples import asks, commit, until, whole
 
 
 def free_ports(count: int) -> list[int]:

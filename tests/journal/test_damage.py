@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from domain.decider import Frame
+from domain.facts import Fact
 from domain.subjects import Subjects
 from domain.wire import FRAME_VERSION, decode_frame, encode_frame
 from handlers.bus import Bus, connect
@@ -89,15 +90,15 @@ async def test_a_frame_that_is_no_frame_is_found(bus: Bus, subjects: Subjects, g
         await read_again(bus, subjects, good)
 
 
-def of_another_epoch(frame: Frame) -> Frame:
+def of_another_epoch(frame: Frame[Fact]) -> Frame[Fact]:
     return msgspec.structs.replace(frame, epoch=frame.epoch + 1)
 
 
-def at_another_position(frame: Frame) -> Frame:
+def at_another_position(frame: Frame[Fact]) -> Frame[Fact]:
     return msgspec.structs.replace(frame, position=frame.position + 1)
 
 
-def of_another_version(frame: Frame) -> Frame:
+def of_another_version(frame: Frame[Fact]) -> Frame[Fact]:
     return msgspec.structs.replace(frame, version=FRAME_VERSION + 1)
 
 
@@ -113,7 +114,7 @@ async def test_a_last_frame_that_does_not_follow_is_found(
     bus: Bus,
     subjects: Subjects,
     good: list[Message],
-    change: Callable[[Frame], Frame],
+    change: Callable[[Frame[Fact]], Frame[Fact]],
     says: str,
 ):
     good[-1] = ("frame", encode_frame(change(decode_frame(good[-1][1]))))

@@ -1,0 +1,204 @@
+"""What is read: the region as it is, and for a while what the region itself forgets.
+
+`Reads` takes the frames of the journal in order and keeps the fleet, the story of every operation
+and migration, the latest commands with their answers and the latest events. It holds nothing that
+the journal does not: built again from the start it is the same.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from itertools import islice
+
+from domain.chronicle import evolve
+from domain.container import Container, ContainerPlaced, ContainerRemoved, Placing
+from domain.contracts.catalogue import COMMANDS
+from domain.decider import Commit, Frame
+from domain.facts import Fact, tag
+from domain.fleet import Fleet
+from domain.host import Host
+from domain.messages import Accepted, ContainerId, HostId, Instant, Refusal, Unchanged
+from domain.migration import MigrationRequested
+from domain.operation import OperationRequested
+from projections.cloudevents import data
+from projections.feed import FeedError, Placed, last_position, placed
+from projections.lines import CommandLine, EventLine, MigrationLine, OperationLine
+from projections.stories import (
+    MIGRATION,
+    OPERATION,
+    migration_requested,
+    next_migration,
+    next_operation,
+    operation_requested,
+)
+
+COMMANDS_MAX = 10_000
+"""Commands that are kept with their answers; older ones are in the journal."""
+EVENTS_MAX = 100_000
+"""Events that can be listed; older ones are in the journal, and in EVT."""
+STORIES_MAX = 10_000
+"""Operations, and likewise migrations, that are over and still kept."""
+
+
+class Reads:
+    """A view of one region. Read its tables freely; change it only through `take`."""
+
+    def __init__(self) -> None:
+        self.fleet = Fleet()
+        self.fleet.watcher = self
+        self.versions: dict[str, int] = {}
+        self.why: dict[ContainerId, Placing] = {}
+        self.operations: dict[str, OperationLine] = {}
+        self.migrations: dict[str, MigrationLine] = {}
+        self.commands: dict[str, CommandLine] = {}
+        self.counts: Counter[str] = Counter()
+        self.position = 0
+        self.epoch = 0
+        self.at = Instant(0)
+        self._events: deque[Placed] = deque(maxlen=EVENTS_MAX)
+        self._over: dict[str, deque[str]] = {"operation": deque(), "migration": deque()}
+
+    def take(self, frame: Frame[Fact]) -> None:
+        """Take in the next frame. Raises `FeedError` if it does not follow; nothing is changed."""
+        if frame.position != self.position + 1:
+            message = f"a frame at position {frame.position} came after position {self.position}"
+            raise FeedError(message)
+        self.epoch = frame.epoch
+        for at in placed(frame):
+            self._take(at)
+        self._answers(frame)
+        self.position = last_position(frame)
+
+    def _take(self, at: Placed) -> None:
+        fact = at.event.fact
+        self.versions[at.event.stream] = at.event.version
+        self._events.append(at)
+        evolve(self.fleet, fact, at.commit.at)
+        if isinstance(fact, ContainerPlaced):
+            self.why[fact.container] = fact.why
+        elif isinstance(fact, ContainerRemoved):
+            self.why.pop(fact.container, None)
+        else:
+            self._tell(at)
+
+    def _tell(self, at: Placed) -> None:
+        """Carry on the story of the operation or migration that the event belongs to."""
+        fact = at.event.fact
+        if isinstance(fact, OperationRequested):
+            self.operations[fact.operation] = operation_requested(fact, at)
+            self.counts["operations_running"] += 1
+        elif isinstance(fact, MigrationRequested):
+            self.migrations[fact.migration] = migration_requested(fact, at)
+            self.counts["migrations_running"] += 1
+        elif type(fact) in OPERATION:
+            name = at.event.stream.partition(".")[2]
+            self.operations[name] = next_operation(self.operations[name], at)
+            self._close("operation", self.operations, name)
+        elif type(fact) in MIGRATION:
+            name = at.event.stream.partition(".")[2]
+            self.migrations[name] = next_migration(self.migrations[name], at)
+            self._close("migration", self.migrations, name)
+
+    def _close(
+        self, noun: str, table: dict[str, OperationLine] | dict[str, MigrationLine], name: str
+    ) -> None:
+        """If the story is over, note that, and forget the oldest one beyond `STORIES_MAX`."""
+        if not table[name].finished_at:
+            return
+        self.counts[f"{noun}s_running"] -= 1
+        over = self._over[noun]
+        over.append(name)
+        if len(over) > STORIES_MAX:
+            del table[over.popleft()]
+
+    def _answers(self, frame: Frame[Fact]) -> None:
+        position = frame.position - 1
+        for commit in frame.commits:
+            position += len(commit.events)
+            self.at = commit.at
+            if commit.command in COMMANDS:
+                self.counts["commands"] += 1
+                self.commands[commit.ask] = command_line(commit, position)
+                if len(self.commands) > COMMANDS_MAX:
+                    del self.commands[next(iter(self.commands))]
+
+    def host_changed(self, host: HostId, new: Host | None) -> None:
+        """Count nothing: hosts are few."""
+
+    def container_changed(self, old: Container | None, new: Container | None) -> None:
+        """Keep count of the operable containers; there may be a million."""
+        was, now = old is not None and old.operable, new is not None and new.operable
+        self.counts["operable"] += now - was
+
+    def totals(self) -> dict[str, int]:
+        """Return how many there are of what."""
+        fleet = self.fleet
+        return {
+            "hosts": len(fleet.hosts),
+            "environments": len(fleet.environments),
+            "layers": len(fleet.layers),
+            "containers": len(fleet.containers),
+            "operable": self.counts["operable"],
+            "operations_running": self.counts["operations_running"],
+            "migrations_running": self.counts["migrations_running"],
+            "orders_outstanding": len(fleet.orders),
+            "commands": self.counts["commands"],
+            "events": self.position,
+        }
+
+    def version(self, noun: str, name: str) -> int:
+        """Return the version of a stream, 0 where there is none."""
+        return self.versions.get(f"{noun}.{name}", 0)
+
+    def events_after(self, position: int) -> Iterator[Placed]:
+        """Return the events that are kept beyond `position`, oldest first."""
+        first = self._events[0].position if self._events else 1
+        return islice(self._events, max(0, position + 1 - first), None)
+
+    def events_latest_first(self) -> Iterator[Placed]:
+        """Return the events that are kept, newest first."""
+        return reversed(self._events)
+
+
+def command_line(commit: Commit[Fact], position: int) -> CommandLine:
+    """Return the line of a command; `position` is that of the last event once it was answered."""
+    refusal = commit.answer if isinstance(commit.answer, Refusal) else None
+    return CommandLine(
+        id=commit.ask,
+        command=commit.command,
+        actor=commit.actor,
+        tenant=commit.tenant,
+        at=commit.at,
+        status=status(commit),
+        code=refusal.code.value if refusal else "",
+        detail=refusal.detail if refusal else "",
+        operation=commit.answer.operation if isinstance(commit.answer, Accepted) else "",
+        reason=commit.reason,
+        events=len(commit.events),
+        position=position,
+    )
+
+
+def status(commit: Commit[Fact]) -> str:
+    """Return what became of an ask: accepted (something carries it on), done, unchanged, refused."""
+    match commit.answer:
+        case Refusal():
+            return "refused"
+        case Unchanged():
+            return "unchanged"
+        case Accepted(operation=operation):
+            return "accepted" if operation else "done"
+
+
+def event_line(at: Placed) -> EventLine:
+    """Return the line of one event."""
+    commit, event = at.commit, at.event
+    return EventLine(
+        position=at.position,
+        at=commit.at,
+        stream=event.stream,
+        version=event.version,
+        type=tag(event.fact),
+        data=data(event.fact),
+        ask=commit.ask + event.asked,
+        actor=commit.actor,
+    )

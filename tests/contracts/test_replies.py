@@ -1,0 +1,77 @@
+"""What an asker is told, as bytes."""
+
+import msgspec
+import pytest
+
+from domain.contracts import reply_body
+from domain.contracts.replies import PLAN_BYTES_MAX
+from domain.decider import Answered
+from domain.host import HostCordoned, HostRegistered
+from domain.messages import Accepted, Code, ContainerId, HostId, Refusal, Unchanged
+
+
+def told(answer, **fields):
+    return msgspec.json.decode(reply_body(Answered(answer, 17, **fields), "c-1"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (Accepted(operation="op3", version=2), "accepted"),
+        (Accepted(version=2), "done"),
+        (Unchanged(version=2), "unchanged"),
+    ],
+)
+def test_a_reply_says_how_far_it_is(answer, status):
+    reply = told(answer)
+
+    assert reply["status"] == status
+    assert (reply["command_id"], reply["position"], reply["version"]) == ("c-1", 17, 2)
+    assert "plan" not in reply
+
+
+def test_a_reply_names_what_goes_on():
+    answer = Accepted(
+        operation="op3",
+        operations=("op3", "op4"),
+        containers=(ContainerId("node1"),),
+        notices=("localhost",),
+    )
+
+    reply = told(answer)
+
+    assert (reply["operation_id"], reply["operation_ids"]) == ("op3", ["op3", "op4"])
+    assert (reply["containers"], reply["notices"]) == (["node1"], ["localhost"])
+
+
+def test_a_refusal_is_a_problem():
+    problem = told(Refusal(Code.HOST_NOT_FOUND, "there is no host n", "$.host"))
+
+    assert (problem["code"], problem["status"], problem["path"]) == ("host.not_found", 404, "$.host")
+    assert (problem["command_id"], problem["position"]) == ("c-1", 17)
+
+
+def test_a_dry_run_shows_what_would_be_written():
+    plan = (HostCordoned(HostId("n"), "disk"),)
+
+    reply = told(Accepted(), plan=plan, dry_run=True)
+
+    assert reply["status"] == "planned"
+    assert reply["plan"] == [{"type": "host.cordoned", "data": {"host": "n", "reason": "disk"}}]
+
+
+def test_a_dry_run_of_what_is_so_already_says_that():
+    reply = told(Unchanged(), dry_run=True)
+
+    assert (reply["status"], reply["plan"]) == ("unchanged", [])
+
+
+def test_a_plan_beyond_what_the_bus_carries_is_cut_and_says_so():
+    one = HostRegistered(HostId("n"), 1, 1, 1, 1, {"zone": "x" * 200})
+
+    reply = told(Accepted(), plan=(one,) * 5_000, dry_run=True)
+
+    shown = len(reply["plan"])
+    assert 0 < shown < 5_000
+    assert len(msgspec.json.encode(reply["plan"])) <= PLAN_BYTES_MAX + shown + 2
+    assert reply["notices"] == [f"the plan has 5,000 events, the first {shown:,} are here"]
