@@ -5,7 +5,7 @@ thrown away. Counts of layers, environments and anti-affinity groups are kept on
 not zero; a container that moves counts on both hosts, so two moves at once never meet.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ GroupKey = tuple[EnvironmentId, str]
 
 LOAD_STEPS = 511
 """Load of a host in the tie-break, 0 (empty) to this (full)."""
+RANK_BITS = 14
+"""Room in a key for a host's place in the order of ids: 16,384 hosts, more than a region holds."""
 GROWTH = 1_024
 STATES = tuple(HostState)
 GONE = STATES.index(HostState.REMOVED)
@@ -50,6 +52,7 @@ class Occupancy:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self.place: dict[HostId, int] = {}
+        self.states = [0] * len(STATES)
         self.hosts: list[HostId] = []
         self.zones: dict[str, int] = {}
         self.size = 0
@@ -65,7 +68,7 @@ class Occupancy:
 
     def _room(self, rows: int) -> None:
         """Make columns for `rows` hosts, keeping what is there."""
-        columns = np.zeros((7, rows), dtype=np.int64)
+        columns = np.zeros((8, rows), dtype=np.int64)
         columns[0] = GONE
         if self.size:
             columns[:, : self.size] = self.columns[:, : self.size]
@@ -98,11 +101,22 @@ class Occupancy:
     @property
     def rank(self) -> Numbers:
         """The place of each host in the order of ids: what ties are broken by."""
-        if not self._ranked:
-            order = sorted(range(self.size), key=self.hosts.__getitem__)
-            self.columns[6, order] = np.arange(self.size)
-            self._ranked = True
+        self._rank()
         return self.columns[6, : self.size]
+
+    @property
+    def by_load(self) -> Numbers:
+        """Load, then rank, of each host in one number."""
+        self._rank()
+        return self.columns[7, : self.size]
+
+    def _rank(self) -> None:
+        if self._ranked:
+            return
+        order = sorted(range(self.size), key=self.hosts.__getitem__)
+        self.columns[6, order] = np.arange(self.size)
+        self.columns[7] = self.columns[4] << RANK_BITS | self.columns[6]
+        self._ranked = True
 
     def host_changed(self, host: HostId, new: Host | None) -> None:
         """Take a host's numbers in; None when it was removed."""
@@ -111,19 +125,17 @@ class Occupancy:
             if new is None:
                 return
             at = self._admit(host)
+        state = GONE if new is None else STATES.index(new.state)
+        self.states[int(self.columns[0, at])] -= 1
+        self.states[state] += 1
+        self.columns[0, at] = state
         if new is None:
-            self.columns[0, at] = GONE
             return
         zone = self.zones.setdefault(new.zone, len(self.zones))
         load = new.used * LOAD_STEPS // new.cloudlets if new.cloudlets else LOAD_STEPS
-        self.columns[:6, at] = (
-            STATES.index(new.state),
-            new.free,
-            new.free_disk,
-            zone,
-            min(load, LOAD_STEPS),
-            load_mark(new),
-        )
+        load = min(load, LOAD_STEPS)
+        self.columns[1:6, at] = (new.free, new.free_disk, zone, load, load_mark(new))
+        self.columns[7, at] = load << RANK_BITS | int(self.columns[6, at])
 
     def _admit(self, host: HostId) -> int:
         at = self.place[host] = self.size
@@ -131,6 +143,7 @@ class Occupancy:
         if self.size == self.columns.shape[1]:
             self._room(2 * self.size)
         self.size += 1
+        self.states[GONE] += 1
         self._ranked = False
         return at
 
@@ -157,19 +170,13 @@ class Occupancy:
         for group, _ in groups_of(self._fleet, key):
             bump(self.groups.setdefault(group, {}), at, by)
 
-    def column(self, sparse: Mapping[int, int]) -> Numbers:
-        """Return sparse counts as a column over all hosts."""
-        column = np.zeros(self.size, dtype=np.int64)
-        if sparse:
-            column[list(sparse)] = list(sparse.values())
-        return column
+    def zone_of(self, at: int) -> int:
+        return int(self.columns[3, at])
 
-    def by_zone(self, sparse: Mapping[int, int]) -> Numbers:
-        """Return, for every host, how many are counted in its whole zone."""
-        totals = np.zeros(max(len(self.zones), 1), dtype=np.int64)
-        for at, count in sparse.items():
-            totals[self.columns[3, at]] += count
-        return totals[self.zone]
+    @property
+    def known(self) -> int:
+        """How many hosts there are."""
+        return self.size - self.states[GONE]
 
 
 def bump(sparse: Sparse, at: int, by: int) -> None:

@@ -2,11 +2,12 @@
 
 Equal fleets give equal answers: ties end at the host's id. A score is a row of numbers, smaller
 is better, compared from the left; for `spread` containers of the layer on the host, then in the
-zone, of the environment on the host, then in the zone, then load. Filters are named; a host is
-counted under the first objection against it.
+zone, mates of soft groups, containers of the environment on the host, then in the zone, then
+load. The row is packed into one integer a host, so that the best of thousands is found by looking
+once. Filters are named; a host is counted under the first objection against it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -18,11 +19,13 @@ from domain.messages import Code, HostId, Refusal
 from domain.occupancy import (
     ACTIVE,
     GONE,
+    RANK_BITS,
     STATES,
     Flags,
     GroupKey,
     Numbers,
     Occupancy,
+    Sparse,
     groups_of,
     occupancy,
     positions,
@@ -31,7 +34,11 @@ from domain.occupancy import (
 LOSERS = 3
 """How many of those that fitted too are kept in an explanation."""
 
-Score = Callable[[Occupancy, "Wish", Numbers], tuple[Numbers, ...]]
+NEVER = np.iinfo(np.int64).max
+"""The key of a host that does not fit."""
+Layout = tuple[tuple[int, int], ...]
+"""Where the numbers of a score stand in a key: (shift, bits) of each, first one first."""
+Score = Callable[[Occupancy, "Wish"], tuple[Numbers, Layout]]
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -69,49 +76,34 @@ def place(fleet: Fleet, wish: Wish) -> Chosen | Refusal:
     """Return the best host for `wish` and why, or why there is none."""
     index = occupancy(fleet)
     fits, objections = _filter(index, wish)
-    feasible = np.flatnonzero(fits)
-    if not feasible.size:
+    feasible = int(np.count_nonzero(fits))
+    if not feasible:
         return _refuse(index, wish, objections)
-    scores = POLICIES[wish.policy](index, wish, feasible)
-    best = [
-        (index.hosts[int(feasible[i])], tuple(int(column[i]) for column in scores))
-        for i in _best(index, scores, feasible)
-    ]
+    keys, layout = POLICIES[wish.policy](index, wish)
+    keys[~fits] = NEVER
+    best: list[tuple[HostId, tuple[int, ...]]] = []
+    for _ in range(min(LOSERS + 1, feasible)):
+        at = int(keys.argmin())
+        best.append((index.hosts[at], _row(int(keys[at]), layout)))
+        keys[at] = NEVER
     winner, score = best[0]
-    hosts = index.size - int(np.count_nonzero(index.state == GONE))
-    losers = tuple(best[1:])
-    why = Placing(wish.policy, hosts, int(feasible.size), objections, score, losers)
+    why = Placing(wish.policy, index.known, feasible, objections, score, tuple(best[1:]))
     return Chosen(winner, why)
 
 
-def _best(index: Occupancy, scores: tuple[Numbers, ...], feasible: Numbers) -> list[int]:
-    """Return the places (in `feasible`) of the best few, best first.
-
-    Column by column only the ties for the last seat go on, so that the whole is never sorted.
-    """
-    ranks = index.rank[feasible]
-    seats = LOSERS + 1
-    sure: list[Numbers] = []
-    left: Numbers = np.arange(feasible.size)
-    for column in (*scores, ranks):
-        if left.size <= seats:
-            break
-        values = column[left]
-        last = np.partition(values, seats - 1)[seats - 1]
-        better = left[values < last]
-        sure.append(better)
-        seats -= better.size
-        left = left[values == last]
-    few = np.concatenate((*sure, left))
-    order = np.lexsort((ranks[few], *(column[few] for column in reversed(scores))))
-    return [int(i) for i in few[order[: LOSERS + 1]]]
+def _row(key: int, layout: Layout) -> tuple[int, ...]:
+    """Return the numbers of a score that are packed into a key."""
+    return tuple(key >> shift & (1 << bits) - 1 for shift, bits in layout)
 
 
 def _filter(index: Occupancy, wish: Wish) -> tuple[Flags, dict[str, int]]:
     """Return which hosts fit, and how many have which objection first."""
-    state = index.state
-    fits: Flags = state == ACTIVE
-    objections = _by_state(state)
+    fits: Flags = index.state == ACTIVE
+    objections = {
+        str(STATES[number]): count
+        for number, count in enumerate(index.states)
+        if number not in {ACTIVE, GONE}
+    }
     apart = positions(index, wish.apart)
     checks: tuple[tuple[str, Flags], ...] = (
         ("too few cloudlets", index.free >= wish.cloudlets),
@@ -133,17 +125,9 @@ def _filter(index: Occupancy, wish: Wish) -> tuple[Flags, dict[str, int]]:
 
 def _object(fits: Flags, good: Flags, name: str, objections: dict[str, int]) -> None:
     """Take out of `fits` what is not `good`, and count it under `name`."""
-    objections[name] = objections.get(name, 0) + int(np.count_nonzero(fits & ~good))
+    before = int(np.count_nonzero(fits))
     fits &= good
-
-
-def _by_state(state: Numbers) -> dict[str, int]:
-    counts = np.bincount(state, minlength=len(STATES))
-    return {
-        str(STATES[number]): int(count)
-        for number, count in enumerate(counts)
-        if count and number not in {ACTIVE, GONE}
-    }
+    objections[name] = before - int(np.count_nonzero(fits))
 
 
 def group_title(group: GroupKey) -> str:
@@ -153,7 +137,7 @@ def group_title(group: GroupKey) -> str:
 
 
 def _refuse(index: Occupancy, wish: Wish, objections: dict[str, int]) -> Refusal:
-    hosts = index.size - int(np.count_nonzero(index.state == GONE))
+    hosts = index.known
     said = ", ".join(f"{count} {name}" for name, count in objections.items())
     apart = any(name.startswith("anti-affinity") for name in objections)
     active = index.state == ACTIVE
@@ -192,37 +176,66 @@ def objection(fleet: Fleet, wish: Wish, host: HostId) -> str:
     return ""
 
 
-def _mates(index: Occupancy, wish: Wish, feasible: Numbers) -> Numbers:
-    """Return containers of the same soft groups on each feasible host."""
-    mates = np.zeros(feasible.size, dtype=np.int64)
+def _pack_in(keys: Numbers, counts: Sparse, shift: int, bits: int) -> None:
+    """Put sparse counts into the keys; what is too large for its room counts as the largest."""
+    if counts:
+        most = (1 << bits) - 1
+        keys[list(counts)] += np.array([min(n, most) << shift for n in counts.values()])
+
+
+def _mates(index: Occupancy, wish: Wish) -> Sparse:
+    """Return containers of the same soft groups on each host that has some."""
+    mates: Sparse = {}
     for group in wish.soft:
-        mates += index.column(index.groups.get(group, {}))[feasible]
+        for at, count in index.groups.get(group, {}).items():
+            mates[at] = mates.get(at, 0) + count
     return mates
 
 
-def spread(index: Occupancy, wish: Wish, feasible: Numbers) -> tuple[Numbers, ...]:
+def _zones(index: Occupancy, counts: Sparse, shift: int, bits: int) -> Numbers:
+    """Return, for every zone, how many are counted there, at its place in the key."""
+    totals = np.zeros(max(len(index.zones), 1), dtype=np.int64)
+    for at, count in counts.items():
+        totals[index.zone_of(at)] += count
+    return np.minimum(totals, (1 << bits) - 1) << shift
+
+
+SPREAD: Layout = ((53, 10), (43, 10), (39, 4), (32, 7), (23, 9), (RANK_BITS, 9))
+
+
+def spread(index: Occupancy, wish: Wish) -> tuple[Numbers, Layout]:
     """Evenly over hosts, then zones, then the same for the environment, then by load."""
-    layer: Mapping[int, int] = index.layers.get(wish.key, {})
-    whole: Mapping[int, int] = index.environments.get(wish.key[0], {})
-    return (
-        index.column(layer)[feasible],
-        index.by_zone(layer)[feasible],
-        _mates(index, wish, feasible),
-        index.column(whole)[feasible],
-        index.by_zone(whole)[feasible],
-        index.load[feasible],
-    )
+    layer = index.layers.get(wish.key, {})
+    whole = index.environments.get(wish.key[0], {})
+    keys = index.by_load.copy()
+    _pack_in(keys, layer, *SPREAD[0])
+    _pack_in(keys, _mates(index, wish), *SPREAD[2])
+    _pack_in(keys, whole, *SPREAD[3])
+    if whole:
+        zones = _zones(index, layer, *SPREAD[1]) + _zones(index, whole, *SPREAD[4])
+        keys += zones[index.zone]
+    return keys, SPREAD
 
 
-def pack(index: Occupancy, wish: Wish, feasible: Numbers) -> tuple[Numbers, ...]:
+PACK: Layout = ((58, 4), (36, 22), (RANK_BITS, 22))
+
+
+def pack(index: Occupancy, wish: Wish) -> tuple[Numbers, Layout]:
     """Onto the fewest hosts: the least free one that fits, as far as soft groups allow."""
-    return (_mates(index, wish, feasible), index.free[feasible], index.free_disk[feasible])
+    keys = np.maximum(index.free, 0) << PACK[1][0] | np.maximum(index.free_disk, 0) << RANK_BITS
+    keys |= index.rank
+    _pack_in(keys, _mates(index, wish), *PACK[0])
+    return keys, PACK
 
 
-def virtuozzo_loadmark(index: Occupancy, wish: Wish, feasible: Numbers) -> tuple[Numbers, ...]:
+LOADMARK: Layout = ((24, 10), (RANK_BITS, 10))
+
+
+def virtuozzo_loadmark(index: Occupancy, wish: Wish) -> tuple[Numbers, Layout]:
     """Fewest containers of the same layer, then the lowest load mark."""
-    layer: Mapping[int, int] = index.layers.get(wish.key, {})
-    return (index.column(layer)[feasible], index.mark[feasible])
+    keys = index.mark << RANK_BITS | index.rank
+    _pack_in(keys, index.layers.get(wish.key, {}), *LOADMARK[0])
+    return keys, LOADMARK
 
 
 POLICIES: dict[str, Score] = {

@@ -38,6 +38,8 @@ CONNECT_S = 10.0
 """How long the first connection is tried before `BusUnavailableError`."""
 ATTEMPT_S = 2
 RECONNECT_WAIT_S = 0.1
+LOOK_UP_S = 0.1
+"""How often somebody who waits looks whether the connection is still the same."""
 PING_INTERVAL_S = 10
 PINGS_LOST_MAX = 2
 HEADER_START = len(b"NATS/1.0\r\n") + len(b"\r\n")
@@ -193,7 +195,7 @@ async def arrival(
         if connections(bus) != since:
             return None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(left, RECONNECT_WAIT_S)):
+            async with asyncio.timeout(min(left, LOOK_UP_S)):
                 return await messages.get()
     return None if messages.empty() else messages.get_nowait()
 

@@ -286,8 +286,8 @@ async def start(options: ServerOptions) -> Server:
 class Cluster:
     """Several servers on this machine that keep one store among them."""
 
-    def __init__(self, servers: Sequence[Server]) -> None:
-        self.servers = tuple(servers)
+    def __init__(self) -> None:
+        self.servers: list[Server] = []
 
     @property
     def url(self) -> str:
@@ -318,19 +318,12 @@ async def start_cluster(store: Path, ports: Sequence[int]) -> Cluster:
 
     Raises `ServerStartError`.
     """
-    cluster = Cluster(
-        [
-            launch(
-                ServerOptions(
-                    store / f"n{number}",
-                    name=f"n{number}",
-                    node=ClusterNode("restow", port, tuple(ports)),
-                )
-            )
-            for number, port in enumerate(ports, start=1)
-        ]
-    )
+    cluster = Cluster()
     try:
+        for number, port in enumerate(ports, start=1):
+            node = ClusterNode("restow", port, tuple(ports))
+            name = f"n{number}"
+            cluster.servers.append(launch(ServerOptions(store / name, name=name, node=node)))
         await cluster.ready()
     except BaseException:
         cluster.stop()

@@ -34,6 +34,10 @@ class Auditor(Protocol):
         ...
 
 
+class FeedError(ValueError):
+    """A frame does not follow the one before it."""
+
+
 class Placed(msgspec.Struct, frozen=True, gc=False):
     """An event, where it stands in the journal, and the commit that it belongs to."""
 

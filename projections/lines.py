@@ -197,7 +197,7 @@ class MigrationLine(Line, frozen=True, gc=False):
 
 
 class CommandLine(Line, frozen=True, gc=False):
-    """A command and its one answer: `status` is accepted, done, unchanged or refused.
+    """A command and its one `answer`: accepted, done, unchanged or refused.
 
     `code` and `detail` say why it was refused. `position` is that of the last event once it was
     answered, `events` how many it wrote.
@@ -208,7 +208,7 @@ class CommandLine(Line, frozen=True, gc=False):
     actor: str
     tenant: str
     at: Instant
-    status: str
+    answer: str
     code: str
     detail: str
     operation: str
@@ -231,19 +231,23 @@ class EventLine(Line, frozen=True, gc=False):
 
 
 class EngineLine(Line, frozen=True, gc=False):
-    """An engine that runs, as it says of itself. `role` is active or standby."""
+    """An engine that runs, as it says of itself. `role`: leader, standby or catching up.
 
-    name: str
-    role: str = ""
-    epoch: int = 0
-    position: int = 0
+    `durability` is strict or relaxed; if relaxed, `reasons` are the settings that make it so.
+    """
+
+    engine: str
+    role: str
+    epoch: int
+    position: int
     durability: str = ""
+    reasons: tuple[str, ...] = ()
 
 
 class StatusLine(Line, frozen=True, gc=False):
     """The region as a whole. `at` is when the last event happened.
 
-    `durability` is what the active engine says of the journal, "" where no engine answered.
+    `durability` is what the leading engine says of the journal, "" where no engine answered.
     """
 
     position: int

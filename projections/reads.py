@@ -168,7 +168,7 @@ def command_line(commit: Commit[Fact], position: int) -> CommandLine:
         actor=commit.actor,
         tenant=commit.tenant,
         at=commit.at,
-        status=status(commit),
+        answer=answer(commit),
         code=refusal.code.value if refusal else "",
         detail=refusal.detail if refusal else "",
         operation=commit.answer.operation if isinstance(commit.answer, Accepted) else "",
@@ -178,8 +178,8 @@ def command_line(commit: Commit[Fact], position: int) -> CommandLine:
     )
 
 
-def status(commit: Commit[Fact]) -> str:
-    """Return what became of an ask: accepted (something carries it on), done, unchanged, refused."""
+def answer(commit: Commit[Fact]) -> str:
+    """Return what became of an ask; `accepted`: an operation or migration carries it on."""
     match commit.answer:
         case Refusal():
             return "refused"

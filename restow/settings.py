@@ -18,7 +18,11 @@ UP_FILE = "up.json"
 
 
 class SettingsError(ValueError):
-    """Settings cannot be read, or none were found; the message names the place and the way on."""
+    """Settings cannot be used; the message names the place and the way on."""
+
+
+class NoRegionError(SettingsError):
+    """Nobody names a bus."""
 
 
 class Region(msgspec.Struct, frozen=True):
@@ -47,11 +51,11 @@ class Up(msgspec.Struct, frozen=True):
 
 
 def find_region(url: str | None = None, prefix: str | None = None) -> Region:
-    """Return the region to speak to. Raises `SettingsError` where nobody names one."""
+    """Return the region to speak to. Raises `NoRegionError`, `SettingsError`."""
     found = find_server(url) or _from_up(data_directory())
     if found is None:
         message = "no bus is named; start `restow up`, or give --url, RESTOW_URL or NATS_URL"
-        raise SettingsError(message)
+        raise NoRegionError(message)
     name = prefix or os.environ.get("RESTOW_PREFIX") or found.prefix
     if not PREFIX.match(name):
         message = f"prefix {name!r}: use a-z, 0-9 and inner hyphens, at least one"

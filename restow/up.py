@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -20,11 +20,12 @@ from domain.messages import Code
 from domain.problems import Problem
 from domain.subjects import PREFIX_DEFAULT
 from handlers.bus import Address
-from handlers.nats_server import ANY_PORT, Server, ServerOptions, start
-from restow.client import Client
-from restow.crew import Crew, Member, Say, crew
+from handlers.nats_server import Server, ServerOptions, find_binary, start
+from restow.crew import Crew, Member, Say, cause, crew
 from restow.locks import HeldError, held
-from restow.settings import Region, Up, read_up, write_up
+from restow.settings import UP_FILE, Region, Up, read_up, write_up
+from restow.talk import Talk, talk
+from restow.tasks import tasks
 
 ZONES = ("north", "east", "south", "west")
 PORT_DEFAULT = 4222
@@ -75,12 +76,12 @@ class AlreadyUpError(Exception):
 
 
 class Site:
-    """What runs: the processes, the NATS server if it is ours, and how they are reached."""
+    """What runs: its processes, what is written down of it, and a conversation with it."""
 
-    def __init__(self, members: Crew, up: Up, client: Client) -> None:
+    def __init__(self, members: Crew, up: Up, said: Talk) -> None:
         self.crew = members
         self.up = up
-        self.client = client
+        self.talk = said
 
 
 def host_zones(hosts: int, zones: int) -> dict[str, str]:
@@ -101,12 +102,31 @@ async def running(plan: Plan, say: Say) -> AsyncIterator[Site]:
     Raises `AlreadyUpError`, `StartError`, and `ServerStartError` of the NATS server.
     """
     with _alone(plan.data):
-        async with _bus(plan, say) as (address, monitors), crew(plan.data / "logs", say) as members:
-            async with Client(address, plan.prefix) as client:
-                up = Up(address.servers, plan.prefix, os.getpid(), _now(), relaxed=plan.relaxed)
-                site = Site(members, replace(up, monitor=",".join(monitors)), client)
-                await _start(plan, site, say)
-                yield site
+        async with (
+            _bus(plan, say) as (region, monitors),
+            crew(plan.data / "logs", say) as members,
+            talk(region, "restow up") as said,
+        ):
+            site = Site(members, _up(plan, region, monitors), said)
+            _write_down(plan, site)
+            await _start(plan, site, say)
+            yield site
+        (plan.data / UP_FILE).unlink(missing_ok=True)
+
+
+def _up(plan: Plan, region: Region, monitors: Sequence[str]) -> Up:
+    """Return what is written down: also hosts that an earlier `restow up` here knew."""
+    before = read_up(plan.data)
+    hosts = host_zones(plan.hosts, plan.zones)
+    return Up(
+        url=region.address.servers,
+        prefix=plan.prefix,
+        pid=os.getpid(),
+        started_at=time.time_ns() // 1_000_000,
+        hosts=tuple({**dict.fromkeys(before.hosts if before else ()), **hosts}),
+        monitor=",".join(monitors),
+        relaxed=plan.relaxed,
+    )
 
 
 @contextmanager
@@ -119,11 +139,11 @@ def _alone(data: Path) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _bus(plan: Plan, say: Say) -> AsyncIterator[tuple[Address, tuple[str, ...]]]:
+async def _bus(plan: Plan, say: Say) -> AsyncIterator[tuple[Region, tuple[str, ...]]]:
     """Return where the bus and its monitoring are, starting a server of our own if none is named."""
     if plan.server is not None:
         say(f"bus {plan.server.address.servers} (named by {plan.server.source}) … used as it is")
-        yield plan.server.address, plan.monitors
+        yield replace(plan.server, prefix=plan.prefix), plan.monitors
         return
     server = await start(_options(plan))
     try:
@@ -131,7 +151,8 @@ async def _bus(plan: Plan, say: Say) -> AsyncIterator[tuple[Address, tuple[str, 
         say(f"nats-server {await _version()} at {server.url}{said} … ok")
         async with tasks() as group:
             watcher = group.create_task(_keep_up(server, say))
-            yield Address(server.url), (server.monitor,)
+            own = Region(Address(server.url), plan.prefix, "restow up")
+            yield own, (server.monitor,)
             watcher.cancel()
     finally:
         await asyncio.to_thread(server.stop)
@@ -197,17 +218,17 @@ async def _start_agents(
 
 
 async def _leader(site: Site, say: Say) -> None:
-    """Wait until an engine is active. Raises `StartError` with what the engines said."""
+    """Wait until an engine leads. Raises `StartError` with what the engines printed."""
     give_up = time.monotonic() + READY_S
     while time.monotonic() < give_up:
-        for status in await site.client.engines():
-            if status.active:
-                say(f"engine {status.name} … leader, position {status.position:,}")
+        for engine in await site.talk.engines(within_s=POLL_S):
+            if engine.leads:
+                relaxed = "" if engine.durability == "safe" else f", {engine.durability}"
+                say(f"engine {engine.engine} … leader, position {engine.position:,}{relaxed}")
                 return
-        await asyncio.sleep(POLL_S)
     engines = [name for name in site.crew.pids if name.startswith("e")]
-    said = "\n".join(f"{name}: {site.crew.log_tail(name)}" for name in engines)
-    message = f"no engine became active within {READY_S:.0f} s\n{said}"
+    printed = "\n".join(f"{name}: {site.crew.log_tail(name)}" for name in engines)
+    message = f"no engine leads after {READY_S:.0f} s\n{printed}"
     raise StartError(message)
 
 
@@ -215,13 +236,25 @@ async def _register(site: Site, zones: Mapping[str, str]) -> None:
     """Make the hosts known; those that are known already stay as they are."""
     for host, zone in zones.items():
         body = {"host": host, **msgspec.to_builtins(HARDWARE), "labels": {"zone": zone}}
-        answer = await site.client.ask("host.register", body)
+        answer = await site.talk.ask("host.register", body)
         if isinstance(answer, Problem) and answer.code != Code.HOST_EXISTS:
             message = f"host {host} was not registered: {answer.detail}"
             raise StartError(message)
 
 
-def write_down(plan: Plan, site: Site) -> None:
+async def _reader(site: Site, say: Say) -> None:
+    """Wait until the read side answers. Raises `StartError`."""
+    give_up = time.monotonic() + READY_S
+    while isinstance(answer := await site.talk.read("region.status", {}), Problem):
+        if time.monotonic() > give_up:
+            printed = site.crew.log_tail("reader")
+            message = f"the read side does not answer: {answer.detail}\n{printed}"
+            raise StartError(message)
+        await asyncio.sleep(POLL_S)
+    say(f"read side … position {answer['position']:,}")
+
+
+def _write_down(plan: Plan, site: Site) -> None:
     """Keep `up.json` true: now, and whenever a process is started again."""
 
     def write() -> None:

@@ -6,6 +6,7 @@ every frame of the old writer, for each frame names the epoch frame it believes 
 
 import secrets
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Self
 
 import msgspec
@@ -62,11 +63,13 @@ class Writer:
         name = f"{frame.epoch}-0-{secrets.token_hex(8)}"
         letter = Letter(subjects.epoch, data, name, head.seq, {"Nats-Expected-Stream": stream})
         sender = Sender(bus, stream)
-        await sender.open()
-        if not await sender.store(letter):
-            await sender.close()
-            message = f"{stream} goes on after sequence {head.seq}"
-            raise NotAtTailError(message)
+        async with AsyncExitStack() as if_it_fails:
+            if_it_fails.push_async_callback(sender.close)
+            await sender.open()
+            if not await sender.store(letter):
+                message = f"{stream} goes on after sequence {head.seq}"
+                raise NotAtTailError(message)
+            if_it_fails.pop_all()
         seq = head.seq + 1
         return cls(sender, subjects, Head(seq, head.position, chain(data), frame.epoch, seq))
 

@@ -4,14 +4,15 @@ Each frame is told which sequence it must directly follow, so that of two writer
 reads ask the stream's leader whether anything is missing.
 """
 
+import asyncio
 from collections.abc import Callable, Generator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, contextmanager
 
 import msgspec
 from eventsourcing.persistence import DataError, OperationalError
 
 from domain.subjects import Subjects
-from handlers.bus import Bus, BusUnavailableError
+from handlers.bus import Bus, BusUnavailableError, Message, listen, silence
 from handlers.journal.pull import ConsumerLostError, pull, stream_seq
 from handlers.journal.sender import FrameTooLargeError, Letter, Sender
 from handlers.journal.stream import (
@@ -144,14 +145,16 @@ class Journal:
         What is heard is a hint: the frame may not be stored yet, or there may be none.
         """
 
-        async def listen(bus: Bus) -> None:
-            listening = await bus.subscribe(self._at.subject)
+        async def hear(_: Message) -> None:
+            heard()
+
+        async def wait(bus: Bus) -> None:
+            listening = await listen(bus, self._at.subject, hear)
             try:
                 while True:
-                    with suppress(TimeoutError):
-                        await listening.next_msg(timeout=TICK_S)
+                    await asyncio.sleep(TICK_S)
                     heard()
             finally:
-                await listening.unsubscribe()
+                await silence(bus, listening)
 
-        return self._line.run_beside(listen)
+        return self._line.run_beside(wait)

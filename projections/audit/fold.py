@@ -105,17 +105,16 @@ def _own(noun: str, aggregate: msgspec.Struct | None) -> State | None:
 
 def spelled(value: Any) -> Any:
     """Return a value of the domain with every field under its name, fit for JSON."""
-    match value:
-        case msgspec.Struct():
-            config = value.__struct_config__
-            named = {} if config.tag is None else {str(config.tag_field): config.tag}
-            return named | {name: spelled(getattr(value, name)) for name in value.__struct_fields__}
-        case Mapping():
-            return {name: spelled(one) for name, one in value.items()}
-        case tuple() | list():
-            return [spelled(one) for one in value]
-        case _:
-            return msgspec.to_builtins(value)
+    kind: Any = value.__class__
+    if issubclass(kind, msgspec.Struct):
+        config = kind.__struct_config__
+        tagged = {} if config.tag is None else {str(config.tag_field): config.tag}
+        return tagged | {name: spelled(getattr(value, name)) for name in kind.__struct_fields__}
+    if issubclass(kind, Mapping):
+        return {name: spelled(one) for name, one in value.items()}
+    if issubclass(kind, tuple | list):
+        return [spelled(one) for one in value]
+    return msgspec.to_builtins(value)
 
 
 def fields(noun: str, state: State, fact: Event) -> State | None:

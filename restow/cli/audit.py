@@ -12,7 +12,8 @@ from domain.problems import Exit, problem
 from restow.cli.exits import EndedError, ProblemError, UsageError
 from restow.cli.flags import HERE, PLAINLY, At, Reading, noun
 from restow.cli.output import Column, Item, Page, age, field, out, say, show_item, show_list, text
-from restow.settings import data_directory, find_region
+from restow.cli.talk import region_of
+from restow.settings import data_directory
 
 audit = noun("audit", "Any state at any version; the whole journal verified.")
 
@@ -96,7 +97,7 @@ async def verify(*, at: At = HERE, how: Reading = PLAINLY) -> None:
     from restow.logs import quiet
 
     quiet()
-    region = find_region(at.url, at.prefix)
+    region = region_of(at)
     verdict = await check(region.address, region.prefix)
     if how.output in {"json", "jsonl"}:
         show_item(msgspec.to_builtins(verdict), how.look, lambda _: region.prefix)

@@ -1,7 +1,7 @@
 """`restow command`: every command there is, and any of them sent as JSON."""
 
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -10,8 +10,9 @@ from domain.contracts.catalogue import CommandContract
 from domain.problems import problem
 from restow.cli.exits import ProblemError, UsageError
 from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
-from restow.cli.output import Item, Page, field, out, show_item, show_list
-from restow.cli.talk import ask
+from restow.cli.output import Item, Page, age, field, out, show_item, show_list, text
+from restow.cli.spelling import given
+from restow.cli.talk import ask, good, since, talk
 
 command = noun("command", "Every command there is; send one as JSON.")
 
@@ -22,6 +23,21 @@ COLUMNS = (
     field("ERRORS", "errors", wide=True),
     field("SINCE", "since", wide=True),
 )
+
+ASKED = (
+    age("AGE", "at"),
+    field("COMMAND", "command"),
+    field("STATUS", "status"),
+    field("OPERATION", "operation"),
+    field("POSITION", "position"),
+    field("CODE", "code"),
+    field("DETAIL", "detail"),
+    field("ID", "id", wide=True),
+    field("ACTOR", "actor", wide=True),
+    field("EVENTS", "events", wide=True),
+    field("REASON", "reason", wide=True),
+)
+LIMIT_DEFAULT = 50
 
 
 def _line(contract: CommandContract) -> Item:
@@ -74,3 +90,24 @@ async def send(name: str, body: str, /, *, at: At = HERE, how: Asking = SIMPLY) 
         message = f"the body is no JSON object: {error}"
         raise UsageError(message) from error
     await ask(name, fields, at=at, how=how)
+
+
+@command.command(help_epilogue="For example: restow command asked -o wide")
+async def asked(
+    *,
+    status: Literal["accepted", "done", "unchanged", "refused"] | None = None,
+    limit: int = LIMIT_DEFAULT,
+    at: At = HERE,
+    how: Reading = PLAINLY,
+) -> None:
+    """List the latest commands that were asked, each with its one answer, oldest first.
+
+    Args:
+        status: only those answered so
+        limit: at most so many
+    """
+    body = given(status=status, limit=limit)
+    async with talk(at) as region:
+        answer = good(await region.read("command.list", {**body, **since(how)}))
+    page = Page(answer["items"][::-1], answer["position"])
+    show_list(page, ASKED, how.look, lambda item: text(item["id"]))

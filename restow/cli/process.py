@@ -7,7 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from restow.cli.flags import HERE, At
-from restow.settings import data_directory, find_region
+from restow.cli.talk import region_of
+from restow.settings import data_directory
 from restow.wiring import Behaviour, run_agent, run_engine, run_reader
 
 
@@ -43,7 +44,7 @@ async def engine(
         relaxed: accept that a power cut may lose what was acknowledged
         monitor: monitoring address of each NATS server, to verify that they sync always
     """
-    await run_engine(find_region(at.url, at.prefix), name, monitors=monitor, relaxed=relaxed)
+    await run_engine(region_of(at), name, monitors=monitor, relaxed=relaxed)
 
 
 async def agent(*, data: Path | None = None, hosts: Hosts = NO_HOSTS, at: At = HERE) -> None:
@@ -54,7 +55,7 @@ async def agent(*, data: Path | None = None, hosts: Hosts = NO_HOSTS, at: At = H
     """
     behaviour = Behaviour(seed=hosts.seed, speed=hosts.speed)
     where = (data or data_directory()) / "agents"
-    region = find_region(at.url, at.prefix)
+    region = region_of(at)
     await run_agent(region, hosts.hosts, where, behaviour, routing=hosts.routing)
 
 
@@ -64,4 +65,4 @@ async def reader(*, data: Path | None = None, at: At = HERE) -> None:
     Args:
         data: where it keeps its views and the audit's record; else RESTOW_DATA, ./.restow
     """
-    await run_reader(find_region(at.url, at.prefix), (data or data_directory()) / "reader")
+    await run_reader(region_of(at), (data or data_directory()) / "reader")

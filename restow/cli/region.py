@@ -13,8 +13,7 @@ from domain.wire import FRAME_VERSION
 from restow.cli.exits import ProblemError
 from restow.cli.flags import HERE, PLAINLY, At, Reading
 from restow.cli.output import Page, field, out, show_item, show_list
-from restow.cli.talk import since, talk
-from restow.settings import find_region
+from restow.cli.talk import region_of, since, talk
 
 ENGINES = (
     field("ENGINE", "engine"),
@@ -31,7 +30,7 @@ async def status(*, at: At = HERE, how: Reading = PLAINLY) -> None:
 
     Ends with 7 where no engine is active.
     """
-    region = find_region(at.url, at.prefix)
+    region = region_of(at)
     async with talk(at) as said:
         engines = await said.engines()
         reader = await said.read("region.status", since(how))

@@ -8,10 +8,11 @@ from domain.contracts.replies import Reply
 from domain.messages import Code, Refusal
 from domain.problems import Problem, problem
 from handlers.bus import BusUnavailableError
-from restow.cli.exits import ProblemError
+from restow.cli.exits import ProblemError, UsageError
 from restow.cli.flags import Asking, At, Reading
 from restow.cli.output import (
     Column,
+    Item,
     Page,
     as_json,
     on_terminal,
@@ -22,28 +23,44 @@ from restow.cli.output import (
     text,
 )
 from restow.cli.spelling import Body, given, milliseconds
+from restow.cli.watch import watch
 from restow.logs import quiet
-from restow.settings import find_region
+from restow.settings import NoRegionError, Region, SettingsError, find_region
 from restow.talk import Talk
 from restow.talk import talk as conversation
 
 T = TypeVar("T")
+
+LINES_A_PAGE = 1_000
 
 
 @asynccontextmanager
 async def talk(at: At) -> AsyncIterator[Talk]:
     """Return a conversation with the region that is meant.
 
-    Raises `SettingsError` where none is named, `ProblemError` where its bus is away.
+    Raises `UsageError` and `ProblemError` where it is not named or its bus is away.
     """
     quiet()
-    region = find_region(at.url, at.prefix)
+    region = region_of(at)
     try:
         async with conversation(region) as said:
             yield said
     except BusUnavailableError as error:
         away = Refusal(Code.BUS_UNAVAILABLE, f"{error} (named by {region.source})")
         raise ProblemError(problem(away)) from error
+
+
+def region_of(at: At) -> Region:
+    """Return the region that is meant.
+
+    Raises `UsageError` where what was said cannot be used, `ProblemError` where nothing was.
+    """
+    try:
+        return find_region(at.url, at.prefix)
+    except NoRegionError as error:
+        raise ProblemError(problem(Refusal(Code.BUS_UNAVAILABLE, str(error)))) from error
+    except SettingsError as error:
+        raise UsageError(str(error)) from error
 
 
 def good(answer: T | Problem) -> T:
@@ -62,13 +79,19 @@ async def ask(command: str, body: Body, *, at: At, how: Asking) -> None:
     async with talk(at) as region:
         reply = good(await region.ask(command, {**body, **how.body}))
         show_reply(reply, how)
-        if not reply.operation_id or reply.status != "accepted":
-            return
-        if how.wait if how.wait is not None else on_terminal():
-            from restow.cli.watch import watch
-            await watch(region, reply.operation_id, reply.position, patience_ms)
-        elif how.output == "table":
+        if reply.status == "accepted":
+            await _follow(region, reply, how, patience_ms)
+
+
+async def _follow(region: Talk, reply: Reply, how: Asking, patience_ms: int) -> None:
+    """Wait for all that was begun, one after the other, or say how to watch it."""
+    waits = on_terminal() if how.wait is None else how.wait
+    if not waits:
+        if how.output == "table":
             say(f"  restow op watch {reply.operation_id}")
+        return
+    for name in reply.operation_ids or (reply.operation_id,):
+        await watch(region, name, reply.position, patience_ms)
 
 
 def show_reply(reply: Reply, how: Asking) -> None:
@@ -91,7 +114,8 @@ def sentence(reply: Reply) -> str:
     position = f"  position {reply.position:,}"
     match reply.status:
         case "accepted":
-            return f"{reply.operation_id} accepted{containers}{position}"
+            names = " ".join(reply.operation_ids or (reply.operation_id,))
+            return f"{names} accepted{containers}{position}"
         case "done":
             return f"done{containers}{position}"
         case "unchanged":
@@ -106,9 +130,20 @@ async def show_all(
 ) -> None:
     """Ask for a list and show it."""
     async with talk(at) as region:
-        answer = good(await region.read(query, {**body, **since(how)}))
-    page = Page(answer["items"], answer.get("position", 0))
+        page = await read_all(region, query, {**body, **since(how)})
     show_list(page, columns, how.look, lambda item: columns[0].text(item))
+
+
+async def read_all(region: Talk, query: str, body: Body) -> Page:
+    """Return all lines of a list, page by page; the position is that of the last page."""
+    items: list[Item] = []
+    after: Body = {}
+    while True:
+        answer = good(await region.read(query, {**body, "limit": LINES_A_PAGE, **after}))
+        items += answer["items"]
+        if "next" not in answer:
+            return Page(items, answer["position"])
+        after = {"after": answer["next"]}
 
 
 async def show_one(query: str, body: Body, key: str, *, at: At, how: Reading) -> None:

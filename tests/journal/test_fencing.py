@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing, nullcontext, suppress
 from random import Random
 
+import msgspec
 import pytest
 
 from domain.subjects import Subjects
-from handlers.bus import Bus, close, connect
+from handlers.bus import Bus, BusUnavailableError, close, connect
+from handlers.journal import sender
 from handlers.journal.reader import Head, follow
 from handlers.journal.stream import ensure
 from handlers.journal.writer import FencedError, NotAtTailError, Writer
@@ -36,6 +38,24 @@ async def test_an_old_writer_is_fenced_for_good(bus: Bus, subjects: Subjects):
             await old.append([commit("never")])
     await new.append([commit("b")])
     assert asks(await whole(bus, subjects)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("epoch_seq", "stored"), [(1, False), (3, True)], ids=["old", "new"])
+async def test_the_fence_alone_keeps_an_old_writer_out(
+    bus: Bus, subjects: Subjects, monkeypatch: pytest.MonkeyPatch, epoch_seq: int, *, stored: bool
+):
+    """Even one that knows the end of the journal, were there such a one."""
+    monkeypatch.setattr(sender, "PATIENCE_S", 0.3)
+    old = await new_writer(bus, subjects)
+    await old.append([commit("a")])
+    new = await new_writer(bus, subjects)
+    at = msgspec.structs.replace(new.head, epoch_seq=epoch_seq)
+    sends = sender.Sender(bus, subjects.stream("JNL"))
+    await sends.open()
+    with nullcontext() if stored else pytest.raises(BusUnavailableError):
+        await Writer(sends, subjects, at).append([commit("b")])
+    await sends.close()
+    assert asks(await whole(bus, subjects)) == (["a", "b"] if stored else ["a"])
 
 
 async def keep_writing(writer: Writer, dice: Random, acknowledged: list[str]) -> str:

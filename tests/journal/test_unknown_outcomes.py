@@ -13,7 +13,7 @@ from domain.wire import FRAME_VERSION, encode_frame
 from handlers.bus import Bus, BusClosedError, BusUnavailableError, close, connect
 from handlers.journal import sender
 from handlers.journal.reader import Head, follow
-from handlers.journal.stream import DUPLICATE_WINDOW, SECOND, ensure
+from handlers.journal.stream import DUPLICATE_WINDOW, SECOND, ensure, info
 from handlers.journal.writer import FencedError, Writer
 from handlers.nats_server import Server, ServerOptions, port_of, start
 from tests.journal.proxy import proxy_to
@@ -103,6 +103,9 @@ async def test_a_foreign_frame_in_the_writers_place_ends_it(bus: Bus, subjects: 
     await bus.publish(subjects.frames, b"foreign", headers={"Nats-Msg-Id": "somebody"})
     with pytest.raises(FencedError, match="another writer's frame stands at sequence 2"):
         await writer.append([commit("a")])
+    stream = await info(bus, subjects.stream("JNL"))
+    assert stream
+    assert stream.state.last_seq == 2
 
 
 async def test_a_server_killed_while_writing_loses_nothing(

@@ -1,0 +1,134 @@
+"""What can be asked of the reads: the shape of every question, with what each field may hold.
+
+Lists are in a fixed order and cut to `limit` lines (or fewer, if they would not pass the bus);
+then `next` of the page is what to pass as `after` for the lines that follow.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from domain.host import HostState
+from domain.messages import MigrationName, NodeName, OperationName
+from domain.migration import MigrationState
+from domain.operation import OperationState
+
+LIMIT_DEFAULT = 100
+LIMIT_MAX = 1_000
+WAIT_DEFAULT_MS = 5_000
+WAIT_MAX_MS = 30_000
+
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every question may carry: how new the answer must be, and how long to wait for that."""
+
+    min_position: Annotated[int, Meta(ge=0)] = 0
+    wait_ms: Annotated[int, Meta(ge=0, le=WAIT_MAX_MS)] = WAIT_DEFAULT_MS
+
+
+class Listing(Question, frozen=True, kw_only=True):
+    limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
+
+
+class HostList(Listing, frozen=True, kw_only=True):
+    """Hosts by id."""
+
+    zone: str | None = None
+    state: HostState | None = None
+    after: str = ""
+
+
+class EnvironmentList(Listing, frozen=True, kw_only=True):
+    """Environments by id."""
+
+    after: str = ""
+
+
+class LayerList(Listing, frozen=True, kw_only=True):
+    """Layers by environment and name; `after` is `<environment>/<layer>`."""
+
+    environment: Text | None = None
+    after: str = ""
+
+
+class ContainerList(Listing, frozen=True, kw_only=True):
+    """Containers, oldest first. `layer` wants an `environment`."""
+
+    environment: Text | None = None
+    layer: Text | None = None
+    host: Text | None = None
+    operable: bool | None = None
+    after: NodeName | None = None
+
+
+class OperationList(Listing, frozen=True, kw_only=True):
+    """Operations, newest first."""
+
+    environment: Text | None = None
+    layer: Text | None = None
+    kind: Text | None = None
+    state: OperationState | None = None
+    after: OperationName | None = None
+
+
+class MigrationList(Listing, frozen=True, kw_only=True):
+    """Migrations, newest first. `host` is source or target."""
+
+    container: Text | None = None
+    host: Text | None = None
+    state: MigrationState | None = None
+    after: MigrationName | None = None
+
+
+class CommandList(Listing, frozen=True, kw_only=True):
+    """Commands with their answers, newest first."""
+
+    command: Text | None = None
+    actor: Text | None = None
+    answer: Literal["accepted", "done", "unchanged", "refused"] | None = None
+    after: str = ""
+
+
+class EventList(Listing, frozen=True, kw_only=True):
+    """Events beyond position `after`, oldest first; without it the latest ones, newest first."""
+
+    stream: Text | None = None
+    ask: Text | None = None
+    type: Text | None = None
+    after: Annotated[int, Meta(ge=0)] | None = None
+
+
+class HostShow(Question, frozen=True, kw_only=True):
+    host: Text
+
+
+class EnvironmentShow(Question, frozen=True, kw_only=True):
+    environment: Text
+
+
+class LayerShow(Question, frozen=True, kw_only=True):
+    environment: Text
+    layer: Text
+
+
+class ContainerShow(Question, frozen=True, kw_only=True):
+    container: Text
+
+
+class OperationShow(Question, frozen=True, kw_only=True):
+    operation: Text
+
+
+class MigrationShow(Question, frozen=True, kw_only=True):
+    migration: Text
+
+
+class CommandShow(Question, frozen=True, kw_only=True):
+    id: Text
+
+
+class Status(Question, frozen=True, kw_only=True):
+    """How the region is."""

@@ -1,0 +1,217 @@
+"""`restow event`: what happened, as it happens, and why."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from domain.problems import Problem
+from restow.cli.exits import UsageError
+from restow.cli.flags import HERE, PLAINLY, At, Reading, noun
+from restow.cli.output import (
+    Column,
+    Item,
+    Page,
+    age,
+    ago,
+    as_json,
+    field,
+    out,
+    show_item,
+    show_list,
+    text,
+)
+from restow.cli.spelling import Body, given
+from restow.cli.talk import good, since, talk
+from restow.talk import Talk
+
+event = noun("event", "What happened, and why.")
+
+TAIL_S = 0.5
+LIMIT_DEFAULT = 50
+NOUNS = ("host", "environment", "container", "operation", "migration")
+PREFIXES: Mapping[str, str] = {"node": "container", "op": "operation", "mv": "migration"}
+CHAIN_MAX = 20
+"""Links of a chain of causes that are followed."""
+
+COLUMNS = (
+    field("POSITION", "position"),
+    age("AGE", "at"),
+    field("STREAM", "stream"),
+    field("EVENT", "type"),
+    Column("DATA", lambda item: text(item.get("data"))),
+    field("VERSION", "version", wide=True),
+    field("ACTOR", "actor", wide=True),
+    field("ASK", "ask", wide=True),
+)
+
+
+def stream_of(name: str) -> str:
+    """Return the stream that a name means: `node17` is `container.node17`. Raises `UsageError`."""
+    if name.partition(".")[0] in NOUNS and "." in name:
+        return name
+    for prefix, kind in PREFIXES.items():
+        if name.startswith(prefix) and name.removeprefix(prefix).isdigit():
+            return f"{kind}.{name}"
+    message = f"{name!r} names no stream; write node17, op3, mv5, host.h01 or environment.shop"
+    raise UsageError(message)
+
+
+@event.command(
+    name="list", help_epilogue="For example:\n\nrestow event list node17\n\nrestow event list op3"
+)
+async def list_events(
+    name: str | None = None,
+    /,
+    *,
+    kind: Annotated[str | None, Parameter(name="--type")] = None,
+    limit: int = LIMIT_DEFAULT,
+    at: At = HERE,
+    how: Reading = PLAINLY,
+) -> None:
+    """List the latest events, oldest first: all, or those of one stream.
+
+    Args:
+        kind: only this type, such as container.restarted
+        limit: at most so many
+    """
+    body = given(stream=stream_of(name) if name else None, type=kind, limit=limit)
+    async with talk(at) as region:
+        answer = good(await region.read("event.list", {**body, **since(how)}))
+    page = Page(answer["items"][::-1], answer["position"])
+    show_list(page, COLUMNS, how.look, _position)
+
+
+def _position(item: Item) -> str:
+    return text(item["position"])
+
+
+@event.command(help_epilogue="For example: restow event tail -o jsonl")
+async def tail(
+    name: str | None = None, /, *, at: At = HERE, how: Reading = PLAINLY
+) -> None:
+    """Print events as they happen, until Ctrl-C: all, or those of one stream."""
+    body = given(stream=stream_of(name) if name else None)
+    async with talk(at) as region:
+        position = good(await region.read("region.status", since(how)))["position"]
+        while True:
+            answer = good(await region.read("event.list", {**body, "after": position}))
+            for line in answer["items"]:
+                out(_line(line, how))
+                position = line["position"]
+            if not answer["items"]:
+                position = max(position, answer["position"])
+                await asyncio.sleep(TAIL_S)
+
+
+def _line(line: Item, how: Reading) -> str:
+    if how.output in {"json", "jsonl"}:
+        return msgspec.json.encode(line).decode()
+    if how.output == "name":
+        return _position(line)
+    who = f"  {line['actor']}" if how.output == "wide" else ""
+    return f"{line['position']:>8}  {line['stream']}  {line['type']}  {text(line['data'])}{who}"
+
+
+@event.command(help_epilogue="For example: restow event show 1234 -o json")
+async def show(position: int, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+    """Show the event at a position."""
+    async with talk(at) as region:
+        found = await _event_at(region, position, since(how))
+    show_item(found, how.look, _position)
+
+
+async def _event_at(region: Talk, position: int, how_new: Body) -> Item:
+    body = {"after": max(0, position - 1), "limit": 1, **how_new}
+    items = good(await region.read("event.list", body))["items"]
+    if not items or items[0]["position"] != position:
+        message = f"there is no event at position {position} that is kept here"
+        raise UsageError(message)
+    return items[0]
+
+
+@event.command(help_epilogue="For example:\n\nrestow event why node17\n\nrestow event why 1234")
+async def why(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+    """Say what led to an event (by its position), or to the newest event of a stream.
+
+    Each link is what the one before it came from: an event, an operation, the command.
+    """
+    async with talk(at) as region:
+        if name.isdigit():
+            first = await _event_at(region, int(name), since(how))
+        else:
+            first = await _newest(region, stream_of(name), since(how))
+        chain = await _chain(region, first)
+    if how.output in {"json", "jsonl", "name"}:
+        out(as_json(chain))
+        return
+    for depth, link in enumerate(chain):
+        out(f"{'  ' * depth}{_told(link)}")
+
+
+async def _newest(region: Talk, stream: str, how_new: Body) -> Item:
+    items = good(await region.read("event.list", {"stream": stream, "limit": 1, **how_new}))["items"]
+    if not items:
+        message = f"no event of {stream} is kept here"
+        raise UsageError(message)
+    return items[0]
+
+
+async def _chain(region: Talk, first: Item) -> list[dict[str, Any]]:
+    """Follow causes from an event to whoever asked."""
+    chain: list[dict[str, Any]] = [{"kind": "event", **first}]
+    seen: set[str] = set()
+    for _ in range(CHAIN_MAX):
+        link = await _cause(region, chain[-1], seen)
+        if link is None:
+            break
+        chain.append(link)
+    return chain
+
+
+async def _cause(region: Talk, link: Item, seen: set[str]) -> dict[str, Any] | None:
+    """Return what a link came from, and note it as seen."""
+    if link["kind"] == "command":
+        return None
+    ask = str(link["ask"])
+    for query, body, kind in (
+        ("command.show", {"id": ask.split("/")[0]}, "command"),
+        *((f"{kind}.show", {kind: name}, kind) for kind, name in _sagas(link)),
+    ):
+        key = f"{kind} {next(iter(body.values()))}"
+        if key in seen:
+            continue
+        seen.add(key)
+        found = await region.read(query, body)
+        if not isinstance(found, Problem):
+            return {"kind": kind, **found}
+    return None
+
+
+def _sagas(link: Item) -> list[tuple[str, str]]:
+    """Return the operations and migrations that an event names as its own."""
+    data = link.get("data")
+    fields = data if isinstance(data, dict) else {}
+    stream = str(link.get("stream", ""))
+    names = [str(fields.get(key, "")) for key in ("saga", "operation", "migration")]
+    names.append(stream.partition(".")[2])
+    kinds = {"op": "operation", "mv": "migration"}
+    return [(kinds[name[:2]], name) for name in names if name[:2] in kinds]
+
+
+def _told(link: Item) -> str:
+    """Return one link in words."""
+    since_then = ago(int(str(link.get("at") or link.get("requested_at") or 0)))
+    reason = f', because "{link["reason"]}"' if link.get("reason") else ""
+    match link["kind"]:
+        case "event":
+            return (
+                f"{link['type']} at position {link['position']}, {since_then} ago:"
+                f" {text(link['data'])}"
+            )
+        case "command":
+            return f"command {link['command']} by {link['actor']}, {since_then} ago{reason}"
+        case kind:
+            return f"{kind} {link['id']} asked for by {link['actor']}, {since_then} ago{reason}"

@@ -1,0 +1,244 @@
+"""Every way that a small region can go: all inputs at every state, by search, none by hand.
+
+A search starts from a region in which something was just asked. At every state each outstanding
+order may succeed or fail, each container fall ill or recover, each deadline pass, each command of
+the search be asked. States that differ only in the hour or in the numbers of orders are one.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+
+import msgspec
+from msgspec.structs import replace
+
+from domain.chronicle import evolve
+from domain.deadlines import DeadlinePassed
+from domain.decider import Ask
+from domain.facts import Fact
+from domain.fleet import Fleet
+from domain.messages import AskId, Command, Instant
+from domain.migration import Migration
+from domain.operation import (
+    CancelOperation,
+    Operation,
+    OperationState,
+    PauseOperation,
+    ResumeOperation,
+)
+from domain.orders import CallOff, MigrateOut, Order, ReportHealth, ReportOrder, Restart, Start
+from domain.region import Region
+
+START = Instant(1_700_000_000_000)
+STATES_MAX = 5_000
+"""States that one search may have; more is a search too large to be run at every change."""
+ASK = AskId("search")
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """A region to search: how it is begun, what is asked first, and what may happen then.
+
+    `later` may be asked once each, at any time. `steer`: operations may be paused, resumed and
+    cancelled. `ill`: containers may fall ill or stop by themselves. `fail`: orders may fail.
+    `late`: deadlines may pass while an order is still out.
+    """
+
+    name: str
+    begin: tuple[Command, ...]
+    first: tuple[Command, ...]
+    later: tuple[Command, ...] = ()
+    steer: bool = False
+    ill: bool = False
+    fail: bool = False
+    late: bool = False
+
+
+class Input(msgspec.Struct, frozen=True):
+    """Something that can happen to a region: what it is called, whom it is about, and the ask."""
+
+    name: str
+    about: str
+    command: Command
+    at: Instant
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """One event: what was heard, the fleet before and after it, and all facts of its commit."""
+
+    heard: Input
+    event: Fact
+    before: Fleet
+    after: Fleet
+    commit: tuple[Fact, ...]
+
+
+class World(msgspec.Struct, frozen=True):
+    """A state of a search; `left` may still be asked."""
+
+    fleet: Fleet
+    now: Instant
+    left: tuple[Command, ...] = ()
+
+
+def explore(search: Search) -> Iterator[Happening]:
+    """Give everything that can happen from where the search begins, each state once."""
+    world = settled(search)
+    for command in search.first:
+        world, happened = take(world, asked(command, world))
+        yield from happened
+    seen = {key(world)}
+    frontier = deque([world])
+    while frontier:
+        world = frontier.popleft()
+        for heard in tuple(inputs(world, search)):
+            new, happened = take(world, heard)
+            yield from happened
+            name = key(new)
+            if name not in seen:
+                seen.add(name)
+                frontier.append(new)
+        if len(seen) > STATES_MAX:
+            message = f"search {search.name!r} has more than {STATES_MAX} states"
+            raise AssertionError(message)
+
+
+def settled(search: Search) -> World:
+    """Return the world after all that was begun has gone well."""
+    world = World(Fleet(), START)
+    for command in search.begin:
+        world, _ = take(world, asked(command, world))
+    well = Search(name=search.name, begin=(), first=())
+    while todo := next(inputs(world, well), None):
+        world, _ = take(world, todo)
+    return replace(world, left=search.later)
+
+
+def asked(command: Command, world: World) -> Input:
+    return Input(str(command.__struct_config__.tag), "", command, world.now)
+
+
+def take(world: World, heard: Input) -> tuple[World, tuple[Happening, ...]]:
+    """Let one thing happen and give its events one by one; the world before stays as it is."""
+    region = Region()
+    region.fleet = world.fleet
+    now = Instant(max(world.now, heard.at))
+    _, facts = region.plan(Ask(ASK, heard.command), now)
+    happened: list[Happening] = []
+    before = world.fleet
+    for fact in facts:
+        after = copy(before)
+        evolve(after, fact, now)
+        happened.append(Happening(heard, fact, before, after, facts))
+        before = after
+    left = tuple(command for command in world.left if command is not heard.command)
+    return World(before, now, left), tuple(happened)
+
+
+def copy(fleet: Fleet) -> Fleet:
+    """Return a fleet that changes by itself; the aggregates in its tables are values."""
+    new = Fleet()
+    for name, table in vars(fleet).items():
+        if isinstance(table, dict):
+            vars(new)[name] = dict(table)  # pyright: ignore[reportUnknownArgumentType]
+    return new
+
+
+# What may happen
+
+
+def inputs(world: World, search: Search) -> Iterator[Input]:
+    fleet, now = world.fleet, world.now
+    for order in fleet.orders.values():
+        for name, report in reports(fleet, order, search):
+            yield Input(name, order.container, report, now)
+    yield from health(world, search)
+    if search.late or not fleet.orders:
+        yield from dues(world)
+    if search.steer:
+        for operation in fleet.operations.values():
+            yield from steering(operation, now)
+    for command in world.left:
+        yield asked(command, world)
+
+
+def reports(fleet: Fleet, order: Order, search: Search) -> Iterator[tuple[str, ReportOrder]]:
+    """Give every answer that an order can have, and what each is called."""
+    name = str(order.work.__struct_config__.tag)
+    done = ReportOrder(ask=ASK, host=order.to, order=order.id, done=True, located=order.to)
+    failed = replace(done, done=False, detail="it went wrong")
+    match order.work:
+        case CallOff(migration=migration):
+            yield "called off: on the source", done
+            yield "called off: on the target", replace(
+                done, located=fleet.migrations[migration].target
+            )
+            return
+        case MigrateOut(target=target):
+            yield f"{name} done", replace(done, located=target, freeze_ms=1, total_ms=2)
+        case _:
+            yield f"{name} done", done
+    if search.fail:
+        yield f"{name} failed", replace(failed, running=not isinstance(order.work, Start))
+        if isinstance(order.work, Restart):
+            yield f"{name} failed, and it is down", replace(failed, running=False)
+
+
+def health(world: World, search: Search) -> Iterator[Input]:
+    """Give what hosts may say of their containers."""
+    for one in world.fleet.containers.values():
+        report = ReportHealth(ask=ASK, host=one.host, container=one.id, healthy=not one.healthy)
+        if one.running and not one.healthy:
+            yield Input("healthy", one.id, report, world.now)
+        elif one.running and search.ill:
+            yield Input("unhealthy", one.id, report, world.now)
+        if one.running and search.ill:
+            yield Input("down", one.id, replace(report, running=False), world.now)
+
+
+def dues(world: World) -> Iterator[Input]:
+    """Give the deadline that passes next, or those that pass together."""
+    first = min(world.fleet.deadlines.values(), default=None)
+    for saga, due in world.fleet.deadlines.items():
+        if due == first:
+            yield Input("deadline passed", saga, DeadlinePassed(saga=saga, due=due), due)
+
+
+def steering(operation: Operation, now: Instant) -> Iterator[Input]:
+    """Give what may be asked of an operation that is not over."""
+    if operation.state is OperationState.FINISHED:
+        return
+    for shape in (PauseOperation, ResumeOperation, CancelOperation):
+        command = shape(operation=operation.id)
+        yield Input(str(command.__struct_config__.tag), operation.id, command, now)
+
+
+# When two states are one
+
+
+def key(world: World) -> object:
+    """Return what a state is, apart from the hour and the numbers of its orders."""
+    fleet, now = world.fleet, world.now
+    return (
+        tuple(replace(one, resizing=one.resizing and "it is", restarts=0) for one in
+              fleet.containers.values()),
+        tuple(operation_key(one, now) for one in fleet.operations.values()),
+        tuple(migration_key(one, now) for one in fleet.migrations.values()),
+        tuple((one.operation, one.queue, one.leaving) for one in fleet.layers.values()),
+        tuple(sorted((one.to, one.container, str(one.work)) for one in fleet.orders.values())),
+        tuple(sorted((saga, due - now) for saga, due in fleet.deadlines.items())),
+        world.left,
+    )
+
+
+def operation_key(one: Operation, now: Instant) -> object:
+    if one.state is OperationState.FINISHED:
+        return (one.id, one.outcome)
+    steps = tuple((step.planned, step.stage, step.until - now, step.unrouted, step.failed) for step
+                  in one.steps)
+    over = tuple((step.planned, step.outcome) for step in one.over)
+    rest = 0 if one.rested else one.rest_from - now
+    return (one.id, one.state, one.todo, steps, over, one.until and one.until - now, rest,
+            one.paused, one.cancelled, one.rolling_back)
+
+
+def migration_key(one: Migration, now: Instant) -> object:
+    return (one.id, one.state, one.source, one.target, one.until and one.until - now)

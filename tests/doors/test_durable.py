@@ -1,0 +1,215 @@
+"""The durable door on a real server: published, kept, answered once on `res`."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from domain.messages import REMEMBER_MS, Code, Refusal
+from handlers.journal.stream import api, info
+from tests.doors.conftest import NOW, open_doors
+
+CP = {"environment": "shop", "layer": "cp"}
+
+
+class Publisher:
+    """Publishes commands as a tenant would, and reads what became of them."""
+
+    def __init__(self, bus, subjects):
+        self.bus, self.subjects = bus, subjects
+        self.heard = {}
+
+    async def listen(self):
+        async def hear(message):
+            told = msgspec.json.decode(message.data)
+            self.heard.setdefault(message.subject, []).append((told, message.headers))
+
+        await self.bus.subscribe(self.subjects.outcomes_all, cb=hear)
+
+    async def publish(self, name, body, *, tenant="acme", **headers):
+        """Publish and return the acknowledgement of the stream."""
+        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        written = {key.replace("_", "-"): value for key, value in headers.items()} or None
+        subject = self.subjects.durable(tenant, name)
+        acked = await self.bus.request(subject, data, timeout=5, headers=written)
+        return msgspec.json.decode(acked.data)
+
+    async def outcome(self, ask, tenant="acme", count=1):
+        """Return the last of `count` outcomes of an ask."""
+        subject = self.subjects.outcome(tenant, ask)
+        async with asyncio.timeout(10):
+            while len(self.heard.get(subject, [])) < count:
+                await asyncio.sleep(0.01)
+        return self.heard[subject][-1][0]
+
+    async def left(self):
+        """Return how many commands are not acknowledged yet, once that stays so."""
+        async with asyncio.timeout(10):
+            while (await info(self.bus, self.subjects.stream("CMD"))).state.messages:
+                await asyncio.sleep(0.01)
+        return 0
+
+
+@pytest.fixture
+async def publisher(bus, subjects, streams):
+    publisher = Publisher(bus, subjects)
+    await publisher.listen()
+    return publisher
+
+
+@pytest.mark.usefixtures("doors")
+class TestOpen:
+    async def test_it_is_kept_first_and_answered_on_its_own_subject(self, publisher, desk):
+        acked = await publisher.publish("layer.restart", CP, Nats_Msg_Id="r-1")
+        reply = await publisher.outcome("r-1")
+
+        assert acked["seq"] == 1
+        assert (reply["status"], reply["command_id"]) == ("accepted", "r-1")
+        assert (desk.asked[0].tenant, desk.asked[0].actor) == ("acme", "acme")
+        assert await publisher.left() == 0
+
+    async def test_outcomes_are_kept_for_who_comes_later(self, publisher, bus, subjects):
+        await publisher.publish("layer.restart", CP | {"id": "r-1"})
+        reply = await publisher.outcome("r-1")
+        await publisher.left()
+
+        kept = await bus.jetstream().get_last_msg(
+            subjects.stream("RES"), subjects.outcome("acme", "r-1")
+        )
+
+        assert msgspec.json.decode(kept.data) == reply
+        assert kept.headers["Content-Type"] == "application/json"
+
+    async def test_a_command_without_id_is_named_after_its_place(self, publisher):
+        await publisher.publish("layer.restart", CP)
+
+        assert (await publisher.outcome("cmd-1"))["status"] == "accepted"
+
+    async def test_the_same_id_again_gets_the_same_answer(self, publisher):
+        await publisher.publish("layer.restart", CP | {"id": "r-1"})
+        first = await publisher.outcome("r-1")
+        await publisher.publish("layer.restart", CP | {"id": "r-1"})
+        again = await publisher.outcome("r-1", count=2)
+
+        assert again == first
+
+    async def test_the_same_id_with_another_body_is_told_so(self, publisher):
+        await publisher.publish("layer.restart", CP | {"id": "r-1"})
+        await publisher.outcome("r-1")
+        await publisher.publish("layer.restart", CP | {"id": "r-1", "delay_s": 5})
+
+        assert (await publisher.outcome("r-1", count=2))["code"] == "command.id_reused"
+
+    @pytest.mark.parametrize(
+        ("name", "body", "ask", "code"),
+        [
+            ("layer.restart", b"{", "cmd-1", "request.invalid"),
+            ("layer.restart", CP | {"id": "p-1", "delay_s": 301}, "p-1", "limits.out_of_range"),
+            ("layer.restart", CP | {"id": "p 1"}, "cmd-1", "request.invalid"),
+            ("layer.skale", CP, "cmd-1", "command.unknown"),
+            ("layer.restart", b"[" * 60_000, "cmd-1", "request.invalid"),
+            ("layer.restart", b"x" * 70_000, "cmd-1", "request.too_large"),
+        ],
+    )
+    async def test_poison_is_answered_once_and_goes(self, publisher, desk, name, body, ask, code):
+        await publisher.publish(name, body)
+        told = await publisher.outcome(ask)
+
+        assert (told["code"], told["command_id"]) == (code, ask)
+        assert await publisher.left() == 0
+        assert len(publisher.heard) == 1
+        assert desk.asked == []
+
+    async def test_a_tenant_cannot_pass_for_another_or_for_the_operator(self, publisher, desk):
+        forged = {"Restow_Tenant": "bravo", "Restow_Actor": "operator"}
+        await publisher.publish("layer.restart", CP | {"id": "r-1"}, **forged)
+        await publisher.outcome("r-1")
+
+        assert (desk.asked[0].tenant, desk.asked[0].actor) == ("acme", "acme/operator")
+
+    async def test_a_tenant_that_is_no_label_is_refused(self, publisher):
+        await publisher.publish("layer.restart", CP | {"id": "r-1"}, tenant="Acme_1")
+
+        assert (await publisher.outcome("r-1", "Acme_1"))["path"] == "header Restow-Tenant"
+
+    async def test_a_command_that_says_no_expiry_may_be_carried_out_for_a_day(
+        self, publisher, desk
+    ):
+        await publisher.publish("layer.restart", CP | {"id": "r-1"})
+        await publisher.outcome("r-1")
+
+        # The doors' clock stands far in the future, the stream's does not.
+        assert desk.asked[0].expires <= NOW + REMEMBER_MS
+
+    async def test_a_refusal_is_an_outcome(self, publisher, desk):
+        desk.refusal = Refusal(Code.LAYER_NOT_FOUND, "there is no layer cp")
+        await publisher.publish("layer.restart", CP | {"id": "r-1"})
+
+        assert (await publisher.outcome("r-1"))["code"] == "layer.not_found"
+        headers = publisher.heard[next(iter(publisher.heard))][0][1]
+        assert headers["Content-Type"] == "application/problem+json"
+
+    async def test_many_are_answered_at_once_and_none_twice(self, publisher, desk):
+        desk.gate.clear()
+        for number in range(100):
+            await publisher.publish("layer.restart", CP | {"id": f"m-{number}"})
+        async with asyncio.timeout(10):
+            while len(desk.asked) < 100:
+                await asyncio.sleep(0.01)
+        desk.gate.set()
+        await publisher.left()
+        await publisher.outcome("m-99")
+
+        assert [ask.id for ask in desk.asked] == [f"m-{number}" for number in range(100)]
+        assert {len(told) for told in publisher.heard.values()} == {1}
+        assert len(publisher.heard) == 100
+
+    async def test_the_door_goes_on_when_its_consumer_is_deleted(self, publisher, bus, subjects):
+        await publisher.publish("layer.restart", CP | {"id": "r-1"})
+        await publisher.outcome("r-1")
+        await api(bus, f"CONSUMER.DELETE.{subjects.stream('CMD')}.engine")
+        await publisher.publish("layer.restart", CP | {"id": "r-2"})
+
+        assert (await publisher.outcome("r-2"))["status"] == "accepted"
+
+
+async def test_what_was_published_while_no_engine_ran_is_answered_later(
+    publisher, engine_bus, subjects, desk
+):
+    await publisher.publish("layer.restart", CP | {"id": "r-1"})
+    async with open_doors(engine_bus, subjects, desk):
+        assert (await publisher.outcome("r-1"))["status"] == "accepted"
+
+
+async def test_an_engine_that_stops_leaves_the_command_to_the_next(
+    publisher, engine_bus, subjects, desk
+):
+    desk.closed = True
+    async with open_doors(engine_bus, subjects, desk):
+        await publisher.publish("layer.restart", CP | {"id": "r-1"})
+        await asyncio.sleep(0.1)
+    desk.closed = False
+    async with open_doors(engine_bus, subjects, desk):
+        assert (await publisher.outcome("r-1"))["status"] == "accepted"
+
+    assert len(desk.asked) == 1
+
+
+async def test_an_outcome_that_cannot_be_stored_is_stored_later_and_once(
+    publisher, engine_bus, bus, subjects, desk
+):
+    """The second delivery asks the desk again, which says what it said before."""
+    stream = subjects.stream("RES")
+    config = (await bus.jetstream().stream_info(stream)).config
+    await api(bus, f"STREAM.DELETE.{stream}")
+    async with open_doors(engine_bus, subjects, desk):
+        await publisher.publish("layer.restart", CP | {"id": "r-1"})
+        async with asyncio.timeout(10):
+            while not desk.asked:
+                await asyncio.sleep(0.01)
+        await bus.jetstream().add_stream(config)
+        await publisher.left()
+
+    kept = await bus.jetstream().get_last_msg(stream, subjects.outcome("acme", "r-1"))
+    assert msgspec.json.decode(kept.data)["operation_id"] == "op1"
+    assert (await info(bus, stream)).state.messages == 1
