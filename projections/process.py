@@ -1,12 +1,14 @@
-"""One process that shows: a feed for the reads and the audit, the relay, and the queries.
+"""One process that shows: the reads, the queries on them, the relay, and what the audit is fed.
 
-The reads are built from the first frame on; only when they have caught up is anything answered.
+The reads are built from the first frame on; nothing is answered before they have caught up.
 Whatever goes wrong in a part stops all of them, and the process is started again.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import aclosing
+from typing import Generic
 
 from nats.aio.client import Client
 
@@ -17,3 +19,91 @@ from projections.feed import Auditor, Frames, H
 from projections.queries import Progress, Queries
 from projections.reads import Reads
 from projections.relay import Relay
+
+QUIET_S = 0.25
+"""After so long without a frame, the reads are taken to have caught up."""
+EMPTY_S = 2.0
+"""The same, while there was no frame at all."""
+FRESH_MS = 1_000
+"""A frame that was written so shortly ago is one of the newest."""
+AUDIT_BEHIND_MAX = 1_000
+"""Frames that the audit may be behind the reads; then these wait for it."""
+AUDIT_BATCH_MAX = 200
+"""Frames that the audit is given at once."""
+
+
+async def run(
+    nc: Client,
+    subjects: Subjects,
+    frames: Frames[H],
+    *,
+    audit: Auditor | None = None,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Show a region until cancelled; `ready` is called when questions are answered.
+
+    What goes wrong comes out in an exception group.
+    """
+    feeding = Feeding(frames)
+    relay = Relay(nc, subjects, frames)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(feeding.run(audit))
+        group.create_task(relay.run())
+        await feeding.caught_up()
+        queries = Queries(nc, subjects, feeding.reads, feeding.progress)
+        serving = asyncio.Event()
+        group.create_task(queries.serve(serving))
+        await serving.wait()
+        ready()
+
+
+class Feeding(Generic[H]):
+    """Follows the journal, for the reads and for the audit."""
+
+    def __init__(self, frames: Frames[H]) -> None:
+        self.reads = Reads()
+        self.progress = Progress()
+        self._frames = frames
+        self._taken = asyncio.Event()
+        self._fresh = False
+
+    async def run(self, audit: Auditor | None) -> None:
+        """Take in every frame, for ever."""
+        if audit is None:
+            await self._follow(None)
+            return
+        behind = asyncio.Queue[Frame[Fact]](AUDIT_BEHIND_MAX)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(feed_audit(audit, behind))
+            group.create_task(self._follow(behind))
+
+    async def _follow(self, behind: asyncio.Queue[Frame[Fact]] | None) -> None:
+        async with aclosing(self._frames.follow(None)) as frames:
+            async for _, frame in frames:
+                self.reads.take(frame)
+                self.progress.reached(self.reads.position)
+                if behind is not None:
+                    await behind.put(frame)
+                self._fresh = time.time() * 1_000 - self.reads.at < FRESH_MS
+                self._taken.set()
+
+    async def caught_up(self) -> None:
+        """Wait until the newest frame was taken in, as far as one can tell."""
+        patience_s = EMPTY_S
+        while not self._fresh:
+            self._taken.clear()
+            try:
+                async with asyncio.timeout(patience_s):
+                    await self._taken.wait()
+            except TimeoutError:
+                return
+            patience_s = QUIET_S
+
+
+async def feed_audit(audit: Auditor, behind: asyncio.Queue[Frame[Fact]]) -> None:
+    """Give the audit what is there, up to `AUDIT_BATCH_MAX` frames at a time, for ever."""
+    while True:
+        batch = [await behind.get()]
+        while len(batch) < AUDIT_BATCH_MAX and not behind.empty():
+            batch.append(behind.get_nowait())
+        await audit.take_many(batch)

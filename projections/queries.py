@@ -117,7 +117,7 @@ class Queries:
                 await asyncio.get_running_loop().create_future()
             finally:
                 if not self._nc.is_closed:
-                    await asked.drain()
+                    await asked.drain()  # type: ignore[no-untyped-call]
                 self._progress.stop()
                 if self._under_way:
                     await asyncio.wait(self._under_way, timeout=STOP_S)

@@ -94,7 +94,9 @@ class Checker:
         if to_image(self._region) != to_image(self._again):
             self._fault("two replays of the same frames ended differently")
         if head.position != self._region.position:
-            self._fault(f"the journal ends at {head.position}, its events at {self._region.position}")
+            self._fault(
+                f"the journal ends at {head.position}, its events at {self._region.position}"
+            )
         return Verdict(
             frames=self._frames,
             epochs=head.epoch,

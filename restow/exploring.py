@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.chronicle import evolve
+from domain.container import Container
 from domain.deadlines import DeadlinePassed
 from domain.decider import Ask
 from domain.facts import Fact
@@ -25,31 +26,30 @@ from domain.operation import (
     PauseOperation,
     ResumeOperation,
 )
-from domain.orders import CallOff, MigrateOut, Order, ReportHealth, ReportOrder, Restart, Start
+from domain.orders import (
+    CallOff,
+    MigrateOut,
+    Order,
+    ReportHealth,
+    ReportOrder,
+    Restart,
+    Start,
+)
 from domain.region import Region
 
 START = Instant(1_700_000_000_000)
-STATES_MAX = 5_000
+STATES_MAX = 20_000
 """States that one search may have; more is a search too large to be run at every change."""
 ASK = AskId("search")
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """A region to search: how it is begun, what is asked first, and what may happen then.
-
-    `later` may be asked once each, at any time. `steer`: operations may be paused, resumed and
-    cancelled. `ill`: containers may fall ill or stop by themselves. `fail`: orders may fail.
-    `late`: deadlines may pass while an order is still out.
-    """
+    """A region to search: how it is begun, what is asked first, what may be asked once later."""
 
     name: str
     begin: tuple[Command, ...]
     first: tuple[Command, ...]
     later: tuple[Command, ...] = ()
-    steer: bool = False
-    ill: bool = False
-    fail: bool = False
-    late: bool = False
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -89,16 +89,24 @@ def explore(search: Search) -> Iterator[Happening]:
     frontier = deque([world])
     while frontier:
         world = frontier.popleft()
-        for heard in tuple(inputs(world, search)):
+        for heard in inputs(world):
             new, happened = take(world, heard)
             yield from happened
             name = key(new)
             if name not in seen:
                 seen.add(name)
-                frontier.append(new)
+                if under_way(new):
+                    frontier.append(new)
         if len(seen) > STATES_MAX:
             message = f"search {search.name!r} has more than {STATES_MAX} states"
             raise AssertionError(message)
+
+
+def under_way(world: World) -> bool:
+    """Say whether some saga is not over yet."""
+    fleet = world.fleet
+    sagas = (*fleet.operations.values(), *fleet.migrations.values())
+    return any(not saga.finished_at for saga in sagas)
 
 
 def settled(search: Search) -> World:
@@ -106,9 +114,8 @@ def settled(search: Search) -> World:
     world = World(Fleet(), START)
     for command in search.begin:
         world, _ = take(world, asked(command, world))
-    well = Search(name=search.name, begin=(), first=())
-    while todo := next(inputs(world, well), None):
-        world, _ = take(world, todo)
+    while todo := going_well(world):
+        world, _ = take(world, todo[0])
     return replace(world, left=search.later)
 
 
@@ -145,53 +152,74 @@ def copy(fleet: Fleet) -> Fleet:
 # What may happen
 
 
-def inputs(world: World, search: Search) -> Iterator[Input]:
+def inputs(world: World) -> tuple[Input, ...]:
+    """Return everything that may happen next."""
+    return (
+        *going_well(world),
+        *going_wrong(world),
+        *dues(world),
+        *(
+            one
+            for operation in world.fleet.operations.values()
+            for one in steering(operation, world)
+        ),
+        *(asked(command, world) for command in world.left),
+    )
+
+
+def going_well(world: World) -> tuple[Input, ...]:
+    """Return what hosts report when all goes well: orders done, containers healthy."""
+    fleet, now = world.fleet, world.now
+    return (
+        *(Input(f"{work(o)} done", o.container, done(o), now) for o in fleet.orders.values()),
+        *(
+            Input("healthy", one.id, health(one), now)
+            for one in fleet.containers.values()
+            if one.running and not one.healthy
+        ),
+    )
+
+
+def work(order: Order) -> str:
+    return str(order.work.__struct_config__.tag)
+
+
+def done(order: Order) -> ReportOrder:
+    """Return the report of an order done; who is asked where a container is has it still."""
+    move = order.work if isinstance(order.work, MigrateOut) else None
+    located = move.target if move else order.to
+    return ReportOrder(
+        ask=ASK, host=order.to, order=order.id, done=True, located=located, freeze_ms=1, total_ms=2
+    )
+
+
+def health(one: Container) -> ReportHealth:
+    return ReportHealth(ask=ASK, host=one.host, container=one.id, healthy=not one.healthy)
+
+
+def going_wrong(world: World) -> Iterator[Input]:
+    """Give what hosts report when it does not: orders failed, containers ill or down."""
     fleet, now = world.fleet, world.now
     for order in fleet.orders.values():
-        for name, report in reports(fleet, order, search):
-            yield Input(name, order.container, report, now)
-    yield from health(world, search)
-    if search.late or not fleet.orders:
-        yield from dues(world)
-    if search.steer:
-        for operation in fleet.operations.values():
-            yield from steering(operation, now)
-    for command in world.left:
-        yield asked(command, world)
+        for name, report in failures(fleet, order):
+            yield Input(f"{work(order)} {name}", order.container, report, now)
+    for one in fleet.containers.values():
+        if one.running and one.healthy:
+            yield Input("unhealthy", one.id, health(one), now)
+        if one.running:
+            yield Input("down", one.id, replace(health(one), running=False), now)
 
 
-def reports(fleet: Fleet, order: Order, search: Search) -> Iterator[tuple[str, ReportOrder]]:
-    """Give every answer that an order can have, and what each is called."""
-    name = str(order.work.__struct_config__.tag)
-    done = ReportOrder(ask=ASK, host=order.to, order=order.id, done=True, located=order.to)
-    failed = replace(done, done=False, detail="it went wrong")
-    match order.work:
-        case CallOff(migration=migration):
-            yield "called off: on the source", done
-            yield "called off: on the target", replace(
-                done, located=fleet.migrations[migration].target
-            )
-            return
-        case MigrateOut(target=target):
-            yield f"{name} done", replace(done, located=target, freeze_ms=1, total_ms=2)
-        case _:
-            yield f"{name} done", done
-    if search.fail:
-        yield f"{name} failed", replace(failed, running=not isinstance(order.work, Start))
-        if isinstance(order.work, Restart):
-            yield f"{name} failed, and it is down", replace(failed, running=False)
-
-
-def health(world: World, search: Search) -> Iterator[Input]:
-    """Give what hosts may say of their containers."""
-    for one in world.fleet.containers.values():
-        report = ReportHealth(ask=ASK, host=one.host, container=one.id, healthy=not one.healthy)
-        if one.running and not one.healthy:
-            yield Input("healthy", one.id, report, world.now)
-        elif one.running and search.ill:
-            yield Input("unhealthy", one.id, report, world.now)
-        if one.running and search.ill:
-            yield Input("down", one.id, replace(report, running=False), world.now)
+def failures(fleet: Fleet, order: Order) -> Iterator[tuple[str, ReportOrder]]:
+    """Give every way that an order can end other than well."""
+    if isinstance(order.work, CallOff):
+        target = fleet.migrations[order.work.migration].target
+        yield "done: too late", replace(done(order), located=target)
+        return
+    failed = replace(done(order), done=False, detail="it went wrong", located=order.to)
+    yield "failed", replace(failed, running=not isinstance(order.work, Start))
+    if isinstance(order.work, Restart):
+        yield "failed, and it is down", replace(failed, running=False)
 
 
 def dues(world: World) -> Iterator[Input]:
@@ -199,16 +227,16 @@ def dues(world: World) -> Iterator[Input]:
     first = min(world.fleet.deadlines.values(), default=None)
     for saga, due in world.fleet.deadlines.items():
         if due == first:
-            yield Input("deadline passed", saga, DeadlinePassed(saga=saga, due=due), due)
+            yield Input("deadline", saga, DeadlinePassed(saga=saga, due=due), due)
 
 
-def steering(operation: Operation, now: Instant) -> Iterator[Input]:
+def steering(operation: Operation, world: World) -> Iterator[Input]:
     """Give what may be asked of an operation that is not over."""
     if operation.state is OperationState.FINISHED:
         return
     for shape in (PauseOperation, ResumeOperation, CancelOperation):
         command = shape(operation=operation.id)
-        yield Input(str(command.__struct_config__.tag), operation.id, command, now)
+        yield Input(str(command.__struct_config__.tag), operation.id, command, world.now)
 
 
 # When two states are one
@@ -218,11 +246,13 @@ def key(world: World) -> object:
     """Return what a state is, apart from the hour and the numbers of its orders."""
     fleet, now = world.fleet, world.now
     return (
-        tuple(replace(one, resizing=one.resizing and "it is", restarts=0) for one in
-              fleet.containers.values()),
-        tuple(operation_key(one, now) for one in fleet.operations.values()),
-        tuple(migration_key(one, now) for one in fleet.migrations.values()),
-        tuple((one.operation, one.queue, one.leaving) for one in fleet.layers.values()),
+        tuple(
+            replace(one, resizing=one.resizing and "it is", restarts=0)
+            for one in fleet.containers.values()
+        ),
+        tuple(operation_key(one, now) for _, one in sorted(fleet.operations.items())),
+        tuple(migration_key(one, now) for _, one in sorted(fleet.migrations.items())),
+        tuple((o.operation, o.queue, o.leaving) for _, o in sorted(fleet.layers.items())),
         tuple(sorted((one.to, one.container, str(one.work)) for one in fleet.orders.values())),
         tuple(sorted((saga, due - now) for saga, due in fleet.deadlines.items())),
         world.left,
@@ -232,12 +262,24 @@ def key(world: World) -> object:
 def operation_key(one: Operation, now: Instant) -> object:
     if one.state is OperationState.FINISHED:
         return (one.id, one.outcome)
-    steps = tuple((step.planned, step.stage, step.until - now, step.unrouted, step.failed) for step
-                  in one.steps)
+    steps = tuple(
+        (step.planned, step.stage, step.until - now, step.unrouted, step.failed)
+        for step in one.steps
+    )
     over = tuple((step.planned, step.outcome) for step in one.over)
     rest = 0 if one.rested else one.rest_from - now
-    return (one.id, one.state, one.todo, steps, over, one.until and one.until - now, rest,
-            one.paused, one.cancelled, one.rolling_back)
+    return (
+        one.id,
+        one.state,
+        one.todo,
+        steps,
+        over,
+        one.until and one.until - now,
+        rest,
+        one.paused,
+        one.cancelled,
+        one.rolling_back,
+    )
 
 
 def migration_key(one: Migration, now: Instant) -> object:

@@ -44,7 +44,6 @@ class Up(msgspec.Struct, frozen=True):
     prefix: str
     pid: int
     started_at: int
-    hosts: tuple[str, ...] = ()
     monitor: str = ""
     relaxed: bool = False
     children: Mapping[str, int] = {}

@@ -1,7 +1,7 @@
 """A conversation with a region over the bus: commands asked for certain, questions, statuses."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from domain.messages import Code, Refusal
 from domain.problems import Problem, problem
 from domain.subjects import Subjects
 from handlers.bus import Bus, BusUnavailableError, Message, connect, listen, request, silence
+from handlers.journal.safety import verify
 from restow.client import Client
 from restow.settings import Region
 
@@ -72,6 +73,10 @@ class Talk:
             if not passing or clock() >= give_up:
                 return answer
             await asyncio.sleep(AGAIN_S)
+
+    async def verify(self, monitors: Sequence[str], *, relaxed: bool) -> None:
+        """Check that the server keeps what it acknowledges. Raises `UnsafeServerError`."""
+        await verify(self._bus, self._subjects, monitors, relaxed=relaxed)
 
     async def read(self, query: str, body: Body) -> dict[str, Any] | Problem:
         """Put a question to the read side and return the answer as JSON has it."""

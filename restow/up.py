@@ -6,7 +6,6 @@ Each step says what it did. What was started is kept up, and stopped in order at
 
 import asyncio
 import os
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -99,7 +98,8 @@ def restow(*words: str) -> tuple[str, ...]:
 async def running(plan: Plan, say: Say) -> AsyncIterator[Site]:
     """Start all that the plan wants, and stop it at the end of the block.
 
-    Raises `AlreadyUpError`, `StartError`, and `ServerStartError` of the NATS server.
+    Raises `AlreadyUpError`, `StartError`, `ServerStartError`, and `UnsafeServerError` where the
+    NATS server may lose what it acknowledged.
     """
     with _alone(plan.data):
         async with (
@@ -107,23 +107,22 @@ async def running(plan: Plan, say: Say) -> AsyncIterator[Site]:
             crew(plan.data / "logs", say) as members,
             talk(region, "restow up") as said,
         ):
+            await said.verify(monitors, relaxed=plan.relaxed)
             site = Site(members, _up(plan, region, monitors), said)
             _write_down(plan, site)
-            await _start(plan, site, say)
-            yield site
-        (plan.data / UP_FILE).unlink(missing_ok=True)
+            try:
+                await _start(plan, site, say)
+                yield site
+            finally:
+                (plan.data / UP_FILE).unlink(missing_ok=True)
 
 
 def _up(plan: Plan, region: Region, monitors: Sequence[str]) -> Up:
-    """Return what is written down: also hosts that an earlier `restow up` here knew."""
-    before = read_up(plan.data)
-    hosts = host_zones(plan.hosts, plan.zones)
     return Up(
         url=region.address.servers,
         prefix=plan.prefix,
         pid=os.getpid(),
         started_at=time.time_ns() // 1_000_000,
-        hosts=tuple({**dict.fromkeys(before.hosts if before else ()), **hosts}),
         monitor=",".join(monitors),
         relaxed=plan.relaxed,
     )
@@ -189,11 +188,17 @@ async def _start(plan: Plan, site: Site, say: Say) -> None:
     await _start_engines(plan, site, at)
     await _leader(site, say)
     await site.crew.start(Member("reader", restow("reader", *at, "--data", str(plan.data))))
-    zones = host_zones(plan.hosts, plan.zones)
+    zones = host_zones(max(plan.hosts, _hosts_before(plan.data)), plan.zones)
     await _start_agents(plan, site, at, zones)
     await _register(site, zones)
     say(f"{len(zones)} hosts joined, in {len(set(zones.values()))} zones")
     await _reader(site, say)
+
+
+def _hosts_before(data: Path) -> int:
+    """Return how many hosts an earlier `restow up` simulated here; they may carry containers."""
+    numbers = [int(path.name[1:]) for path in data.glob("agents/h[0-9]*") if path.is_dir()]
+    return max(numbers, default=0)
 
 
 async def _start_engines(plan: Plan, site: Site, at: Sequence[str]) -> None:
@@ -211,7 +216,9 @@ async def _start_agents(
     """Start an agent process for each zone; the first one also simulates DNS and balancer."""
     how = ("--data", str(plan.data), "--seed", str(plan.seed), "--speed", str(plan.speed))
     for number, zone in enumerate(dict.fromkeys(zones.values())):
-        hosts = [word for name, where in zones.items() if where == zone for word in ("--host", name)]
+        hosts = [
+            word for name, where in zones.items() if where == zone for word in ("--host", name)
+        ]
         routing = () if number else ("--routing",)
         command = restow("agent", *hosts, *routing, *at, *how)
         await site.crew.start(Member(f"agent-{zone}", command))
@@ -245,7 +252,7 @@ async def _register(site: Site, zones: Mapping[str, str]) -> None:
 async def _reader(site: Site, say: Say) -> None:
     """Wait until the read side answers. Raises `StartError`."""
     give_up = time.monotonic() + READY_S
-    while isinstance(answer := await site.talk.read("region.status", {}), Problem):
+    while isinstance(answer := await site.talk.read("status", {}), Problem):
         if time.monotonic() > give_up:
             printed = site.crew.log_tail("reader")
             message = f"the read side does not answer: {answer.detail}\n{printed}"
@@ -262,18 +269,3 @@ def _write_down(plan: Plan, site: Site) -> None:
 
     site.crew.on_change(write)
     write()
-
-
-@contextmanager
-def stop_signals() -> Iterator[asyncio.Event]:
-    """Return an event that is set by Ctrl-C, SIGTERM or a terminal that closes."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in numbers:
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield stop
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)

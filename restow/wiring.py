@@ -1,13 +1,29 @@
 """The processes of a region, put together: the one place that knows handlers and projections."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import closing
 from pathlib import Path
 
+import structlog
+
+from domain.decider import Frame
+from domain.facts import Fact
+from domain.messages import Refusal
+from domain.subjects import Subjects
 from handlers.agent import process as agent
 from handlers.agent.behaviour import Behaviour
+from handlers.bus import Bus, connect
 from handlers.engine import process as engine
+from handlers.journal.reader import Head, follow
+from projections import process as projecting
+from projections.audit import AuditFeed, HistoryLine, Known, open_audit
 from restow import logs
 from restow.settings import Region
+
+log = structlog.stdlib.get_logger(__name__)
+
+AUDIT_FILE = "audit.db"
 
 
 async def run_engine(
@@ -37,3 +53,59 @@ async def run_agent(
         data=data,
         behaviour=behaviour,
     )
+
+
+class JournalFrames:
+    """The journal as projections read it: a `projections.feed.Frames`."""
+
+    def __init__(self, bus: Bus, subjects: Subjects) -> None:
+        self._bus = bus
+        self._subjects = subjects
+
+    def follow(self, after: Head | None) -> AsyncGenerator[tuple[Head, Frame[Fact]]]:
+        """Yield every verified frame after `after`, then those to come."""
+        return follow(self._bus, self._subjects, after or Head())
+
+
+async def run_reader(region: Region, data: Path, stop: asyncio.Event) -> None:
+    """Run the read side until `stop`; raises what goes wrong in it, as an exception group."""
+    logs.verbose()
+    data.mkdir(parents=True, exist_ok=True)
+    subjects = Subjects(region.prefix)
+    bus = await connect(region.address, name="restow reader")
+    try:
+        with closing(open_audit(data / AUDIT_FILE)) as audit:
+            frames = JournalFrames(bus, subjects)
+            showing = projecting.run(bus, subjects, frames, audit=AuditFeed(audit), ready=_ready)
+            await _until(asyncio.create_task(showing), stop)
+    finally:
+        await bus.close()
+
+
+def _ready() -> None:
+    log.info("reader.ready")
+
+
+async def _until(showing: asyncio.Task[None], stop: asyncio.Event) -> None:
+    """Let a task run until `stop`; raises what it raised."""
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({showing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    showing.cancel()
+    await asyncio.wait({showing})
+    if not showing.cancelled():
+        showing.result()
+
+
+def known_to_audit(
+    path: Path, stream: str, version: int | None, *, exact: bool
+) -> Known | Refusal:
+    """Return an aggregate as the audit has it. Raises `FileNotFoundError`."""
+    with closing(open_audit(path, create=False)) as audit:
+        return audit.exact(stream, version) if exact else audit.show(stream, version)
+
+
+def history_in_audit(path: Path, stream: str) -> Sequence[HistoryLine]:
+    """Return the events of a stream as the audit has them. Raises `FileNotFoundError`."""
+    with closing(open_audit(path, create=False)) as audit:
+        return audit.history(stream)

@@ -26,10 +26,12 @@ class Link:
     async def ask(self, subject: str, data: bytes, *, within_s: float) -> bytes | None:
         """Ask once; None where nobody answered in time. It may have been heard all the same."""
         try:
-            return await request(self._bus, subject, data, within_s=within_s)
+            answer = await request(self._bus, subject, data, within_s=within_s)
         except BusUnavailableError as error:
             await log.adebug("agent.unanswered", subject=subject, error=str(error))
-            return None
+            answer = None
+        _let_cancellation_through()
+        return answer
 
     async def say(self, subject: str, data: bytes) -> None:
         """Publish, or leave it while the bus is away."""
@@ -63,3 +65,10 @@ class Link:
         # The one callback of nats-py for this belongs to the log.
         while (left_s := until - loop.time()) > 0 and self._bus.stats["reconnects"] == before:  # noqa: ASYNC110
             await asyncio.sleep(min(LOOK_S, left_s))
+
+
+def _let_cancellation_through() -> None:
+    """Be cancelled after all: `asyncio.wait_for` of Python 3.11 loses it to an answer."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

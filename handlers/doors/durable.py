@@ -40,8 +40,10 @@ ACK_WAIT_S = 10
 """A command without an answer for so long is delivered again, as after a crash."""
 PULL_S = 5
 """When a request for commands that found none is answered."""
-SILENCE_S = 2 * PULL_S
-"""JetStream that says nothing for so long is asked anew."""
+HEARTBEAT_S = 1
+"""How often JetStream says that it still holds a request for commands."""
+SILENCE_S = 2.5 * HEARTBEAT_S
+"""JetStream that says nothing for so long, as after an outage, is asked anew."""
 PAUSE_S = 0.5
 """Between two attempts to reach the stream."""
 AGAIN_S = 1
@@ -49,6 +51,9 @@ AGAIN_S = 1
 STORE_S = 5.0
 """How long the stream of outcomes may take to store one."""
 
+REQUEST = {"expires": PULL_S * SECOND, "idle_heartbeat": HEARTBEAT_S * SECOND}
+
+HEARTBEAT = "100"
 NO_MESSAGES = "404"
 EXPIRED = "408"
 CONFLICT = "409"
@@ -168,7 +173,7 @@ class DurableDoor:
             if not room:
                 await self._room.wait()
                 continue
-            wanted = msgspec.json.encode({"batch": room, "expires": PULL_S * SECOND})
+            wanted = msgspec.json.encode({**REQUEST, "batch": room})
             await send(self._doorway.bus, subject, wanted, self._inbox)
             await self._receive(room)
 
@@ -273,7 +278,7 @@ def _ended(status: Message) -> bool:
     """Tell whether a request for commands has ended. Raises `ConsumerLostError`."""
     headers = plain_headers(status.headers)
     code, text = headers.get("Status", ""), headers.get("Description", "")
-    if code == CONFLICT and text in COMPLETED:
+    if code == HEARTBEAT or (code == CONFLICT and text in COMPLETED):
         return False
     if code in (NO_MESSAGES, EXPIRED):
         return True

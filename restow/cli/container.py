@@ -1,8 +1,22 @@
 """`restow container` (`ct`): one container, scaled or moved while it runs."""
 
-from restow.cli.flags import Asking, At, Reading, noun
+from dataclasses import dataclass
+
+from cyclopts import Parameter
+
+from restow.cli.flags import (
+    HERE,
+    PLAINLY,
+    SAME_SIZE,
+    SIMPLY,
+    Asking,
+    At,
+    Reading,
+    Size,
+    noun,
+)
 from restow.cli.output import Column, Item, field, text
-from restow.cli.spelling import given, layer_key, seconds
+from restow.cli.spelling import Body, given, layer_key, seconds
 from restow.cli.talk import ask, show_all, show_one
 
 container = noun("container", "Containers: scale and migrate one of them.")
@@ -20,6 +34,33 @@ def _size(item: Item) -> str:
 def _doing(item: Item) -> str:
     return text(item.get("claim") or item.get("migration"))
 
+
+@Parameter(name="*", group="How it moves")
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """Where a container goes, and how."""
+
+    to: str | None = None
+    """The host; without it placement chooses."""
+    deadline: str | None = None
+    """From granted to running on the target [default: 30s]."""
+    no_queue: bool = False
+    """Refuse (exit code 5) where it could not begin at once."""
+    force: bool = False
+    """To a named host in spite of its state, capacity and anti-affinity; wants --reason."""
+
+    @property
+    def body(self) -> Body:
+        """What goes into the body of the command."""
+        return given(
+            target=self.to,
+            deadline_s=None if self.deadline is None else seconds(self.deadline),
+            queue=False if self.no_queue else None,
+            force=self.force or None,
+        )
+
+
+ANYWHERE = Move()
 
 COLUMNS = (
     field("CONTAINER", "id"),
@@ -68,8 +109,7 @@ async def scale(
     name: str,
     /,
     *,
-    reserved: int | None = None,
-    limit: int | None = None,
+    size: Size = SAME_SIZE,
     force: bool = False,
     at: At = HERE,
     how: Asking = SIMPLY,
@@ -77,11 +117,9 @@ async def scale(
     """Set the cloudlets of one running container, without a restart.
 
     Args:
-        reserved: cloudlets that are always its own
-        limit: cloudlets up to which it may grow
         force: beyond the host's capacity; wants --reason
     """
-    body = given(container=name, reserved=reserved, limit=limit, force=force or None)
+    body = {"container": name, **size.body, **given(force=force or None)}
     await ask("container.scale", body, at=at, how=how)
 
 
@@ -89,29 +127,7 @@ async def scale(
     help_epilogue="For example:\n\nrestow ct migrate node17\n\nrestow ct migrate node17 --to h05"
 )
 async def migrate(
-    name: str,
-    /,
-    *,
-    to: str | None = None,
-    deadline: str | None = None,
-    no_queue: bool = False,
-    force: bool = False,
-    at: At = HERE,
-    how: Asking = SIMPLY,
+    name: str, /, *, move: Move = ANYWHERE, at: At = HERE, how: Asking = SIMPLY
 ) -> None:
-    """Move a running container to another host, live; past its deadline it stays where it was.
-
-    Args:
-        to: the host; without it placement chooses
-        deadline: from granted to running on the target [default: 30s]
-        no_queue: refuse (exit code 5) where it could not begin at once
-        force: to a named host in spite of its state, capacity and anti-affinity; wants --reason
-    """
-    body = given(
-        container=name,
-        target=to,
-        deadline_s=None if deadline is None else seconds(deadline),
-        queue=False if no_queue else None,
-        force=force or None,
-    )
-    await ask("container.migrate", body, at=at, how=how)
+    """Move a running container to another host, live; past its deadline it stays where it was."""
+    await ask("container.migrate", {"container": name, **move.body}, at=at, how=how)

@@ -1,5 +1,6 @@
 """`restow environment` (`env`): what belongs together, created with all its layers or not at all."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,12 +8,42 @@ import msgspec
 from cyclopts import Parameter
 
 from restow.cli.exits import UsageError
-from restow.cli.flags import Asking, At, Reading, noun
+from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
 from restow.cli.output import field
 from restow.cli.spelling import Body, given, layer, pairs
 from restow.cli.talk import ask, show_all, show_one
 
 environment = noun("environment", "Environments: layers that form one application.")
+
+
+@Parameter(name="*", group="What is in it")
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a new environment consists of."""
+
+    layers: Annotated[tuple[str, ...], Parameter(name="--layer")] = ()
+    """NAME[:COUNT][:KEY=VALUE or WORD]..., as often as needed. Keys: reserved, limit (cloudlets),
+    disk (GiB), role, image, policy, group, volume, port, var. Words: stateful, stateless, and hard
+    or soft: how its own containers are kept apart."""
+    file: Path | None = None
+    """JSON with the members of the command; flags go before it."""
+    domain: str | None = None
+    """What names end with."""
+    group: tuple[str, ...] = ()
+    """Anti-affinity group across layers: NAME=hard or NAME=soft."""
+
+    @property
+    def body(self) -> Body:
+        """What goes into the body of the command. Raises `UsageError`."""
+        flags = given(
+            layers=[layer(one) for one in self.layers] or None,
+            domain=self.domain,
+            groups=pairs(self.group, "group") or None,
+        )
+        return {**(_read(self.file) if self.file else {}), **flags}
+
+
+EMPTY = Contents()
 
 COLUMNS = (
     field("ENVIRONMENT", "id"),
@@ -44,33 +75,10 @@ async def show(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
     "restow env create shop --file shop.json"
 )
 async def create(
-    name: str,
-    /,
-    *,
-    layers: Annotated[tuple[str, ...], Parameter(name="--layer")] = (),
-    file: Path | None = None,
-    domain: str | None = None,
-    group: tuple[str, ...] = (),
-    at: At = HERE,
-    how: Asking = SIMPLY,
+    name: str, /, *, contents: Contents = EMPTY, at: At = HERE, how: Asking = SIMPLY
 ) -> None:
-    """Create an environment; every container finds its host, or nothing is created.
-
-    Args:
-        layers: NAME[:COUNT][:KEY=VALUE or WORD]..., as often as needed. Keys: reserved, limit
-            (cloudlets), disk (GiB), role, image, policy, group, volume, port, var. Words: stateful,
-            stateless, hard, soft (how its own containers are kept apart)
-        file: JSON with the members of the command; flags go before it
-        domain: what names end with
-        group: anti-affinity group across layers: NAME=hard or NAME=soft
-    """
-    body = _read(file) if file else {}
-    body |= given(
-        environment=name,
-        layers=[layer(one) for one in layers] or None,
-        domain=domain,
-        groups=pairs(group, "group") or None,
-    )
+    """Create an environment; every container finds its host, or nothing is created."""
+    body = {**contents.body, "environment": name}
     if "layers" not in body:
         message = "an environment wants a layer; add --layer NAME[:COUNT], or --file"
         raise UsageError(message)

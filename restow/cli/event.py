@@ -80,7 +80,7 @@ async def list_events(
     body = given(stream=stream_of(name) if name else None, type=kind, limit=limit)
     async with talk(at) as region:
         answer = good(await region.read("event.list", {**body, **since(how)}))
-    page = Page(answer["items"][::-1], answer["position"])
+    page = Page(answer["items"], answer["position"])
     show_list(page, COLUMNS, how.look, _position)
 
 
@@ -89,13 +89,11 @@ def _position(item: Item) -> str:
 
 
 @event.command(help_epilogue="For example: restow event tail -o jsonl")
-async def tail(
-    name: str | None = None, /, *, at: At = HERE, how: Reading = PLAINLY
-) -> None:
+async def tail(name: str | None = None, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
     """Print events as they happen, until Ctrl-C: all, or those of one stream."""
     body = given(stream=stream_of(name) if name else None)
     async with talk(at) as region:
-        position = good(await region.read("region.status", since(how)))["position"]
+        position = good(await region.read("status", since(how)))["position"]
         while True:
             answer = good(await region.read("event.list", {**body, "after": position}))
             for line in answer["items"]:
@@ -152,7 +150,9 @@ async def why(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
 
 
 async def _newest(region: Talk, stream: str, how_new: Body) -> Item:
-    items = good(await region.read("event.list", {"stream": stream, "limit": 1, **how_new}))["items"]
+    items = good(await region.read("event.list", {"stream": stream, "limit": 1, **how_new}))[
+        "items"
+    ]
     if not items:
         message = f"no event of {stream} is kept here"
         raise UsageError(message)

@@ -11,6 +11,7 @@ from restow.cli.spelling import Body, given, seconds
 OUTPUT = Parameter(name=("--output", "-o"), env_var="RESTOW_OUTPUT")
 PLAIN = Parameter(negative=())
 
+SIZE = Group("Size", sort_key=4)
 THE_BUS = Group("The bus", sort_key=8)
 READING = Group("Reading", sort_key=6)
 ASKING = Group("Asking", sort_key=7)
@@ -119,7 +120,24 @@ class Sequence:
         )
 
 
+@Parameter(name="*", group=SIZE)
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What a container may hold; what is not given stays."""
+
+    reserved: int | None = None
+    """Cloudlets that are always its own."""
+    limit: int | None = None
+    """Cloudlets up to which it may grow."""
+
+    @property
+    def body(self) -> Body:
+        """What goes into the body of the command."""
+        return given(reserved=self.reserved, limit=self.limit)
+
+
 HERE = At()
 PLAINLY = Reading()
 SIMPLY = Asking()
 USUAL = Sequence()
+SAME_SIZE = Size()

@@ -1,17 +1,44 @@
 """`restow host`: hosts, what they carry, and whether they take more."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from restow.cli.flags import Asking, At, Reading, noun
+from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
 from restow.cli.output import Column, Item, field, text
-from restow.cli.spelling import pairs
+from restow.cli.spelling import Body, pairs
 from restow.cli.talk import ask, show_all, show_one
 
 host = noun("host", "Hosts: what they carry, and whether they take more.")
 
-LABEL = Parameter(name=("--label", "-l"))
+
+@Parameter(name="*", group="Hardware")
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """What a host has."""
+
+    memory_mib: int
+    """Memory in MiB; 128 make a cloudlet."""
+    cpu_mhz: int
+    """Processor in MHz, all cores together; 400 make a cloudlet."""
+    disk_gib: int
+    """Disk in GiB."""
+    overcommit: float = 1.0
+    """Multiplies the processor."""
+    label: Annotated[tuple[str, ...], Parameter(name=("--label", "-l"))] = ()
+    """KEY=VALUE, as often as needed; `zone` is the one that spreading looks at."""
+
+    @property
+    def body(self) -> Body:
+        """What goes into the body of the command."""
+        return {
+            "memory_mib": self.memory_mib,
+            "cpu_mhz": self.cpu_mhz,
+            "disk_gib": self.disk_gib,
+            "overcommit": self.overcommit,
+            "labels": pairs(self.label),
+        }
 
 
 def _load(item: Item) -> str:
@@ -51,35 +78,10 @@ async def show(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
     " --disk-gib 1000 --label zone=north"
 )
 async def register(
-    name: str,
-    /,
-    *,
-    memory_mib: int,
-    cpu_mhz: int,
-    disk_gib: int,
-    overcommit: float = 1.0,
-    label: Annotated[tuple[str, ...], LABEL] = (),
-    at: At = HERE,
-    how: Asking = SIMPLY,
+    name: str, /, *, hardware: Hardware, at: At = HERE, how: Asking = SIMPLY
 ) -> None:
-    """Make a host known, with what its hardware has; asked again, nothing changes.
-
-    Args:
-        memory_mib: memory in MiB; 128 make a cloudlet
-        cpu_mhz: processor in MHz, all cores together; 400 make a cloudlet
-        disk_gib: disk in GiB
-        overcommit: multiplies the processor
-        label: KEY=VALUE, as often as needed; `zone` is the one that spreading looks at
-    """
-    body = {
-        "host": name,
-        "memory_mib": memory_mib,
-        "cpu_mhz": cpu_mhz,
-        "disk_gib": disk_gib,
-        "overcommit": overcommit,
-        "labels": pairs(label),
-    }
-    await ask("host.register", body, at=at, how=how)
+    """Make a host known, with what its hardware has; asked again, nothing changes."""
+    await ask("host.register", {"host": name, **hardware.body}, at=at, how=how)
 
 
 @host.command(help_epilogue="For example: restow host relabel h03 zone=south rack=r2")

@@ -6,7 +6,20 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from restow.cli import spelling
-from restow.cli.flags import SEQUENCE, Asking, At, Reading, Sequence, noun
+from restow.cli.flags import (
+    HERE,
+    PLAINLY,
+    SAME_SIZE,
+    SEQUENCE,
+    SIMPLY,
+    USUAL,
+    Asking,
+    At,
+    Reading,
+    Sequence,
+    Size,
+    noun,
+)
 from restow.cli.output import Column, Item, field, text
 from restow.cli.spelling import Body, given, layer_key, number, pairs
 from restow.cli.talk import ask, show_all, show_one
@@ -63,6 +76,34 @@ class Scaling:
         )
 
 
+AS_USUAL = Scaling()
+
+
+@Parameter(name="*", group="What it is like")
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What may be changed of a layer."""
+
+    policy: Literal["spread", "pack", "virtuozzo-loadmark"] | None = None
+    """How hosts are chosen."""
+    var: tuple[str, ...] = ()
+    """Environment variable KEY=VALUE; those given replace all."""
+    port: tuple[int, ...] = ()
+    """Port that it serves; those given replace all."""
+
+    @property
+    def body(self) -> Body:
+        """What goes into the body of the command."""
+        return given(
+            policy=self.policy,
+            variables=pairs(self.var, "variable") or None,
+            ports=list(self.port) or None,
+        )
+
+
+AS_IT_IS = Kind()
+
+
 def _key(name: str) -> Body:
     environment, one = layer_key(name)
     return {"environment": environment, "layer": one}
@@ -83,9 +124,7 @@ async def show(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
 
 
 @layer.command(help_epilogue="For example: restow layer add shop cache:2:reserved=2")
-async def add(
-    environment: str, spec: str, /, *, at: At = HERE, how: Asking = SIMPLY
-) -> None:
+async def add(environment: str, spec: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Add a layer, written as in `restow env create --layer`."""
     body: Body = {"environment": environment, "layer": spelling.layer(spec)}
     await ask("layer.add", body, at=at, how=how)
@@ -93,28 +132,10 @@ async def add(
 
 @layer.command(help_epilogue="For example: restow layer change shop/app --var MODE=fast")
 async def change(
-    name: str,
-    /,
-    *,
-    policy: Literal["spread", "pack", "virtuozzo-loadmark"] | None = None,
-    variables: Annotated[tuple[str, ...], Parameter(name="--var")] = (),
-    port: tuple[int, ...] = (),
-    at: At = HERE,
-    how: Asking = SIMPLY,
+    name: str, /, *, kind: Kind = AS_IT_IS, at: At = HERE, how: Asking = SIMPLY
 ) -> None:
-    """Change what the next containers of a layer are like; those that run keep what they have.
-
-    Args:
-        policy: how hosts are chosen
-        variables: environment variable KEY=VALUE; those given replace all
-        port: port that it serves; those given replace all
-    """
-    body = given(
-        policy=policy,
-        variables=pairs(variables, "variable") or None,
-        ports=list(port) or None,
-    )
-    await ask("layer.change", {**_key(name), **body}, at=at, how=how)
+    """Change what the next containers of a layer are like; those that run keep what they have."""
+    await ask("layer.change", {**_key(name), **kind.body}, at=at, how=how)
 
 
 @layer.command(help_epilogue="For example: restow layer remove shop/cache")
@@ -131,7 +152,7 @@ async def scale(
     count: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
-    scaling: Scaling = Scaling(),
+    scaling: Scaling = AS_USUAL,
     at: At = HERE,
     how: Asking = SIMPLY,
 ) -> None:
@@ -146,20 +167,13 @@ async def limits(
     name: str,
     /,
     *,
-    reserved: int | None = None,
-    limit: int | None = None,
+    size: Size = SAME_SIZE,
     sequence: Sequence = USUAL,
     at: At = HERE,
     how: Asking = SIMPLY,
 ) -> None:
-    """Set the cloudlets of every container of a layer, without a restart.
-
-    Args:
-        reserved: cloudlets that are always its own
-        limit: cloudlets up to which it may grow
-    """
-    body = given(reserved=reserved, limit=limit)
-    await ask("layer.limits", {**_key(name), **body, **sequence.body}, at=at, how=how)
+    """Set the cloudlets of every container of a layer, without a restart."""
+    await ask("layer.limits", {**_key(name), **size.body, **sequence.body}, at=at, how=how)
 
 
 @layer.command(

@@ -111,7 +111,9 @@ def age(header: str, key: str, *, wide: bool = False) -> Column:
     return Column(header, since, wide)
 
 
-def show_list(page: Page, columns: Sequence[Column], look: Look, name: Callable[[Item], str]) -> None:
+def show_list(
+    page: Page, columns: Sequence[Column], look: Look, name: Callable[[Item], str]
+) -> None:
     """Print a list in the format that is wanted."""
     match look.format:
         case "json":
@@ -160,7 +162,9 @@ def show_table(items: Sequence[Item], columns: Sequence[Column], *, headers: boo
         return
     widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]
     for row in rows:
-        cells = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        cells = (
+            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
+        )
         out(GAP.join(cells).rstrip())
 
 

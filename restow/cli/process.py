@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from restow.cli.flags import HERE, At
 from restow.cli.talk import region_of
 from restow.settings import data_directory
+from restow.stopping import stop_signals
 from restow.wiring import Behaviour, run_agent, run_engine, run_reader
 
 
@@ -65,4 +66,5 @@ async def reader(*, data: Path | None = None, at: At = HERE) -> None:
     Args:
         data: where it keeps its views and the audit's record; else RESTOW_DATA, ./.restow
     """
-    await run_reader(region_of(at), (data or data_directory()) / "reader")
+    with stop_signals() as stop:
+        await run_reader(region_of(at), (data or data_directory()) / "reader", stop)

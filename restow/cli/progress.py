@@ -70,7 +70,9 @@ class Plain:
     def show(self, story: Story) -> None:
         """Say what was not said before."""
         lines = [headline(story)]
-        lines += ["  " + "  ".join(filter(None, row)) for row in rows(story) if "to come" not in row[1]]
+        lines += [
+            "  " + "  ".join(filter(None, row)) for row in rows(story) if "to come" not in row[1]
+        ]
         for line in lines:
             if line not in self._said:
                 self._said.add(line)
@@ -88,7 +90,10 @@ class Live:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self._live.stop()
 

@@ -33,7 +33,7 @@ async def status(*, at: At = HERE, how: Reading = PLAINLY) -> None:
     region = region_of(at)
     async with talk(at) as said:
         engines = await said.engines()
-        reader = await said.read("region.status", since(how))
+        reader = await said.read("status", since(how))
     seen = {"bus": region.address.servers, "prefix": region.prefix, "named_by": region.source}
     lines = [msgspec.to_builtins(engine) for engine in engines]
     views = {"read_side": reader.detail} if isinstance(reader, Problem) else reader

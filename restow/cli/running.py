@@ -8,19 +8,18 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from cyclopts import Parameter
 
 from domain.problems import Exit
 from handlers.journal.safety import UnsafeServerError
 from handlers.nats_server import ServerStartError
-from restow.cli.exits import EndedError
 from restow.cli.output import out, say
 from restow.crew import MemberEndedError
 from restow.locks import is_held
 from restow.settings import Up, data_directory, find_server, read_up
-from restow.up import PORT_DEFAULT, AlreadyUpError, Plan, StartError, running, stop_signals
+from restow.stopping import stop_signals
+from restow.up import PORT_DEFAULT, AlreadyUpError, Plan, StartError, running
 
 DOWN_S = 30.0
 """How long `restow up` may take to stop everything."""
@@ -94,24 +93,40 @@ async def up(*, machine: Machine = USUAL, server: Server = OWN) -> int:
         monitors=server.monitor,
     )
     try:
-        await _serve(plan)
+        await _until_stopped(plan)
     except AlreadyUpError as error:
         return _already(plan, error.up)
-    except (StartError, ServerStartError, UnsafeServerError, MemberEndedError) as error:
+    except UnsafeServerError as error:
+        say(f"error: {error}")
+        return Exit.REFUSED
+    except (StartError, ServerStartError, MemberEndedError) as error:
         say(f"error: {error}")
         return Exit.FAILED
     return Exit.DONE
 
 
-async def _serve(plan: Plan) -> None:
+async def _until_stopped(plan: Plan) -> None:
+    """Run until a signal says stop; then, or if something fails, stop all that was started."""
     with stop_signals() as stop:
-        async with running(plan, out) as site:
-            out(f"data in {plan.data}, logs in {plan.data / 'logs'}")
-            out("\n".join(["try:", *(f"  {line}" for line in TRY)]))
-            out(f"up since {time.strftime('%H:%M:%S')}, process {site.up.pid}; Ctrl-C stops all of it")
-            await stop.wait()
+        serving = asyncio.create_task(_serve(plan))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if stopped.done() and not serving.done():
             out("stopping")
+            serving.cancel()
+            await asyncio.wait({serving})
+        stopped.cancel()
+    if not serving.cancelled():
+        serving.result()
     out("stopped")
+
+
+async def _serve(plan: Plan) -> None:
+    async with running(plan, out) as site:
+        out(f"data in {plan.data}, logs in {plan.data / 'logs'}")
+        out("\n".join(["try:", *(f"  {line}" for line in TRY)]))
+        out(f"up, process {site.up.pid}; Ctrl-C stops all of it")
+        await asyncio.get_running_loop().create_future()
 
 
 def _already(plan: Plan, found: Up | None) -> int:

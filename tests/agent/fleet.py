@@ -125,7 +125,6 @@ class Fleet:
         self.deaf = False
         self.truth = Truth()
         self.running: dict[HostId, asyncio.Task[None]] = {}
-        self.tasks: asyncio.TaskGroup
 
     async def listen(self) -> None:
         await self.bus.subscribe(self.subjects.reports_all, cb=self._on_report)
@@ -215,7 +214,7 @@ class Fleet:
                 await bus.close()
 
         greeted = len(self.hellos)
-        task = self.running[host] = self.tasks.create_task(live())
+        task = self.running[host] = asyncio.create_task(live())
         await self.until(lambda: len(self.hellos) > greeted or task.done())
         return task
 
@@ -223,7 +222,8 @@ class Fleet:
         """Kill an agent wherever it is."""
         task = self.running.pop(host)
         task.cancel()
-        await asyncio.wait([task])
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 @contextlib.asynccontextmanager
@@ -231,9 +231,8 @@ async def fleet_of(*hosts: HostId, bus: Bus, url: str, data: Path) -> AsyncItera
     """Return a fleet with these agents running; all of them are stopped at the end."""
     fleet = Fleet(bus, Subjects(f"t{uuid4().hex[:12]}"), url, data)
     await fleet.listen()
-    async with asyncio.TaskGroup() as fleet.tasks:
-        for host in hosts:
-            await fleet.agent(host)
-        yield fleet
-        for task in fleet.running.values():
-            task.cancel()
+    for host in hosts:
+        await fleet.agent(host)
+    yield fleet
+    for host in tuple(fleet.running):
+        await fleet.kill(host)

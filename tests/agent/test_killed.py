@@ -3,6 +3,7 @@
 `Truth` sees every change of every container from outside and fails at once where two would run.
 """
 
+import time
 from itertools import count
 from random import Random
 
@@ -10,7 +11,7 @@ import pytest
 
 from domain.messages import HostId
 from domain.orders import CallOff, Restart
-from tests.agent.fleet import H1, H2, MV1, START, WEB, Fleet, Fuse, fleet_of, move
+from tests.agent.fleet import FAST, H1, H2, MV1, START, WEB, Fleet, Fuse, fleet_of, move
 
 LINES_OF_THE_SOURCE = 12
 LINES_OF_THE_TARGET = 6
@@ -58,7 +59,8 @@ async def settled(fleet: Fleet, located: HostId, fuses: dict[HostId, Fuse]) -> N
     await fleet.until(lambda: fleet.truth.hosts("running") == [located])
     life = fleet.truth.lives[located, WEB]
     assert (life.restarts, life.mark) == (0, "o1")
-    assert life.age_ms > 0
+    lived_ms = life.age_ms + (time.monotonic() - life.since_s) * 1_000 * FAST.speed
+    assert lived_ms > life.warm_ms  # it was healthy before, and has not begun anew
     assert len(fleet.answers("o2")) == 1
 
 

@@ -6,7 +6,7 @@ import pytest
 from restow.locks import HeldError, held, is_held
 from restow.settings import SettingsError, Up, find_region, read_up, write_up
 
-UP = Up("nats://127.0.0.1:4333", "r7", 12, 34, ("h01",), "http://127.0.0.1:8333")
+UP = Up("nats://127.0.0.1:4333", "r7", 12, 34, "http://127.0.0.1:8333")
 
 
 @pytest.fixture(autouse=True)

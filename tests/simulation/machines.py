@@ -1,0 +1,227 @@
+"""Hosts, containers and DNS as they really are, which the engine only knows from reports.
+
+A machine begins each order at most once, remembers its answer, and says it again when asked again.
+What goes wrong is drawn by the name of the order: another course of events draws the same.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from domain.environment import Layer
+from domain.fleet import Fleet
+from domain.messages import AskId, ContainerId, HostId, Instant, MigrationId, OrderId
+from domain.orders import (
+    CallOff,
+    MigrateOut,
+    Order,
+    Report,
+    ReportHealth,
+    ReportOrder,
+    ReportPhase,
+    Resize,
+    Restart,
+    RouteIn,
+    RouteOut,
+    Start,
+    Stop,
+)
+
+LATE_MS = 200_000
+"""How late a message may be that is late: later than a step waits for it."""
+SHORT = 0.25
+"""How often a restart that fails cannot put the old container back."""
+
+
+class Nature(msgspec.Struct, frozen=True):
+    """How often what goes wrong, each from 0 to 1."""
+
+    failure: float = 0.0
+    repeat: float = 0.0
+    kill: float = 0.0
+    loss: float = 0.0
+    late: float = 0.0
+    forget: float = 0.0
+
+
+class Street(Protocol):
+    """What machines need of the world they are in."""
+
+    now: Instant
+    nature: Nature
+
+    @property
+    def fleet(self) -> Fleet: ...
+
+    def dice(self, purpose: str) -> Random: ...
+
+    def later(self, delay_ms: int, what: Callable[[], None]) -> None: ...
+
+    def report(self, report: Report) -> None: ...
+
+
+class Machines:
+    """What runs where (`truth`), is healthy (`well`), and stands in DNS (`records`)."""
+
+    def __init__(self, street: Street) -> None:
+        self._street = street
+        self.truth: dict[ContainerId, HostId] = {}
+        self.well: dict[ContainerId, bool] = {}
+        self.records: set[ContainerId] = set()
+        self.sizes: dict[ContainerId, tuple[int, int]] = {}
+        self.started: dict[ContainerId, int] = {}
+        self.begun: dict[OrderId, Instant] = {}
+        self.answered: dict[OrderId, ReportOrder] = {}
+        self._forbidden: set[MigrationId] = set()
+
+    def receive(self, order: Order) -> None:
+        """Take an order: begin it, or repeat its answer, or wait until it has one."""
+        if order.id in self.answered:
+            self._street.report(self.answered[order.id])
+            return
+        if order.id in self.begun:
+            return
+        self.begun[order.id] = self._street.now
+        answer = ReportOrder(
+            ask=AskId(f"{order.id}/r"), host=order.to, order=order.id, done=True, running=True
+        )
+        if 0 < order.expires < self._street.now:
+            where = self.truth.get(order.container)
+            self._say(order, replace(answer, done=False, detail="expired", located=where), 1)
+            return
+        dice = self._street.dice(order.id)
+        fails = dice.random() < self._street.nature.failure
+        if isinstance(order.work, MigrateOut):
+            self._move(order, answer, dice, fails=fails)
+            return
+        self._do(order, answer, dice, fails=fails)
+
+    def _say(self, order: Order, answer: ReportOrder, delay_ms: int) -> None:
+        self._street.later(delay_ms, lambda: self._answer(order, answer))
+
+    def _answer(self, order: Order, answer: ReportOrder) -> None:
+        self.answered[order.id] = answer
+        self._street.report(answer)
+
+    def _do(self, order: Order, answer: ReportOrder, dice: Random, *, fails: bool) -> None:
+        takes = dice.randint(20, 900)
+        match order.work:
+            case CallOff(migration=migration):
+                self._forbidden.add(migration)
+                answer = replace(answer, located=self.truth.get(order.container))
+            case _ if fails:
+                runs = self._fail(order, dice)
+                answer = replace(answer, done=False, detail="bad luck", running=runs)
+            case Start(cloudlets=cloudlets, limit=limit):
+                self.sizes[order.container] = (cloudlets, limit)
+                self._begin(order, dice)
+            case Restart():
+                self._begin(order, dice)
+            case Stop():
+                self.truth.pop(order.container, None)
+                self.well.pop(order.container, None)
+            case Resize(cloudlets=cloudlets, limit=limit):
+                self.sizes[order.container] = (cloudlets, limit)
+            case RouteIn():
+                self.records.add(order.container)
+            case RouteOut():
+                self._unroute(order)
+            case _:
+                raise AssertionError(order)
+        self._say(order, answer, takes)
+
+    def _fail(self, order: Order, dice: Random) -> bool:
+        """Fail, and say whether the container runs."""
+        if isinstance(order.work, Restart) and dice.random() < SHORT:
+            self.truth.pop(order.container, None)
+            self.well.pop(order.container, None)
+        return order.container in self.truth
+
+    def _unroute(self, order: Order) -> None:
+        """Take a record out of DNS; the last one of a layer goes only with the layer."""
+        self.records.discard(order.container)
+        one = self._street.fleet.containers.get(order.container)
+        if one is None:
+            return
+        layer: Layer = self._street.fleet.layers[one.environment, one.layer]
+        left = self.records & set(layer.containers)
+        assert left or layer.leaving, f"{order} took the last record of {layer.key}"
+
+    def _begin(self, order: Order, dice: Random) -> None:
+        where = self.truth.get(order.container)
+        assert where in {None, order.to}, f"{order.container} runs on {where} and {order.to}"
+        self.truth[order.container] = order.to
+        self.started[order.container] = self.started.get(order.container, 0) + 1
+        self.well[order.container] = False
+        health = ReportHealth(
+            ask=AskId(f"{order.id}/h"), host=order.to, container=order.container, healthy=True
+        )
+        nth = self.started[order.container]
+        self._street.later(dice.randint(1_000, 3_000), lambda: self._recover(health, nth))
+
+    def _recover(self, report: ReportHealth, nth: int) -> None:
+        """Become healthy, wherever the container is by now; unless it was started anew."""
+        where = self.truth.get(report.container)
+        if where is not None and self.started[report.container] == nth:
+            self.well[report.container] = True
+            self._street.report(replace(report, host=where))
+
+    # Moving
+
+    def _move(self, order: Order, answer: ReportOrder, dice: Random, *, fails: bool) -> None:
+        """Copy, freeze, hand over: or fail, or run out of time and be as before."""
+        assert isinstance(order.work, MigrateOut)
+        total = dice.randint(500, 5_000)
+        freeze = total // 10
+        report = ReportPhase(
+            ask=AskId(f"{order.id}/frozen"),
+            host=order.to,
+            migration=order.work.migration,
+            phase="frozen",
+            after_ms=total - freeze,
+        )
+        in_time = total <= order.work.deadline_ms
+        took = min(total, order.work.deadline_ms)
+        answer = replace(answer, total_ms=took, located=order.to)
+        if not in_time or fails:
+            answer = replace(answer, done=False, detail="bad luck" if in_time else "too slow")
+        else:
+            self._street.later(total - freeze, lambda: self._street.report(report))
+            answer = replace(answer, located=order.work.target, freeze_ms=freeze)
+        self._street.later(took, lambda: self._hand_over(order, answer))
+
+    def _hand_over(self, order: Order, answer: ReportOrder) -> None:
+        """Reach the point of no return, unless it was forbidden."""
+        assert isinstance(order.work, MigrateOut)
+        if order.work.migration in self._forbidden:
+            answer = replace(answer, done=False, detail="called off", located=order.to)
+        if order.container not in self.truth:
+            answer = replace(answer, done=False, detail="it is gone", located=order.to)
+        elif answer.located is not None:
+            self.truth[order.container] = answer.located
+        self._answer(order, answer)
+
+    def crash(self, container: ContainerId) -> None:
+        """Let a container's process die, which its host notices."""
+        where = self.truth.pop(container, None)
+        if where is None:
+            return
+        self.well.pop(container, None)
+        name = AskId(f"{container}/died/{self._street.now}")
+        report = ReportHealth(
+            ask=name, host=where, container=container, healthy=False, running=False
+        )
+        self._street.later(200, lambda: self._street.report(report))
+
+    def unsaid(self) -> list[tuple[ContainerId, bool, bool, HostId]]:
+        """Return what the engine does not know though hosts said it once: a hello says it again."""
+        said = []
+        for one in self._street.fleet.containers.values():
+            runs = one.id in self.truth
+            well = self.well.get(one.id, False)
+            if (runs, well) != (one.running, one.healthy) and (runs or one.running):
+                said.append((one.id, runs, well, self.truth.get(one.id, one.host)))
+        return said
