@@ -71,13 +71,16 @@ def finished(fleet: Fleet, event: op.OperationFinished) -> tuple[Command, ...]:
     return (*(AdvanceOperation(operation=name) for name in queue), *wake(fleet, None))
 
 
-def answered(_fleet: Fleet, event: OrderAnswered) -> tuple[Command, ...]:
-    """Tell the operation that gave the order."""
-    if event.saga.startswith("op"):
-        failed = "" if event.done else (event.detail or "the agent gave no reason")
-        operation = OperationId(event.saga)
-        return (AdvanceStep(operation=operation, container=event.container, failed=failed),)
-    return ()
+def answered(fleet: Fleet, event: OrderAnswered) -> tuple[Command, ...]:
+    """Tell the step that waits for this order; one that waits for another only that it is gone."""
+    operation = fleet.operations.get(OperationId(event.saga))
+    step = operation.step(event.container) if operation else None
+    if operation is None or step is None:
+        return ()
+    if step.order != event.order and event.container in fleet.containers:
+        return ()
+    failed = "" if event.done else (event.detail or "the agent gave no reason")
+    return (AdvanceStep(operation=operation.id, container=event.container, failed=failed),)
 
 
 def resized(fleet: Fleet, event: ct.ContainerResized) -> tuple[Command, ...]:

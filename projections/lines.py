@@ -199,7 +199,7 @@ class MigrationLine(Line, frozen=True, gc=False):
 class CommandLine(Line, frozen=True, gc=False):
     """A command and its one `answer`: accepted, done, unchanged or refused.
 
-    `code` and `detail` say why it was refused. `position` is that of the last event once it was
+    `operations` carry it on; `code` and `detail` say why it was refused. `position` is that of the last event once it was
     answered, `events` how many it wrote.
     """
 
@@ -211,7 +211,7 @@ class CommandLine(Line, frozen=True, gc=False):
     answer: str
     code: str
     detail: str
-    operation: str
+    operations: tuple[str, ...]
     reason: str
     events: int
     position: int

@@ -5,6 +5,7 @@ waiting. Who stops answers first what has come.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from heapq import heappop, heappush
 from itertools import count
 
@@ -110,14 +111,17 @@ class Queries:
                 task.add_done_callback(self._under_way.discard)
 
             everything = self._subjects.query(">")
-            asked = await self._nc.subscribe(everything, "queries", cb=begin)
+            asked = await self._nc.subscribe(  # pyright: ignore[reportUnknownMemberType]
+                everything, "queries", cb=begin
+            )
+            drain: Callable[[], Awaitable[None]] = asked.drain
             await self._nc.flush()
             ready.set()
             try:
                 await asyncio.get_running_loop().create_future()
             finally:
                 if not self._nc.is_closed:
-                    await asked.drain()  # type: ignore[no-untyped-call]
+                    await drain()
                 self._progress.stop()
                 if self._under_way:
                     await asyncio.wait(self._under_way, timeout=STOP_S)
@@ -154,7 +158,9 @@ class Queries:
                 told[line.engine] = line
 
         inbox = self._nc.new_inbox()
-        heard = await self._nc.subscribe(inbox, cb=hear)
+        heard = await self._nc.subscribe(  # pyright: ignore[reportUnknownMemberType]
+            inbox, cb=hear
+        )
         await self._nc.publish(self._subjects.status(), b"", inbox)
         await asyncio.sleep(ENGINES_MS / 1_000)
         await heard.unsubscribe()

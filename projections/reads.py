@@ -171,11 +171,19 @@ def command_line(commit: Commit[Fact], position: int) -> CommandLine:
         answer=answer(commit),
         code=refusal.code.value if refusal else "",
         detail=refusal.detail if refusal else "",
-        operation=commit.answer.operation if isinstance(commit.answer, Accepted) else "",
+        operations=operations(commit),
         reason=commit.reason,
         events=len(commit.events),
         position=position,
     )
+
+
+def operations(commit: Commit[Fact]) -> tuple[str, ...]:
+    """Return the operations or migrations that carry a command on."""
+    if not isinstance(commit.answer, Accepted):
+        return ()
+    one = (commit.answer.operation,) if commit.answer.operation else ()
+    return commit.answer.operations or one
 
 
 def answer(commit: Commit[Fact]) -> str:

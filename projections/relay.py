@@ -9,7 +9,7 @@ another one ahead of it steps back until that one falls silent.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from typing import Generic, NoReturn
 
@@ -92,9 +92,11 @@ class Window:
         self._trouble: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
+    async def listening(self) -> AsyncGenerator[None]:
         """Hear acknowledgements while the block runs."""
-        heard = await self._nc.subscribe(f"{self._inbox}.*", cb=self._on_ack)
+        heard = await self._nc.subscribe(  # pyright: ignore[reportUnknownMemberType] -- of `future=`
+            f"{self._inbox}.*", cb=self._on_ack
+        )
         try:
             yield
         finally:
@@ -159,7 +161,7 @@ class Relay(Generic[H]):
     def __init__(self, nc: Client, subjects: Subjects, frames: Frames[H]) -> None:
         self.name = nc.new_inbox().rpartition(".")[2]
         self._nc = nc
-        self._js = nc.jetstream()
+        self._js = nc.jetstream()  # pyright: ignore[reportUnknownMemberType] -- of its options
         self._subjects = subjects
         self._stream = subjects.stream("EVT")
         self._frames = frames
@@ -249,7 +251,10 @@ class Relay(Generic[H]):
             last = await self._js.get_msg(self._stream, seq=position)
         except NotFoundError:
             return Standing(position)
-        headers = last.headers or {}
+        headers = msgspec.convert(
+            last.headers or {},  # pyright: ignore[reportUnknownMemberType]
+            dict[str, str],
+        )
         if headers.get(POSITION) != str(position):
             said = f"sequence {position} of {self._stream} was not written by a relay"
             raise StreamDivergedError(said)

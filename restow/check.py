@@ -19,6 +19,7 @@ from domain.region import Region
 from domain.subjects import Subjects
 from handlers.bus import Address, connect
 from handlers.journal.reader import Head, JournalDamagedError, read
+from projections.operability import Availability, Operability
 
 FAULTS_MAX = 20
 """Faults that are told; after so many nothing is learned from more."""
@@ -31,6 +32,23 @@ class Fault(msgspec.Struct, frozen=True):
     what: str
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """How many containers of a layer were operable at least, since first all of them served.
+
+    `unexcused` is the least that came of a fall which nobody had accepted; `excuses` are the
+    others: a layer of one container, a simultaneous operation, a failure.
+    """
+
+    environment: str
+    layer: str
+    containers: int
+    minimum: int
+    of: int
+    minimum_at: int
+    unexcused: int
+    excuses: tuple[str, ...] = ()
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay found. `good` is what the exit code says."""
 
@@ -41,6 +59,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     invariants: int
     checks: int
+    layers: tuple[Kept, ...] = ()
     faults: tuple[Fault, ...] = ()
     hash: str = ""
 
@@ -55,6 +74,7 @@ class Checker:
     def __init__(self) -> None:
         self._region = Region()
         self._again = Region()
+        self._operability = Operability()
         self._asks: set[AskId] = set()
         self._versions: dict[str, int] = {}
         self._frames = 0
@@ -66,6 +86,7 @@ class Checker:
         """Take in the next frame."""
         self._frames += 1
         self._again.absorb(frame)
+        self._operability.take(frame)
         self._region.absorb(replace(frame, commits=()))
         for commit in frame.commits:
             self._region.absorb(replace(frame, commits=(commit,)))
@@ -97,6 +118,10 @@ class Checker:
             self._fault(
                 f"the journal ends at {head.position}, its events at {self._region.position}"
             )
+        layers = [line for line in self._operability.lines() if line.since]
+        for line in layers:
+            if not line.never_zero:
+                self._fault(f"layer {line.environment}/{line.layer} had no operable container")
         return Verdict(
             frames=self._frames,
             epochs=head.epoch,
@@ -105,6 +130,7 @@ class Checker:
             refused=self._refused,
             invariants=len(INVARIANTS),
             checks=self._checks,
+            layers=tuple(map(kept, layers)),
             faults=tuple(self._faults),
             hash=head.hash.hex(),
         )
@@ -113,6 +139,20 @@ class Checker:
         """Say what was found before a damaged place."""
         self._faults.append(Fault(error.position, str(error)))
         return self.verdict(Head(position=self._region.position))
+
+
+def kept(line: Availability) -> Kept:
+    """Return what is told of a layer."""
+    return Kept(
+        environment=line.environment,
+        layer=line.layer,
+        containers=line.containers,
+        minimum=line.minimum,
+        of=line.of,
+        minimum_at=line.minimum_at,
+        unexcused=line.unexcused,
+        excuses=line.excuses,
+    )
 
 
 async def check(address: Address, prefix: str) -> Verdict:

@@ -44,12 +44,16 @@ ASK = AskId("search")
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """A region to search: how it is begun, what is asked first, what may be asked once later."""
+    """A region to search: how it is begun, what is asked first, what may be asked once later.
+
+    Inputs called one of `without` are left out, where they would make the search too large.
+    """
 
     name: str
     begin: tuple[Command, ...]
     first: tuple[Command, ...]
     later: tuple[Command, ...] = ()
+    without: frozenset[str] = frozenset()
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -89,7 +93,7 @@ def explore(search: Search) -> Iterator[Happening]:
     frontier = deque([world])
     while frontier:
         world = frontier.popleft()
-        for heard in inputs(world):
+        for heard in inputs(world, search.without):
             new, happened = take(world, heard)
             yield from happened
             name = key(new)
@@ -105,8 +109,8 @@ def explore(search: Search) -> Iterator[Happening]:
 def under_way(world: World) -> bool:
     """Say whether some saga is not over yet."""
     fleet = world.fleet
-    sagas = (*fleet.operations.values(), *fleet.migrations.values())
-    return any(not saga.finished_at for saga in sagas)
+    operations = any(not one.finished_at for one in fleet.operations.values())
+    return operations or any(not one.finished_at for one in fleet.migrations.values())
 
 
 def settled(search: Search) -> World:
@@ -152,19 +156,16 @@ def copy(fleet: Fleet) -> Fleet:
 # What may happen
 
 
-def inputs(world: World) -> tuple[Input, ...]:
+def inputs(world: World, without: frozenset[str]) -> tuple[Input, ...]:
     """Return everything that may happen next."""
-    return (
+    everything = (
         *going_well(world),
         *going_wrong(world),
         *dues(world),
-        *(
-            one
-            for operation in world.fleet.operations.values()
-            for one in steering(operation, world)
-        ),
+        *steering(world),
         *(asked(command, world) for command in world.left),
     )
+    return tuple(one for one in everything if one.name not in without)
 
 
 def going_well(world: World) -> tuple[Input, ...]:
@@ -230,13 +231,14 @@ def dues(world: World) -> Iterator[Input]:
             yield Input("deadline", saga, DeadlinePassed(saga=saga, due=due), due)
 
 
-def steering(operation: Operation, world: World) -> Iterator[Input]:
-    """Give what may be asked of an operation that is not over."""
-    if operation.state is OperationState.FINISHED:
-        return
-    for shape in (PauseOperation, ResumeOperation, CancelOperation):
-        command = shape(operation=operation.id)
-        yield Input(str(command.__struct_config__.tag), operation.id, command, world.now)
+def steering(world: World) -> Iterator[Input]:
+    """Give what may be asked of operations that are not over."""
+    for operation in world.fleet.operations.values():
+        if operation.state is not OperationState.FINISHED:
+            for shape in (PauseOperation, ResumeOperation, CancelOperation):
+                command = shape(operation=operation.id)
+                name = str(command.__struct_config__.tag)
+                yield Input(name, operation.id, command, world.now)
 
 
 # When two states are one

@@ -1,7 +1,7 @@
 """A conversation with a region over the bus: commands asked for certain, questions, statuses."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -57,7 +57,7 @@ class Talk:
 
     def __init__(self, bus: Bus, subjects: Subjects, actor: str = "") -> None:
         self._bus = bus
-        self._subjects = subjects
+        self.subjects = subjects
         self._client = Client(bus, subjects, actor=actor)
 
     async def ask(
@@ -76,11 +76,11 @@ class Talk:
 
     async def verify(self, monitors: Sequence[str], *, relaxed: bool) -> None:
         """Check that the server keeps what it acknowledges. Raises `UnsafeServerError`."""
-        await verify(self._bus, self._subjects, monitors, relaxed=relaxed)
+        await verify(self._bus, self.subjects, monitors, relaxed=relaxed)
 
     async def read(self, query: str, body: Body) -> dict[str, Any] | Problem:
         """Put a question to the read side and return the answer as JSON has it."""
-        subject = self._subjects.query(query)
+        subject = self.subjects.query(query)
         try:
             said = await request(self._bus, subject, msgspec.json.encode(body), within_s=READ_S)
         except BusUnavailableError as error:
@@ -89,6 +89,19 @@ class Talk:
         if {"code", "status", "detail"} <= answer.keys():
             return msgspec.convert(answer, Problem)
         return answer
+
+    @asynccontextmanager
+    async def hearing(self, subject: str, hear: Callable[[bytes], None]) -> AsyncIterator[None]:
+        """Call `hear` with whatever is said on a subject, during the block."""
+
+        async def heard(message: Message) -> None:
+            hear(message.data)
+
+        listening = await listen(self._bus, subject, heard)
+        try:
+            yield
+        finally:
+            await silence(self._bus, listening)
 
     async def engines(self, *, within_s: float = STATUS_S) -> tuple[EngineStatus, ...]:
         """Return what every engine that runs says of itself, by name."""
@@ -101,7 +114,7 @@ class Talk:
                 told[status.engine] = status
 
         listening = await listen(self._bus, inbox, hear)
-        await self._bus.publish(self._subjects.status(), b"", inbox)
+        await self._bus.publish(self.subjects.status(), b"", inbox)
         await asyncio.sleep(within_s)
         await silence(self._bus, listening)
         return tuple(told[name] for name in sorted(told))

@@ -30,10 +30,10 @@ def commands_page() -> str:
     return _page(
         "Commands",
         f"""
-Contract version {CONTRACT_VERSION}. A command is a JSON object (at most {BODY_KIB_MAX} KiB), sent to
-`restow.svc.v1.<noun>.<verb>` (answered when it is journaled) or published to
-`restow.cmd.v1.<tenant>.<noun>.<verb>` (stored at once, answered on `restow.res.<tenant>.<id>`). A
-field that is not known is refused. A CloudEvent in structured mode (`Content-Type:
+Contract version {CONTRACT_VERSION}. A command is a JSON object (at most {BODY_KIB_MAX} KiB)
+sent to `restow.svc.v1.<noun>.<verb>` (answered when it is journaled) or published to
+`restow.cmd.v1.<tenant>.<noun>.<verb>` (stored at once, answered on `restow.res.<tenant>.<id>`).
+A field that is not known is refused. A CloudEvent in structured mode (`Content-Type:
 application/cloudevents+json`) is taken too: `type` is the command, `data` its fields.
 
 The same id with the same body gets the same answer for 24 hours; with another body it is refused

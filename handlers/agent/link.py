@@ -47,7 +47,11 @@ class Link:
                 await self.say(message.reply, reply)
 
         async def heard(message: Message) -> None:
-            tasks.create_task(answer(message))
+            work = answer(message)
+            try:
+                tasks.create_task(work)
+            except RuntimeError:  # the agent is ending: as if the message had come later
+                work.close()
 
         await self._bus.subscribe(  # pyright: ignore[reportUnknownMemberType]
             subject, cb=heard, pending_msgs_limit=UNLIMITED, pending_bytes_limit=UNLIMITED

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from handlers.agent.link import Link
 from handlers.agent.pace import Pace, pace_at
 from handlers.agent.peers import Peers
 from handlers.agent.post import Post
-from handlers.agent.records import Records
+from handlers.agent.records import Records, RecordsDamagedError, RecordsInUseError
 from handlers.agent.router import RouterCrew
 from handlers.agent.simulated import SimulatedRuntime
 from handlers.agent.zone import SimulatedBalancer, SimulatedNames, ZoneFile
@@ -86,14 +86,26 @@ async def run(  # noqa: PLR0913 - the settings of a process
     """
     async with _stoppable() as stop, _connected(url, hosts) as link:
         site = Site(link, Subjects(prefix), data, behaviour, pace_at(behaviour.speed))
-        async with asyncio.TaskGroup() as tasks:
-            agents = [tasks.create_task(site.host(HostId(host))) for host in hosts]
-            if routing:
-                agents.append(tasks.create_task(site.router()))
-            await log.ainfo("agent.serving", hosts=list(hosts), routing=routing, data=str(data))
-            await stop.wait()
-            for agent in agents:
-                agent.cancel()
+        agents = [site.host(HostId(host)) for host in hosts]
+        if routing:
+            agents.append(site.router())
+        await log.ainfo("agent.serving", hosts=list(hosts), routing=routing, data=str(data))
+        try:
+            await _until(stop, agents)
+        except ExceptionGroup as group:
+            known = group.subgroup((RecordsInUseError, RecordsDamagedError))
+            if known is None:
+                raise
+            raise known.exceptions[0] from None
+
+
+async def _until(stop: asyncio.Event, agents: Sequence[Coroutine[None, None, None]]) -> None:
+    """Run the agents until told to stop, or until one of them fails."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(agent) for agent in agents]
+        await stop.wait()
+        for task in running:
+            task.cancel()
 
 
 @contextlib.asynccontextmanager

@@ -48,7 +48,7 @@ PAUSE_S = 0.5
 """Between two attempts to reach the stream."""
 AGAIN_S = 1
 """When a command whose outcome could not be stored comes again."""
-STORE_S = 5.0
+STORE_S = 2.0
 """How long the stream of outcomes may take to store one."""
 
 REQUEST = {"expires": PULL_S * SECOND, "idle_heartbeat": HEARTBEAT_S * SECOND}

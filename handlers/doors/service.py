@@ -7,7 +7,7 @@ answers are there, and `close` returns when all that came were answered.
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -159,7 +159,8 @@ class Service:
     async def _drain(self) -> None:
         for listening in (*self._found, *self._asked):
             if not self._bus.is_closed:
-                await listening.drain()  # type: ignore[no-untyped-call]
+                drain: Callable[[], Awaitable[None]] = listening.drain
+                await drain()
         await self._arrived.join()
         if self._in_flight:
             await asyncio.wait(self._in_flight)

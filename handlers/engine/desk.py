@@ -1,10 +1,12 @@
 """The engine's one queue: everything that is asked passes here, and nothing is answered early.
 
-What waits is decided together and becomes one frame; while that frame is on its way the next is
-decided. An answer is given when its frame is stored, never before. One frame is in flight.
+What waits is decided together and becomes one frame; while that frame is on its way, what comes
+in is decided into the next. An answer is given when its frame is stored, never before. One frame
+is in flight.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -52,6 +54,10 @@ class Batch(msgspec.Struct):
     )
     events: int = 0
 
+    @property
+    def full(self) -> bool:
+        return len(self.answers) >= ASKS_A_FRAME_MAX or self.events >= EVENTS_A_FRAME_MAX
+
 
 class Desk:
     """Answers every ask once. `store` writes a frame, `effects` is called with what was stored."""
@@ -61,8 +67,8 @@ class Desk:
         self._store = store
         self._effects = effects
         self._now = now
-        self._waiting: list[Waiting] = []
-        self._arrived = asyncio.Event()
+        self._waiting: deque[Waiting] = deque()
+        self._stirred = asyncio.Event()
         self._closed = False
 
     def ask(self, ask: Ask) -> asyncio.Future[Answered]:
@@ -74,21 +80,28 @@ class Desk:
             told.set_result(Answered(BUSY, self._region.position))
         else:
             self._waiting.append(Waiting(ask, told))
-            self._arrived.set()
+            self._stirred.set()
         return told
 
     async def run(self) -> None:
         """Decide and store for ever. Raises what `store` raises when this engine is over."""
         flight: asyncio.Task[None] | None = None
+        batch = Batch()
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    await self._arrived.wait()
-                    batch = self._decide()
-                    if flight is not None:
-                        await flight
-                    flight = group.create_task(self._land(batch))
+                    await self._stirred.wait()
+                    self._stirred.clear()
+                    self._decide(batch)
+                    if batch.answers and (flight is None or flight.done()):
+                        flight = group.create_task(self._land(batch))
+                        flight.add_done_callback(lambda _: self._stirred.set())
+                        batch = Batch()
+                        if self._waiting:
+                            self._stirred.set()
         finally:
+            for told, _ in batch.answers:
+                _tell_closed(told)
             self.close()
 
     def close(self) -> None:
@@ -98,20 +111,11 @@ class Desk:
             _tell_closed(waiting.told)
         self._waiting.clear()
 
-    def _decide(self) -> Batch:
-        """Decide what waits, in order, until the frame is full."""
-        batch = Batch()
+    def _decide(self, batch: Batch) -> None:
+        """Decide what waits, in order, into the next frame until that is full."""
         now = self._now()
-        taken = 0
-        for waiting in self._waiting[:ASKS_A_FRAME_MAX]:
-            if batch.events >= EVENTS_A_FRAME_MAX:
-                break
-            self._take(waiting, batch, now)
-            taken += 1
-        del self._waiting[:taken]
-        if not self._waiting:
-            self._arrived.clear()
-        return batch
+        while self._waiting and not batch.full:
+            self._take(self._waiting.popleft(), batch, now)
 
     def _take(self, waiting: Waiting, batch: Batch, now: Instant) -> None:
         ask = waiting.ask

@@ -9,6 +9,7 @@ import asyncio
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from threading import RLock, Thread, get_ident
 from typing import Any, TypeVar
 
@@ -131,7 +132,8 @@ class _FarEnd:
         try:
             await self._serve(bus)
         finally:
-            await bus.close()
+            with suppress(OSError):  # it may be gone already, which is as good
+                await bus.close()
 
     async def _serve(self, bus: Bus) -> None:
         async with asyncio.TaskGroup() as self._group:

@@ -27,7 +27,7 @@ COLUMNS = (
 ASKED = (
     age("AGE", "at"),
     field("COMMAND", "command"),
-    field("STATUS", "status"),
+    field("ANSWER", "answer"),
     field("OPERATION", "operation"),
     field("POSITION", "position"),
     field("CODE", "code"),
@@ -95,7 +95,7 @@ async def send(name: str, body: str, /, *, at: At = HERE, how: Asking = SIMPLY) 
 @command.command(help_epilogue="For example: restow command asked -o wide")
 async def asked(
     *,
-    status: Literal["accepted", "done", "unchanged", "refused"] | None = None,
+    answer: Literal["accepted", "done", "unchanged", "refused"] | None = None,
     limit: int = LIMIT_DEFAULT,
     at: At = HERE,
     how: Reading = PLAINLY,
@@ -103,11 +103,11 @@ async def asked(
     """List the latest commands that were asked, each with its one answer, oldest first.
 
     Args:
-        status: only those answered so
+        answer: only those answered so
         limit: at most so many
     """
-    body = given(status=status, limit=limit)
+    body = given(answer=answer, limit=limit)
     async with talk(at) as region:
-        answer = good(await region.read("command.list", {**body, **since(how)}))
-    page = Page(answer["items"][::-1], answer["position"])
+        found = good(await region.read("command.list", {**body, **since(how)}))
+    page = Page(found["items"][::-1], found["position"])
     show_list(page, ASKED, how.look, lambda item: text(item["id"]))

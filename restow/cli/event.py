@@ -161,7 +161,7 @@ async def _newest(region: Talk, stream: str, how_new: Body) -> Item:
 
 async def _chain(region: Talk, first: Item) -> list[dict[str, Any]]:
     """Follow causes from an event to whoever asked."""
-    chain: list[dict[str, Any]] = [{"kind": "event", **first}]
+    chain: list[dict[str, Any]] = [{"link": "event", **first}]
     seen: set[str] = set()
     for _ in range(CHAIN_MAX):
         link = await _cause(region, chain[-1], seen)
@@ -173,7 +173,7 @@ async def _chain(region: Talk, first: Item) -> list[dict[str, Any]]:
 
 async def _cause(region: Talk, link: Item, seen: set[str]) -> dict[str, Any] | None:
     """Return what a link came from, and note it as seen."""
-    if link["kind"] == "command":
+    if link["link"] == "command":
         return None
     ask = str(link["ask"])
     for query, body, kind in (
@@ -186,7 +186,7 @@ async def _cause(region: Talk, link: Item, seen: set[str]) -> dict[str, Any] | N
         seen.add(key)
         found = await region.read(query, body)
         if not isinstance(found, Problem):
-            return {"kind": kind, **found}
+            return {"link": kind, **found}
     return None
 
 
@@ -205,7 +205,7 @@ def _told(link: Item) -> str:
     """Return one link in words."""
     since_then = ago(int(str(link.get("at") or link.get("requested_at") or 0)))
     reason = f', because "{link["reason"]}"' if link.get("reason") else ""
-    match link["kind"]:
+    match link["link"]:
         case "event":
             return (
                 f"{link['type']} at position {link['position']}, {since_then} ago:"
@@ -214,4 +214,4 @@ def _told(link: Item) -> str:
         case "command":
             return f"command {link['command']} by {link['actor']}, {since_then} ago{reason}"
         case kind:
-            return f"{kind} {link['id']} asked for by {link['actor']}, {since_then} ago{reason}"
+            return f"{kind} {link['id']} of {link['actor']}, {since_then} ago{reason}"

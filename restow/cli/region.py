@@ -40,7 +40,8 @@ async def status(*, at: At = HERE, how: Reading = PLAINLY) -> None:
     if how.output in {"json", "jsonl", "name"}:
         show_item({**seen, "engines": lines, "views": views}, how.look, lambda _: region.prefix)
     else:
-        show_item({**seen, **views}, how.look, lambda _: region.prefix)
+        plain = {name: value for name, value in views.items() if name not in {"engines", "counts"}}
+        show_item({**seen, **plain, **views.get("counts", {})}, how.look, lambda _: region.prefix)
         out()
         show_list(Page(lines), ENGINES, how.look, lambda line: str(line["engine"]))
     if not any(engine.leads for engine in engines):

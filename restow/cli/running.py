@@ -16,6 +16,7 @@ from handlers.journal.safety import UnsafeServerError
 from handlers.nats_server import ServerStartError
 from restow.cli.output import out, say
 from restow.crew import MemberEndedError
+from restow.logs import quiet
 from restow.locks import is_held
 from restow.settings import Up, data_directory, find_server, read_up
 from restow.stopping import stop_signals
@@ -69,7 +70,23 @@ class Server:
     """Prefix of the region's subjects and streams."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """How the demo is played."""
+
+    keep: bool = False
+    """Stay up at the end, to try things."""
+    seed: int = 1
+    """What durations are drawn from."""
+    data: Path | None = None
+    """Where to keep everything; without it, a directory that is removed at the end."""
+    speed: float = 2.0
+    """How much faster than real ones the simulated hosts are."""
+
+
 OWN = Server()
+DEMO = Stage()
 USUAL = Machine()
 
 
@@ -92,6 +109,7 @@ async def up(*, machine: Machine = USUAL, server: Server = OWN) -> int:
         server=find_server(server.url),
         monitors=server.monitor,
     )
+    quiet()
     try:
         await _until_stopped(plan)
     except AlreadyUpError as error:
@@ -171,23 +189,13 @@ def _stop(where: Path, found: Up) -> bool:
     return True
 
 
-def demo(
-    *,
-    keep: bool = False,
-    seed: int = 1,
-    data: Path | None = None,
-    speed: float = 1.0,
-) -> int:
+async def demo(*, stage: Stage = DEMO) -> int:
     """Show a fleet at work: 12 hosts, 3 zones, one environment; then prove what was shown.
 
     Everything is real but the containers: NATS, engines, agents, and the kill -9 in the middle.
-
-    Args:
-        keep: stay up at the end, to try things
-        seed: what durations are drawn from
-        data: where to keep everything; without it a directory that is removed at the end
-        speed: how much faster than real ones the simulated hosts are
+    Ends with 0 only if all that it prints is true.
     """
-    from restow.demo.story import Stage, play
+    from restow.demo.story import Play, play
 
-    return asyncio.run(play(Stage(keep=keep, seed=seed, data=data, speed=speed)))
+    data = stage.data
+    return await play(Play(keep=stage.keep, seed=stage.seed, data=data, speed=stage.speed))

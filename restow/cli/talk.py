@@ -1,6 +1,6 @@
 """One conversation with a region: commands asked, questions put, answers shown."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -103,9 +103,14 @@ def show_reply(reply: Reply, how: Asking) -> None:
     else:
         out(sentence(reply))
         for event in reply.plan or ():
-            out(f"  + {event.type}  {text(event.data)}")
+            out(f"  + {event.type}  {text(scalars(event.data))}")
     for notice in reply.notices:
         say(f"note: {notice}")
+
+
+def scalars(data: Mapping[str, object]) -> Item:
+    """Return the fields that fit on a line: neither lists nor objects."""
+    return {name: value for name, value in data.items() if not isinstance(value, list | dict)}
 
 
 def sentence(reply: Reply) -> str:

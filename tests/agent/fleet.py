@@ -56,7 +56,7 @@ def move(target: HostId = H2, *, deadline_ms: int = 20_000) -> MigrateOut:
     return MigrateOut(MV1, target, deadline_ms, 4, 8, 10)
 
 
-class Killed(BaseException):  # noqa: N818 - it is no error, and nothing may catch it
+class Killed(BaseException):
     """The agent died here."""
 
 
@@ -213,6 +213,8 @@ class Fleet:
             finally:
                 await bus.close()
 
+        if host in self.running:
+            self.running[host].result()
         greeted = len(self.hellos)
         task = self.running[host] = asyncio.create_task(live())
         await self.until(lambda: len(self.hellos) > greeted or task.done())

@@ -27,9 +27,7 @@ OUT = MigrateOut(MV1, H2, 30_000, 4, 8, 10)
 
 
 def order(name: str, work: AnyWork | None = None, *, epoch: int = 1, expires: int = 0) -> Order:
-    return Order(
-        OrderId(name), H1, WEB, work or Restart(), expires=Instant(expires), epoch=epoch
-    )
+    return Order(OrderId(name), H1, WEB, work or Restart(), expires=Instant(expires), epoch=epoch)
 
 
 def report(name: str, *, done: bool = True) -> ReportOrder:
@@ -136,9 +134,7 @@ def test_old_answers_are_forgotten_but_none_that_is_owed():
     agent = write(Agent(H1), ag.ReportOwed(report("owed")))
     names = [f"o{number}" for number in range(ag.ANSWERS_MAX + 10)]
     for name in names:
-        agent = write(
-            agent, ag.ReportOwed(report(name)), ag.ReportAcknowledged(AskId(f"{name}/r"))
-        )
+        agent = write(agent, ag.ReportOwed(report(name)), ag.ReportAcknowledged(AskId(f"{name}/r")))
     assert len(agent.answered) <= ag.ANSWERS_MAX + 1
     assert "owed" in agent.answered
     assert names[0] not in agent.answered

@@ -99,7 +99,7 @@ async def test_past_the_deadline_it_runs_on_its_source(fleet, slow):
     answer = await fleet.done("o2", H1, move(deadline_ms=200))
     assert (answer.done, answer.located, answer.running) == (False, H1, True)
     assert "in time, of 200 ms" in answer.detail
-    assert 150 <= answer.total_ms
+    assert answer.total_ms >= 150
     assert fleet.truth.hosts("running") == [H1]
     assert fleet.truth.lives[H1, WEB].restarts == 0
 

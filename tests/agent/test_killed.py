@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from domain.messages import HostId
-from domain.orders import CallOff, Restart
+from domain.orders import CallOff, ReportOrder, Restart
 from tests.agent.fleet import FAST, H1, H2, MV1, START, WEB, Fleet, Fuse, fleet_of, move
 
 LINES_OF_THE_SOURCE = 12
@@ -34,14 +34,19 @@ async def ready(fleet: Fleet, fuses: dict[HostId, Fuse]) -> None:
         await fleet.agent(host, fuse=fuse)
 
 
-async def moved(fleet: Fleet, fuses: dict[HostId, Fuse]) -> HostId:
-    """Wait for the end of the migration, reviving who dies; return where the container is."""
-    while not fleet.answers("o2"):
+async def answered(fleet: Fleet, name: str, fuses: dict[HostId, Fuse]) -> ReportOrder:
+    """Wait for the answer to an order, reviving who dies."""
+    while not fleet.answers(name):
         await fleet.until(
-            lambda: fleet.answers("o2") or any(fleet.running[host].done() for host in fuses)
+            lambda: fleet.answers(name) or any(fleet.running[host].done() for host in fuses)
         )
         await revived(fleet, fuses)
-    located = fleet.answers("o2")[0].located
+    return fleet.answers(name)[0]
+
+
+async def moved(fleet: Fleet, fuses: dict[HostId, Fuse]) -> HostId:
+    """Wait for the end of the migration; return where the container is."""
+    located = (await answered(fleet, "o2", fuses)).located
     assert located is not None
     return located
 
@@ -100,9 +105,7 @@ async def test_both_killed_and_called_off_it_runs_in_one_place(fleets, seed_of_t
         )
         await fleet.order("o3", H1, CallOff(MV1))
         located = await moved(fleet, fuses)
-        await revived(fleet, fuses)
-        off = await fleet.answer("o3")
-        assert off.located == located
+        assert (await answered(fleet, "o3", fuses)).located == located
         await settled(fleet, located, fuses)
         assert len(fleet.answers("o3")) == 1
 
@@ -114,10 +117,7 @@ async def test_killed_at_every_line_a_restart_restarts_once(fleets, before):
         async with fleets() as fleet:
             await ready(fleet, fuses)
             await fleet.order("o2", H1, Restart())
-            while not fleet.answers("o2"):
-                await fleet.until(lambda f=fleet: f.answers("o2") or f.running[H1].done())
-                await revived(fleet, fuses)
-            assert fleet.answers("o2")[0].done
+            assert (await answered(fleet, "o2", fuses)).done
             await revived(fleet, fuses)
             assert fleet.truth.lives[H1, WEB].restarts == 1
             assert fleet.truth.lives[H1, WEB].mark == "o2"

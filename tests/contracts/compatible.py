@@ -78,6 +78,10 @@ def kinds(schema: Schema, root: Schema) -> dict[str, Schema]:
     found = {}
     for variant in schema.get("anyOf", [schema]):
         inner = resolved(variant, root)
-        tags = [p["enum"][0] for p in inner.get("properties", {}).values() if len(p.get("enum", ())) == 1]
+        tags = [
+            p["enum"][0]
+            for p in inner.get("properties", {}).values()
+            if len(p.get("enum", ())) == 1
+        ]
         found[str(tags[0] if tags else inner.get("type", inner.get("enum")))] = inner
     return found

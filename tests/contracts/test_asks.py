@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from domain.contracts import Asker, fingerprint, make_ask
-from domain.host import RegisterHost
+from domain.decider import Ask
+from domain.host import RelabelHost
 from domain.messages import REMEMBER_MS, Code, Instant, Refusal
 from domain.operation import RestartLayer, ScaleLayer
 
@@ -16,6 +17,12 @@ def restart(**fields):
     return RestartLayer(environment="shop", layer="cp", **fields)
 
 
+def asked(command, asker):
+    ask = make_ask(command, asker, NOW)
+    assert isinstance(ask, Ask)
+    return ask
+
+
 def at(instant):
     return datetime.fromtimestamp(instant / 1_000, UTC)
 
@@ -23,7 +30,7 @@ def at(instant):
 def test_an_ask_carries_what_the_command_says_of_itself():
     command = restart(reason="why", expect_version=3, dry_run=True, expires_at=at(NOW + 5_000))
 
-    ask = make_ask(command, Asker("c-1", "user:ana", "acme"), NOW)
+    ask = asked(command, Asker("c-1", "user:ana", "acme"))
 
     assert (ask.id, ask.actor, ask.tenant, ask.command) == ("c-1", "user:ana", "acme", command)
     assert (ask.reason, ask.expect_version, ask.dry_run) == ("why", 3, True)
@@ -33,13 +40,13 @@ def test_an_ask_carries_what_the_command_says_of_itself():
 def test_expiry_of_the_asker_counts_where_the_command_says_none():
     asker = Asker("c-1", expires=Instant(NOW + 1))
 
-    assert make_ask(restart(), asker, NOW).expires == NOW + 1
-    assert make_ask(restart(expires_at=at(NOW + 2_000)), asker, NOW).expires == NOW + 2_000
-    assert make_ask(restart(), Asker("c-1"), NOW).expires is None
+    assert asked(restart(), asker).expires == NOW + 1
+    assert asked(restart(expires_at=at(NOW + 2_000)), asker).expires == NOW + 2_000
+    assert asked(restart(), Asker("c-1")).expires is None
 
 
 def test_an_expiry_may_be_24_h_ahead_and_no_more():
-    assert make_ask(restart(expires_at=at(NOW + REMEMBER_MS)), Asker("c-1"), NOW).expires
+    assert asked(restart(expires_at=at(NOW + REMEMBER_MS)), Asker("c-1")).expires
     refused = make_ask(restart(expires_at=at(NOW + REMEMBER_MS + 1_000)), Asker("c-1"), NOW)
 
     assert isinstance(refused, Refusal)
@@ -47,7 +54,7 @@ def test_an_expiry_may_be_24_h_ahead_and_no_more():
 
 
 def test_an_ask_that_is_late_is_left_to_the_region_which_may_have_answered_it_before():
-    assert make_ask(restart(expires_at=at(NOW - 1_000)), Asker("c-1"), NOW).expires == NOW - 1_000
+    assert asked(restart(expires_at=at(NOW - 1_000)), Asker("c-1")).expires == NOW - 1_000
 
 
 @pytest.mark.parametrize(
@@ -82,9 +89,8 @@ class TestFingerprint:
         assert fingerprint(restart(id="c-1", expires_at=at(NOW))) == fingerprint(restart())
 
     def test_the_order_of_names_is_not_part_of_it(self):
-        hardware = {"host": "n", "memory_mib": 1_024, "cpu_mhz": 4_000, "disk_gib": 1}
-        one = RegisterHost(**hardware, labels={"zone": "a", "rack": "b"})
-        other = RegisterHost(**hardware, labels={"rack": "b", "zone": "a"})
+        one = RelabelHost(host="n", labels={"zone": "a", "rack": "b"})
+        other = RelabelHost(host="n", labels={"rack": "b", "zone": "a"})
 
         assert fingerprint(one) == fingerprint(other)
 

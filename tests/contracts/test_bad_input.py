@@ -1,5 +1,7 @@
 """Whatever is sent, the answer is a refusal that names the field and what it may hold."""
 
+from types import MappingProxyType
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -81,9 +83,19 @@ OUT_OF_RANGE = [
 ]
 
 NOT_VALID = [
-    ("layer.restart", {"environment": "Shop", "layer": "cp"}, "$.environment", f'{LABEL}, got "Shop"'),
+    (
+        "layer.restart",
+        {"environment": "Shop", "layer": "cp"},
+        "$.environment",
+        f'{LABEL}, got "Shop"',
+    ),
     ("layer.restart", {"environment": "shop", "layer": "-cp"}, "$.layer", f'{LABEL}, got "-cp"'),
-    ("layer.restart", {"environment": "a.b", "layer": "cp"}, "$.environment", f'{LABEL}, got "a.b"'),
+    (
+        "layer.restart",
+        {"environment": "a.b", "layer": "cp"},
+        "$.environment",
+        f'{LABEL}, got "a.b"',
+    ),
     ("layer.restart", {"environment": "", "layer": "cp"}, "$.environment", LABEL),
     ("layer.restart", {"environment": "x" * 31, "layer": "cp"}, "$.environment", LABEL),
     ("layer.restart", {"environment": "shop\n", "layer": "cp"}, "$.environment", LABEL),
@@ -91,7 +103,12 @@ NOT_VALID = [
     ("environment.create", env(variables={"A\n": ""}), "$.layers[0].variables[name]", "variable"),
     ("layer.restart", {"environment": 5, "layer": "cp"}, "$.environment", f"{LABEL}, got 5"),
     ("layer.restart", {"environment": "shop"}, "$.layer", f"layer is missing; it {LABEL}"),
-    ("layer.restart", ON_CP | {"delay": 1}, "$.delay", "unknown field delay; did you mean delay_s?"),
+    (
+        "layer.restart",
+        ON_CP | {"delay": 1},
+        "$.delay",
+        "unknown field delay; did you mean delay_s?",
+    ),
     ("layer.restart", ON_CP | {"zzz": 1}, "$.zzz", "unknown field zzz; allowed are id, reason"),
     ("environment.create", env(nmae="x"), "$.layers[0].nmae", "did you mean name?"),
     ("layer.restart", ON_CP | {"delay_s": "5"}, "$.delay_s", 'a whole number, 0..300, got "5"'),
@@ -208,10 +225,12 @@ def test_a_name_that_is_near_to_none_is_offered_all():
 
 
 class TestCloudEvents:
-    ENVELOPE = {"specversion": "1.0", "id": "ce-1", "source": "/ci", "type": "layer.restart"}
+    ENVELOPE = MappingProxyType(
+        {"specversion": "1.0", "id": "ce-1", "source": "/ci", "type": "layer.restart"}
+    )
 
     def decode(self, name="layer.restart", content_type=CLOUD_EVENT, **fields):
-        return decode_command(name, msgspec.json.encode(self.ENVELOPE | fields), content_type)
+        return decode_command(name, msgspec.json.encode({**self.ENVELOPE, **fields}), content_type)
 
     @pytest.mark.parametrize("content_type", [CLOUD_EVENT, f"{CLOUD_EVENT}; charset=UTF-8"])
     def test_the_command_in_data_is_taken_and_the_events_id_is_its_id(self, content_type):
@@ -230,12 +249,20 @@ class TestCloudEvents:
     @pytest.mark.parametrize(
         ("fields", "path", "words"),
         [
-            ({"data": ON_CP | {"delay_s": 301}}, "$.data.delay_s", "delay_s must be 0..300, got 301"),
+            (
+                {"data": ON_CP | {"delay_s": 301}},
+                "$.data.delay_s",
+                "delay_s must be 0..300, got 301",
+            ),
             ({"type": "layer.scale", "data": ON_CP}, "$.type", "type must be layer.restart"),
             ({"specversion": "0.3", "data": ON_CP}, "$.specversion", "one of 1.0"),
             ({}, "$.data", "data is missing"),
             ({"data": 5}, "$.data", "the body must be an object"),
-            ({"data": ON_CP, "datacontenttype": "text/xml"}, "$.datacontenttype", "application/json"),
+            (
+                {"data": ON_CP, "datacontenttype": "text/xml"},
+                "$.datacontenttype",
+                "application/json",
+            ),
             ({"data": ON_CP, "id": ""}, "$.id", "1..128 characters"),
         ],
     )
@@ -247,9 +274,11 @@ class TestCloudEvents:
         assert words in refused.detail
 
     def test_data_nested_without_end_is_refused(self):
-        body = msgspec.json.encode(self.ENVELOPE)[:-1] + b',"data":' + b"[" * 50_000
+        body = msgspec.json.encode({**self.ENVELOPE})[:-1] + b',"data":' + b"[" * 50_000
 
-        assert refusal_of("layer.restart", body, CLOUD_EVENT).detail == "the body is nested too deeply"
+        assert (
+            refusal_of("layer.restart", body, CLOUD_EVENT).detail == "the body is nested too deeply"
+        )
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -262,7 +291,9 @@ def test_the_example_of_each_command_is_taken(name):
 KEYS = st.sampled_from(sorted({f for c in COMMANDS.values() for f in c.shape.__struct_fields__}))
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 

@@ -83,9 +83,7 @@ def test_a_narrowed_part_of_a_command_is_found():
     old = current("commands/layer.add.json")
     path = ("$defs", "LayerSpec", PROPERTIES, "count", "maximum")
 
-    assert broken(old, change(old, path, 5), sent=True) == [
-        "$.layer.count: maximum 1000 became 5"
-    ]
+    assert broken(old, change(old, path, 5), sent=True) == ["$.layer.count: maximum 1000 became 5"]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,11 @@ def test_a_reply_names_what_goes_on():
 def test_a_refusal_is_a_problem():
     problem = told(Refusal(Code.HOST_NOT_FOUND, "there is no host n", "$.host"))
 
-    assert (problem["code"], problem["status"], problem["path"]) == ("host.not_found", 404, "$.host")
+    assert (problem["code"], problem["status"], problem["path"]) == (
+        "host.not_found",
+        404,
+        "$.host",
+    )
     assert (problem["command_id"], problem["position"]) == ("c-1", 17)
 
 

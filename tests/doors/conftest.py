@@ -2,7 +2,8 @@
 
 import itertools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import pytest
 
@@ -34,16 +35,23 @@ async def engine_bus(nats_url) -> AsyncIterator[Bus]:
     await connection.close()
 
 
-@asynccontextmanager
-async def open_doors(bus: Bus, subjects: Subjects, desk: RecordingDesk) -> AsyncIterator[None]:
+def doors_of(
+    bus: Bus, subjects: Subjects, desk: RecordingDesk
+) -> AbstractAsyncContextManager[None]:
+    """Return the two doors of an engine, closed."""
     numbers = itertools.count(1)
-    async with serve(
+    return serve(
         bus, subjects, desk, new_id=lambda: f"{subjects.prefix}-{next(numbers)}", now=lambda: NOW
-    ):
-        yield
+    )
 
 
 @pytest.fixture
-async def doors(streams, engine_bus, subjects, desk):
-    async with open_doors(engine_bus, subjects, desk):
+def open_doors(engine_bus, subjects, desk):
+    """Return a function that makes doors to be opened by `async with`."""
+    return partial(doors_of, engine_bus, subjects, desk)
+
+
+@pytest.fixture
+async def doors(streams, open_doors):  # noqa: ARG001 -- a fixture needs it, the test does not
+    async with open_doors():
         yield

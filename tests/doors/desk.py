@@ -1,11 +1,18 @@
 """A desk that keeps the promise of `Desk` without an engine behind it."""
 
 import asyncio
+import time
+from collections.abc import Callable
 
 from domain.decider import Answered, Ask
 from domain.host import HostCordoned
 from domain.messages import Accepted, Code, HostId, Refusal
+from domain.subjects import Subjects
+from handlers.bus import Bus
 from handlers.doors import DeskClosedError
+from handlers.journal.stream import info
+
+PATIENCE_S = 30
 
 
 class RecordingDesk:
@@ -42,3 +49,26 @@ class RecordingDesk:
         """Return an answer that no other ask gets."""
         number = len(self.answers) + 1
         return Answered(self.refusal or Accepted(operation=f"op{number}", version=number), number)
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Wait until something has happened; fail if it does not in time."""
+    give_up = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.01)
+
+
+async def count(bus: Bus, stream: str) -> int:
+    """Return how many messages a stream holds."""
+    found = await info(bus, stream)
+    assert found is not None
+    return found.state.messages
+
+
+async def all_taken(bus: Bus, subjects: Subjects) -> None:
+    """Wait until no command is left in the stream."""
+    give_up = time.monotonic() + PATIENCE_S
+    while await count(bus, subjects.stream("CMD")):
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.01)

@@ -28,6 +28,7 @@ class TestDoors:
         reply = await client.ask("host.cordon", {"host": "n", "dry_run": True})
 
         assert isinstance(reply, Reply)
+        assert isinstance(reply.plan, tuple)
         assert [event.type for event in reply.plan] == ["host.cordoned"]
 
     async def test_a_refusal_is_a_problem(self, client):

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from domain.messages import REMEMBER_MS, Code, Refusal
-from handlers.journal.stream import api, info
-from tests.doors.conftest import NOW, open_doors
+from handlers.journal.stream import api
+from tests.doors.conftest import NOW
+from tests.doors.desk import all_taken, count, until
 
 CP = {"environment": "shop", "layer": "cp"}
 
@@ -34,24 +35,15 @@ class Publisher:
         acked = await self.bus.request(subject, data, timeout=5, headers=written)
         return msgspec.json.decode(acked.data)
 
-    async def outcome(self, ask, tenant="acme", count=1):
-        """Return the last of `count` outcomes of an ask."""
+    async def outcome(self, ask, tenant="acme", nth=1):
+        """Return the `nth` outcome of an ask."""
         subject = self.subjects.outcome(tenant, ask)
-        async with asyncio.timeout(10):
-            while len(self.heard.get(subject, [])) < count:
-                await asyncio.sleep(0.01)
-        return self.heard[subject][-1][0]
-
-    async def left(self):
-        """Return how many commands are not acknowledged yet, once that stays so."""
-        async with asyncio.timeout(10):
-            while (await info(self.bus, self.subjects.stream("CMD"))).state.messages:
-                await asyncio.sleep(0.01)
-        return 0
+        await until(lambda: len(self.heard.get(subject, [])) >= nth)
+        return self.heard[subject][nth - 1][0]
 
 
 @pytest.fixture
-async def publisher(bus, subjects, streams):
+async def publisher(bus, subjects, streams):  # noqa: ARG001 -- they must be there
     publisher = Publisher(bus, subjects)
     await publisher.listen()
     return publisher
@@ -59,19 +51,21 @@ async def publisher(bus, subjects, streams):
 
 @pytest.mark.usefixtures("doors")
 class TestOpen:
-    async def test_it_is_kept_first_and_answered_on_its_own_subject(self, publisher, desk):
+    async def test_it_is_kept_first_and_answered_on_its_own_subject(
+        self, publisher, desk, bus, subjects
+    ):
         acked = await publisher.publish("layer.restart", CP, Nats_Msg_Id="r-1")
         reply = await publisher.outcome("r-1")
 
         assert acked["seq"] == 1
         assert (reply["status"], reply["command_id"]) == ("accepted", "r-1")
         assert (desk.asked[0].tenant, desk.asked[0].actor) == ("acme", "acme")
-        assert await publisher.left() == 0
+        await all_taken(bus, subjects)
 
     async def test_outcomes_are_kept_for_who_comes_later(self, publisher, bus, subjects):
         await publisher.publish("layer.restart", CP | {"id": "r-1"})
         reply = await publisher.outcome("r-1")
-        await publisher.left()
+        await all_taken(bus, subjects)
 
         kept = await bus.jetstream().get_last_msg(
             subjects.stream("RES"), subjects.outcome("acme", "r-1")
@@ -89,7 +83,7 @@ class TestOpen:
         await publisher.publish("layer.restart", CP | {"id": "r-1"})
         first = await publisher.outcome("r-1")
         await publisher.publish("layer.restart", CP | {"id": "r-1"})
-        again = await publisher.outcome("r-1", count=2)
+        again = await publisher.outcome("r-1", nth=2)
 
         assert again == first
 
@@ -98,25 +92,25 @@ class TestOpen:
         await publisher.outcome("r-1")
         await publisher.publish("layer.restart", CP | {"id": "r-1", "delay_s": 5})
 
-        assert (await publisher.outcome("r-1", count=2))["code"] == "command.id_reused"
+        assert (await publisher.outcome("r-1", nth=2))["code"] == "command.id_reused"
 
     @pytest.mark.parametrize(
-        ("name", "body", "ask", "code"),
+        ("sent", "ask", "code"),
         [
-            ("layer.restart", b"{", "cmd-1", "request.invalid"),
-            ("layer.restart", CP | {"id": "p-1", "delay_s": 301}, "p-1", "limits.out_of_range"),
-            ("layer.restart", CP | {"id": "p 1"}, "cmd-1", "request.invalid"),
-            ("layer.skale", CP, "cmd-1", "command.unknown"),
-            ("layer.restart", b"[" * 60_000, "cmd-1", "request.invalid"),
-            ("layer.restart", b"x" * 70_000, "cmd-1", "request.too_large"),
+            (("layer.restart", b"{"), "cmd-1", "request.invalid"),
+            (("layer.restart", CP | {"id": "p-1", "delay_s": 301}), "p-1", "limits.out_of_range"),
+            (("layer.restart", CP | {"id": "p 1"}), "cmd-1", "request.invalid"),
+            (("layer.skale", CP), "cmd-1", "command.unknown"),
+            (("layer.restart", b"[" * 60_000), "cmd-1", "request.invalid"),
+            (("layer.restart", b"x" * 70_000), "cmd-1", "request.too_large"),
         ],
     )
-    async def test_poison_is_answered_once_and_goes(self, publisher, desk, name, body, ask, code):
-        await publisher.publish(name, body)
+    async def test_poison_is_answered_once_and_goes(self, publisher, desk, sent, ask, code):
+        await publisher.publish(*sent)
         told = await publisher.outcome(ask)
 
         assert (told["code"], told["command_id"]) == (code, ask)
-        assert await publisher.left() == 0
+        await all_taken(publisher.bus, publisher.subjects)
         assert len(publisher.heard) == 1
         assert desk.asked == []
 
@@ -149,15 +143,13 @@ class TestOpen:
         headers = publisher.heard[next(iter(publisher.heard))][0][1]
         assert headers["Content-Type"] == "application/problem+json"
 
-    async def test_many_are_answered_at_once_and_none_twice(self, publisher, desk):
+    async def test_many_are_answered_at_once_and_none_twice(self, publisher, desk, bus, subjects):
         desk.gate.clear()
         for number in range(100):
             await publisher.publish("layer.restart", CP | {"id": f"m-{number}"})
-        async with asyncio.timeout(10):
-            while len(desk.asked) < 100:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(desk.asked) == 100)
         desk.gate.set()
-        await publisher.left()
+        await all_taken(bus, subjects)
         await publisher.outcome("m-99")
 
         assert [ask.id for ask in desk.asked] == [f"m-{number}" for number in range(100)]
@@ -173,43 +165,37 @@ class TestOpen:
         assert (await publisher.outcome("r-2"))["status"] == "accepted"
 
 
-async def test_what_was_published_while_no_engine_ran_is_answered_later(
-    publisher, engine_bus, subjects, desk
-):
+async def test_what_was_published_while_no_engine_ran_is_answered_later(publisher, open_doors):
     await publisher.publish("layer.restart", CP | {"id": "r-1"})
-    async with open_doors(engine_bus, subjects, desk):
+    async with open_doors():
         assert (await publisher.outcome("r-1"))["status"] == "accepted"
 
 
-async def test_an_engine_that_stops_leaves_the_command_to_the_next(
-    publisher, engine_bus, subjects, desk
-):
+async def test_an_engine_that_stops_leaves_the_command_to_the_next(publisher, open_doors, desk):
     desk.closed = True
-    async with open_doors(engine_bus, subjects, desk):
+    async with open_doors():
         await publisher.publish("layer.restart", CP | {"id": "r-1"})
         await asyncio.sleep(0.1)
     desk.closed = False
-    async with open_doors(engine_bus, subjects, desk):
+    async with open_doors():
         assert (await publisher.outcome("r-1"))["status"] == "accepted"
 
     assert len(desk.asked) == 1
 
 
 async def test_an_outcome_that_cannot_be_stored_is_stored_later_and_once(
-    publisher, engine_bus, bus, subjects, desk
+    publisher, open_doors, bus, subjects, desk
 ):
     """The second delivery asks the desk again, which says what it said before."""
     stream = subjects.stream("RES")
     config = (await bus.jetstream().stream_info(stream)).config
     await api(bus, f"STREAM.DELETE.{stream}")
-    async with open_doors(engine_bus, subjects, desk):
+    async with open_doors():
         await publisher.publish("layer.restart", CP | {"id": "r-1"})
-        async with asyncio.timeout(10):
-            while not desk.asked:
-                await asyncio.sleep(0.01)
+        await until(lambda: bool(desk.asked))
         await bus.jetstream().add_stream(config)
-        await publisher.left()
+        await all_taken(bus, subjects)
 
     kept = await bus.jetstream().get_last_msg(stream, subjects.outcome("acme", "r-1"))
     assert msgspec.json.decode(kept.data)["operation_id"] == "op1"
-    assert (await info(bus, stream)).state.messages == 1
+    assert await count(bus, stream) == 1

@@ -1,6 +1,7 @@
 """Doors in front of a server that is killed, paused and started again."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -8,10 +9,11 @@ import pytest
 
 from domain.problems import Problem
 from handlers.bus import Bus, connect
-from handlers.journal.stream import ensure, info
+from handlers.journal.stream import ensure
 from handlers.nats_server import Server, ServerOptions, start
 from restow.client import Client
-from tests.doors.conftest import open_doors
+from tests.doors.conftest import doors_of
+from tests.doors.desk import PATIENCE_S, all_taken, until
 
 CP = {"environment": "shop", "layer": "cp"}
 
@@ -35,9 +37,10 @@ async def buses(server) -> AsyncIterator[tuple[Bus, Bus]]:
 
 
 async def asked_until_answered(client, name, body):
-    async with asyncio.timeout(20):
-        while isinstance(reply := await client.ask(name, body, within_s=1), Problem):
-            await asyncio.sleep(0.05)
+    give_up = time.monotonic() + PATIENCE_S
+    while isinstance(reply := await client.ask(name, body, within_s=1), Problem):
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.05)
     return reply
 
 
@@ -45,16 +48,14 @@ async def test_both_doors_go_on_when_the_server_is_back(server, buses, subjects,
     engine, own = buses
     client = Client(own, subjects)
     await ensure(engine, subjects)
-    async with open_doors(engine, subjects, desk):
+    async with doors_of(engine, subjects, desk):
         first = await asked_until_answered(client, "layer.restart", CP | {"id": "t-1"})
         server.kill()
         await server.restart()
         again = await asked_until_answered(client, "layer.restart", CP | {"id": "t-1"})
         body = msgspec.json.encode(CP | {"id": "d-1"})
         await own.request(subjects.durable("acme", "layer.restart"), body, timeout=10)
-        async with asyncio.timeout(30):
-            while (await info(own, subjects.stream("CMD"))).state.messages:
-                await asyncio.sleep(0.05)
+        await all_taken(own, subjects)
 
     outcome = await own.jetstream().get_last_msg(
         subjects.stream("RES"), subjects.outcome("acme", "d-1")
@@ -69,18 +70,14 @@ async def test_a_command_taken_before_the_server_died_is_answered_after(
     engine, own = buses
     await ensure(engine, subjects)
     desk.gate.clear()
-    async with open_doors(engine, subjects, desk):
+    async with doors_of(engine, subjects, desk):
         body = msgspec.json.encode(CP | {"id": "d-1"})
         await own.request(subjects.durable("acme", "layer.restart"), body, timeout=10)
-        async with asyncio.timeout(10):
-            while not desk.asked:
-                await asyncio.sleep(0.01)
+        await until(lambda: bool(desk.asked))
         server.kill()
         desk.gate.set()
         await server.restart()
-        async with asyncio.timeout(40):
-            while (await info(own, subjects.stream("CMD"))).state.messages:
-                await asyncio.sleep(0.05)
+        await all_taken(own, subjects)
 
     outcome = await own.jetstream().get_last_msg(
         subjects.stream("RES"), subjects.outcome("acme", "d-1")

@@ -10,6 +10,7 @@ from domain.contracts import CLOUD_EVENT
 from domain.messages import Code, Refusal
 from handlers.doors import service
 from tests.doors.conftest import NOW
+from tests.doors.desk import until
 
 pytestmark = pytest.mark.usefixtures("doors")
 
@@ -78,20 +79,29 @@ async def test_a_refusal_is_a_problem_in_body_and_headers(ask, desk):
 
 
 @pytest.mark.parametrize(
-    ("name", "body", "code", "words"),
+    ("sent", "code", "words"),
     [
-        ("layer.restart", CP | {"delay_s": 301}, "limits.out_of_range", "must be 0..300, got 301"),
-        ("layer.restart", CP | {"delay": 3}, "request.invalid", "did you mean delay_s?"),
-        ("layer.restart", {"environment": "Ünicode"}, "request.invalid", "a DNS label"),
-        ("layer.restart", b"{", "request.invalid", "not JSON"),
-        ("layer.restart", b"x" * 70_000, "request.too_large", "at most 65,536"),
-        ("layer.restart", b"[" * 60_000, "request.invalid", "must be an object"),
-        ("layer.skale", {}, "command.unknown", "did you mean layer.scale"),
-        ("layer.scale.web", {}, "command.unknown", "did you mean layer.scale"),
-        ("layer.restart", CP | {"expires_at": "2099-01-01T00:00:00Z"}, "limits.out_of_range", "24 h"),
+        (
+            ("layer.restart", CP | {"delay_s": 301}),
+            "limits.out_of_range",
+            "must be 0..300, got 301",
+        ),
+        (("layer.restart", CP | {"delay": 3}), "request.invalid", "did you mean delay_s?"),
+        (("layer.restart", {"environment": "Ünicode"}), "request.invalid", "a DNS label"),
+        (("layer.restart", b"{"), "request.invalid", "not JSON"),
+        (("layer.restart", b"x" * 70_000), "request.too_large", "at most 65,536"),
+        (("layer.restart", b"[" * 60_000), "request.invalid", "must be an object"),
+        (("layer.skale", {}), "command.unknown", "did you mean layer.scale"),
+        (("layer.scale.web", {}), "command.unknown", "did you mean layer.scale"),
+        (
+            ("layer.restart", CP | {"expires_at": "2099-01-01T00:00:00Z"}),
+            "limits.out_of_range",
+            "24 h",
+        ),
     ],
 )
-async def test_bad_input_never_reaches_the_desk(ask, desk, name, body, code, words):
+async def test_bad_input_never_reaches_the_desk(ask, desk, sent, code, words):
+    name, body = sent
     told, headers = await ask(name, body, Nats_Msg_Id="b-1")
 
     assert (told["code"], told["command_id"]) == (code, "b-1")
@@ -115,7 +125,13 @@ async def test_an_expiry_is_handed_on_to_the_desk(ask, desk):
 
 
 async def test_a_structured_cloud_event_is_taken(ask, desk):
-    event = {"specversion": "1.0", "id": "e-1", "source": "/ci", "type": "layer.restart", "data": CP}
+    event = {
+        "specversion": "1.0",
+        "id": "e-1",
+        "source": "/ci",
+        "type": "layer.restart",
+        "data": CP,
+    }
 
     reply, _ = await ask("layer.restart", event, Content_Type=CLOUD_EVENT)
 
@@ -133,9 +149,7 @@ async def test_a_dry_run_shows_its_plan(ask):
 async def test_many_are_answered_at_once(ask, desk):
     desk.gate.clear()
     asking = [asyncio.create_task(ask("layer.restart", CP)) for _ in range(200)]
-    async with asyncio.timeout(10):
-        while len(desk.asked) < 200:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(desk.asked) == 200)
     desk.gate.set()
 
     replies = await asyncio.gather(*asking)
@@ -147,9 +161,7 @@ async def test_asks_reach_the_desk_in_the_order_they_came(bus, subjects, desk):
     for number in range(300):
         body = msgspec.json.encode(CP | {"id": f"n-{number}"})
         await bus.publish(subjects.service("layer.restart"), body)
-    async with asyncio.timeout(10):
-        while len(desk.asked) < 300:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(desk.asked) == 300)
 
     assert [ask.id for ask in desk.asked] == [f"n-{number}" for number in range(300)]
 
@@ -214,13 +226,10 @@ class TestDiscovery:
 
         listening = await bus.subscribe(inbox, cb=hear)
         await bus.publish(f"$SRV.{verb}.restow-commands", reply=inbox)
-        async with asyncio.timeout(5):
-            while True:
-                for said in heard:
-                    if said["metadata"]["asyncapi"] == subjects.meta("asyncapi"):
-                        await listening.unsubscribe()
-                        return said
-                await asyncio.sleep(0.01)
+        ours = subjects.meta("asyncapi")
+        await until(lambda: any(said["metadata"]["asyncapi"] == ours for said in heard))
+        await listening.unsubscribe()
+        return next(said for said in heard if said["metadata"]["asyncapi"] == ours)
 
     async def test_a_ping_says_who_is_here(self, bus, subjects):
         said = await self.own(bus, subjects, "PING")

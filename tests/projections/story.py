@@ -1,0 +1,62 @@
+"""What really happens in a region: frames of a seeded world with operations and migrations."""
+
+from functools import cache
+from random import Random
+
+from domain.decider import Commit, Frame
+from domain.environment import CreateEnvironment, LayerSpec, RemoveLayer
+from domain.facts import Fact
+from domain.migration import MigrateContainer
+from domain.operation import RestartLayer, ScaleLayer, ScaleNode
+from domain.wire import decode_frame
+from tests.simulation.world import Nature, World
+
+
+@cache
+def frames_of(seed: int, failure: float = 0.1) -> tuple[Frame[Fact], ...]:
+    """Return the journal of a world in which much was asked, some refused, some failed."""
+    world = World(seed, Nature(failure=failure))
+    world.hosts(6)
+    layers = (
+        LayerSpec(name="app", count=3),
+        LayerSpec(name="sql", count=2, anti_affinity="hard", reserved=2, limit=4),
+    )
+    world.ask(CreateEnvironment(environment="shop", layers=layers))
+    world.ask(CreateEnvironment(environment="spare", layers=(LayerSpec(name="one"),)))
+    world.settle()
+    dice = Random(seed)
+    asked = [
+        RestartLayer(environment="shop", layer="app", delay_s=1),
+        RestartLayer(environment="shop", layer="app", mode="simultaneous"),
+        RestartLayer(environment="shop", layer="nowhere"),
+        MigrateContainer(container="node1"),
+        MigrateContainer(container="node99"),
+        ScaleLayer(environment="shop", layer="app", count=5),
+        ScaleLayer(environment="shop", layer="app", count=2),
+        ScaleNode(container="node4", limit=8),
+        RemoveLayer(environment="spare", layer="one"),
+    ]
+    dice.shuffle(asked)
+    for command in asked:
+        world.ask(command)
+        world.pass_(dice.choice((0, 1_000, 20_000)))
+    world.settle()
+    return tuple(decode_frame(data) for data in world.journal)
+
+
+def commits_of(frames: tuple[Frame[Fact], ...]) -> list[Commit[Fact]]:
+    return [commit for frame in frames for commit in frame.commits]
+
+
+def regrouped(commits: list[Commit[Fact]], sizes: list[int]) -> list[Frame[Fact]]:
+    """Return the commits in frames of these sizes, again and again; 0 is an epoch frame."""
+    frames: list[Frame[Fact]] = []
+    position, epoch, done = 1, 1, 0
+    while done < len(commits):
+        for size in sizes:
+            epoch += not size
+            group = tuple(commits[done : done + size])
+            frames.append(Frame(1, epoch, position, b"", group))
+            position += sum(len(commit.events) for commit in group)
+            done += size
+    return frames

@@ -1,0 +1,170 @@
+"""Random stories: a fleet, an environment, and people who ask for this and that."""
+
+from collections.abc import Callable
+from random import Random
+
+from domain.environment import CreateEnvironment, LayerSpec, RemoveLayer
+from domain.host import CordonHost, RelabelHost, RemoveHost, UncordonHost
+from domain.messages import Command
+from domain.migration import MigrateContainer
+from domain.operation import (
+    CancelOperation,
+    OperationState,
+    PauseOperation,
+    RestartLayer,
+    ResumeOperation,
+    ScaleLayer,
+    ScaleNode,
+    SetCloudletLimits,
+)
+from tests.simulation.machines import Nature
+from tests.simulation.world import World
+
+CALM = Nature()
+
+
+def nature(dice: Random) -> Nature:
+    """Draw how harsh a world is; some are not harsh at all."""
+    return Nature(
+        failure=dice.choice([0, 0, 0.1, 0.3]),
+        repeat=dice.choice([0, 0.3]),
+        kill=dice.choice([0, 0.02]),
+        loss=dice.choice([0, 0.2]),
+        late=dice.choice([0, 0, 0.05]),
+        forget=dice.choice([0, 0.02]),
+    )
+
+
+def begin(seed: int) -> tuple[World, Random]:
+    """Make a world with a few hosts and an environment of two layers."""
+    dice = Random(seed)
+    world = World(seed, nature(dice))
+    world.hosts(dice.randint(3, 8), cloudlets=dice.choice([8, 16, 32]))
+    app = LayerSpec(name="app", count=dice.randint(1, 4), reserved=2, limit=8)
+    sql = LayerSpec(name="sql", count=2, anti_affinity="hard")
+    world.ask(CreateEnvironment(environment="shop", layers=(app, sql)))
+    return world, dice
+
+
+def live(seed: int) -> World:
+    """Let people ask at random, then let everything come to its end."""
+    world, dice = begin(seed)
+    for _ in range(dice.randint(3, 14)):
+        world.pass_(dice.choice([0, 10, 500, 3_000, 20_000]))
+        if dice.random() < 0.05 and world.truth:
+            world.machines.crash(dice.choice(sorted(world.truth)))
+        world.ask(WISHES[dice.randrange(len(WISHES))](world, dice))
+    world.settle()
+    while held := [one for one in world.fleet.operations.values() if is_held(one)]:
+        asked = held[0]
+        command = ResumeOperation if asked.cancelled or dice.random() < 0.5 else CancelOperation
+        world.ask(command(operation=asked.id))
+        world.settle()
+    return world
+
+
+def is_held(operation: object) -> bool:
+    """Say whether an operation waits for a human."""
+    return bool(getattr(operation, "paused", False)) or (
+        getattr(operation, "state", "") is OperationState.ASKING
+    )
+
+
+def some_container(world: World, dice: Random) -> str:
+    return dice.choice(sorted(world.fleet.containers) or ["node1"])
+
+
+def some_operation(world: World, dice: Random) -> str:
+    return dice.choice(sorted(world.fleet.operations) or ["op1"])
+
+
+def some_layer(dice: Random) -> str:
+    return dice.choice(["app", "sql"])
+
+
+def scale_layer(_world: World, dice: Random) -> Command:
+    return ScaleLayer(
+        environment="shop",
+        layer=some_layer(dice),
+        by=dice.randint(-3, 3),
+        victim=dice.choice(["newest", "skew"]),
+        accept_downtime=dice.random() < 0.2,
+    )
+
+
+def restart_layer(_world: World, dice: Random) -> Command:
+    return RestartLayer(
+        environment="shop",
+        layer=some_layer(dice),
+        delay_s=dice.choice([0, 5, 30]),
+        mode=dice.choice(["sequential", "sequential", "sequential", "simultaneous"]),
+        on_failure=dice.choice(["stop", "continue"]),
+        surge=dice.random() < 0.2,
+        accept_downtime=dice.random() < 0.2,
+        ask=dice.random() < 0.1,
+        queue=dice.random() < 0.8,
+        remove_from_dns=dice.random() < 0.8,
+    )
+
+
+def set_limits(_world: World, dice: Random) -> Command:
+    return SetCloudletLimits(
+        environment="shop",
+        layer=some_layer(dice),
+        reserved=dice.choice([None, 1, 2, 4, 6]),
+        limit=dice.randint(6, 9),
+        delay_s=dice.choice([0, 5]),
+        mode=dice.choice(["sequential", "sequential", "simultaneous"]),
+        on_failure=dice.choice(["stop", "continue", "rollback"]),
+        remove_from_dns=dice.random() < 0.3,
+        surge=dice.random() < 0.1,
+    )
+
+
+def scale_node(world: World, dice: Random) -> Command:
+    return ScaleNode(
+        container=some_container(world, dice),
+        reserved=dice.randint(1, 8),
+        limit=8,
+        force=dice.random() < 0.1,
+        reason="because",
+    )
+
+
+def migrate(world: World, dice: Random) -> Command:
+    target = dice.choice([None, None, None, "h01", "h02"])
+    return MigrateContainer(
+        container=some_container(world, dice),
+        target=target,
+        queue=dice.random() < 0.7,
+        deadline_s=dice.choice([1, 3, 30, 30]),
+        force=target is not None and dice.random() < 0.2,
+        reason="because",
+    )
+
+
+def remove_layer(_world: World, dice: Random) -> Command:
+    if dice.random() < 0.2:
+        return RemoveLayer(environment="shop", layer="sql")
+    return RestartLayer(environment="shop", layer=some_layer(dice), delay_s=0)
+
+
+Wish = Callable[[World, Random], Command]
+
+WISHES: tuple[Wish, ...] = (
+    scale_layer,
+    scale_layer,
+    restart_layer,
+    set_limits,
+    scale_node,
+    migrate,
+    migrate,
+    remove_layer,
+    lambda world, dice: PauseOperation(operation=some_operation(world, dice)),
+    lambda world, dice: ResumeOperation(operation=some_operation(world, dice)),
+    lambda world, dice: CancelOperation(operation=some_operation(world, dice)),
+    lambda _world, dice: CordonHost(host=dice.choice(["h01", "h03"])),
+    lambda _world, dice: UncordonHost(host=dice.choice(["h01", "h03"])),
+    lambda _world, dice: RelabelHost(host="h02", labels={"zone": dice.choice("abc")}),
+    lambda _world, _dice: RemoveHost(host="h02"),
+)
