@@ -36,9 +36,9 @@ class Availability(msgspec.Struct, frozen=True):
 
     `minimum` is the least number of operable containers, first reached at position `minimum_at`,
     when the layer had `of` containers. `unexcused` is the least that was reached by a fall which
-    nobody had accepted; accepted are falls by operations with accepted downtime (simultaneous
-    ones are), by failures, in layers of one container and in those that are to be removed, and
-    `excuses` has those. `timeline` is (position, operable) at every change, the latest if many.
+    nobody had accepted. Accepted are falls while an operation with accepted downtime (simultaneous
+    ones are) keeps containers of the layer, failures, falls in layers of one container and in
+    those that are to be removed; `excuses` has those. `timeline` is (position, operable) at every change, the latest if many.
     """
 
     environment: str
@@ -243,13 +243,16 @@ class Operability:
         new = self._seen[name] = replace(old, **changes)
         serving, operable = new.serving - old.serving, new.operable - old.operable
         if serving or operable:
-            excuse = self._excuse(name, new, failure=failure)
+            excuse = self._excuse(name, new.key, failure=failure) if operable < 0 else ""
             self._tallies[new.key].change(self.position, serving, operable, excuse)
 
-    def _excuse(self, name: ContainerId, seen: Seen, *, failure: bool) -> str:
-        """Return why it is accepted that this container does not serve, "" if it is not."""
-        if seen.step in self._accepted:
-            return seen.step
+    def _excuse(self, name: ContainerId, key: LayerKey, *, failure: bool) -> str:
+        """Return why it is accepted that this container falls out now, "" if it is not."""
+        if self._accepted:
+            for other in sorted(self._tallies[key].containers):
+                seen = self._seen[other]
+                if seen.taken and seen.step in self._accepted:
+                    return seen.step
         return f"failure of {name}" if failure else ""
 
 

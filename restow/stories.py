@@ -1,52 +1,63 @@
 """The diagrams of `docs/stories`: what the sagas were seen to do in every small region.
 
-Nothing is drawn by hand. Each search of `SEARCHES` goes every way that its region can go; what an
-operation, a step or a migration did on the way is a transition, and the diagrams are these.
+Nothing is drawn by hand. Each of `SEARCHES` goes every way that its region can go; whatever an
+operation, a step of one or a migration did on the way is a transition. The text between
+`<!-- generated: NAME -->` and `<!-- end -->` in a page is made of these, and of nothing else.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from itertools import groupby
+from pathlib import Path
 
 import msgspec
 
-from domain.environment import CreateEnvironment, LayerSpec, RemoveEnvironment
-from domain.facts import Fact, tag
+from domain.facts import tag
 from domain.fleet import Fleet
-from domain.host import RegisterHost
-from domain.messages import Command
-from domain.migration import MigrateContainer, MigrationEvent
+from domain.migration import MIGRATION_DEADLINE_S, QUEUE_MAX_MS, SLACK_MS, MigrationEvent
 from domain.operation import (
+    ADMISSION_MAX_MS,
+    GRACE_MS,
+    HEALTH_MAX_MS,
+    TTL_MS,
     OperationEvent,
     OperationState,
-    RestartLayer,
-    ScaleLayer,
-    ScaleNode,
-    SetCloudletLimits,
-    Step,
     StepAdvanced,
     StepFinished,
     StepStarted,
 )
-from domain.orders import OrderIssued
-from restow.exploring import Happening, Search, explore
+from domain.orders import ORDER_LIFE_MS, OrderIssued
+from domain.step import ANSWER_MAX_MS
+from restow.exploring import Happening, explore
+from restow.searches import SEARCHES
+
+FOLDER = "docs/stories"
+NOWHERE = "[*]"
+BLOCK = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 class Transition(msgspec.Struct, frozen=True, order=True):
-    """One way of a saga: from where, what it heard, the event, what it ordered, to where."""
+    """One way of a saga: from where, to where, by which event, what it heard, what it ordered."""
 
     story: str
     before: str
-    heard: str
-    event: str
-    ordered: str
     after: str
+    event: str
+    ordered: str = ""
+    heard: str = ""
 
 
-NOWHERE = "[*]"
+@cache
+def transitions() -> frozenset[Transition]:
+    """Return everything that was seen in any search."""
+    return frozenset(
+        way for search in SEARCHES for happening in explore(search) for way in seen(happening)
+    )
 
 
 def seen(happening: Happening) -> Iterator[Transition]:
-    """Give what a saga did in one event: a step and its operation may both have moved."""
+    """Give what a saga did in one event: with a step its operation may have moved too."""
     event = happening.event
     if isinstance(event, StepStarted | StepAdvanced | StepFinished):
         yield of_step(happening, event)
@@ -57,57 +68,45 @@ def seen(happening: Happening) -> Iterator[Transition]:
 
 
 def of_step(happening: Happening, event: StepStarted | StepAdvanced | StepFinished) -> Transition:
-    before = happening.before.operations[event.operation]
     after = happening.after.operations[event.operation]
-    step = before.step(event.container)
+    old = happening.before.operations[event.operation].step(event.container)
     new = after.step(event.container)
-    kind = (step or new or after.over[-1]).planned.kind
+    kind = (old or new or after.over[-1]).planned.kind
     ended = event.outcome if isinstance(event, StepFinished) else ""
-    return Transition(
-        f"step {kind}",
-        step.stage if step else NOWHERE,
-        told(happening, event.operation, event.container),
-        tag(event),
-        ordered(happening),
-        new.stage if new else ended,
-    )
+    before = old.stage if old else NOWHERE
+    begins = before in {NOWHERE, "opening"}
+    heard = "" if begins else told(happening, event.operation, event.container)
+    now = new.stage if new else ended
+    return Transition(f"step {kind}", before, now, tag(event), ordered(happening), heard)
+
+
+def of_operation(happening: Happening, event: OperationEvent) -> Transition:
+    before = operation_at(happening.before, event.operation)
+    after = operation_at(happening.after, event.operation)
+    command = happening.heard.name
+    heard = command if command.startswith("operation.") else ""
+    return Transition("operation", before, after, tag(event), "", heard)
 
 
 def operation_at(fleet: Fleet, name: str) -> str:
-    one = fleet.operations.get(name)
+    one = next((one for one in fleet.operations.values() if one.id == name), None)
     if one is None:
         return NOWHERE
     return one.outcome if one.state is OperationState.FINISHED else one.state
 
 
-def of_operation(happening: Happening, event: OperationEvent) -> Transition:
-    return Transition(
-        "operation",
-        operation_at(happening.before, event.operation),
-        told(happening, event.operation, getattr(event, "container", "")),
-        tag(event),
-        "",
-        operation_at(happening.after, event.operation),
-    )
-
-
 def of_migration(happening: Happening, event: MigrationEvent) -> Transition:
-    before = happening.before.migrations.get(event.migration)
-    after = happening.after.migrations[event.migration]
-    return Transition(
-        "migration",
-        before.state if before else NOWHERE,
-        told(happening, event.migration, after.container),
-        tag(event),
-        ordered(happening),
-        after.state,
-    )
+    old = happening.before.migrations.get(event.migration)
+    new = happening.after.migrations[event.migration]
+    before = old.state if old else NOWHERE
+    heard = told(happening, event.migration, new.container) if before != "waiting" else ""
+    return Transition("migration", before, new.state, tag(event), ordered(happening), heard)
 
 
 def told(happening: Happening, *whom: str) -> str:
-    """Return what was heard, as the saga sees it: others are `elsewhere` to it."""
+    """Return what was heard, as the saga sees it; what others heard is no word to it."""
     heard = happening.heard
-    return heard.name if heard.about in {"", *whom} else f"elsewhere: {heard.name}"
+    return heard.name if heard.about in {"", *whom} else "another one"
 
 
 def ordered(happening: Happening) -> str:
@@ -117,3 +116,76 @@ def ordered(happening: Happening) -> str:
         if isinstance(fact, OrderIssued) and fact.order == number:
             return str(fact.work.__struct_config__.tag)
     return ""
+
+
+# What is shown
+
+
+def block(name: str) -> str:
+    """Return what stands between the marks called `name`."""
+    if name == "deadlines":
+        return deadlines()
+    ways = sorted(way for way in transitions() if way.story == name)
+    if not ways:
+        message = f"no search has seen anything of {name!r}"
+        raise LookupError(message)
+    return f"{diagram(ways)}\n{table(ways)}"
+
+
+def diagram(ways: Iterable[Transition]) -> str:
+    """Return the ways as a Mermaid state diagram: `heard / ordered` beside each arrow."""
+    lines = ["```mermaid", "stateDiagram-v2"]
+    arrows = groupby(ways, key=lambda way: (way.before, way.after))
+    ends = set[str]()
+    for (before, after), group in arrows:
+        together = list(group)
+        labels = dict.fromkeys(label(way) for way in together)
+        said = "<br/>".join(text for text in labels if text)
+        lines.append(f"    {before} --> {after}{' : ' if said else ''}{said}")
+        ends.add(after)
+    starts = {line.split()[0] for line in lines[2:]}
+    lines += [f"    {end} --> {NOWHERE}" for end in sorted(ends - starts)]
+    return "\n".join([*lines, "```", ""])
+
+
+def label(way: Transition) -> str:
+    heard = way.event.partition(".")[2] if way.story == "operation" else way.heard
+    return f"{heard} / {way.ordered}".strip() if way.ordered else heard
+
+
+def table(ways: Iterable[Transition]) -> str:
+    """Return the ways as a table, one row for each event that leads from one place to another."""
+    rows = ["| from | to | event | order given | when it hears |", "|---|---|---|---|---|"]
+    places = groupby(ways, key=lambda w: (w.before, w.after, w.event, w.ordered))
+    for (before, after, event, order), group in places:
+        heard = ", ".join(dict.fromkeys(way.heard for way in group if way.heard))
+        start = "(begins)" if before == NOWHERE else before
+        rows.append(f"| {start} | {after} | `{event}` | {order} | {heard} |")
+    return "\n".join([*rows, ""])
+
+
+def deadlines() -> str:
+    """Return every deadline of the sagas and what happens when it has passed."""
+    rows = (
+        ("an order may be begun by its agent", ORDER_LIFE_MS, "the agent leaves it undone"),
+        ("a step waits for the answer to an order", ANSWER_MAX_MS, "the stage has failed"),
+        ("a container out of DNS drains", TTL_MS + GRACE_MS, "the work begins"),
+        ("a container becomes healthy", HEALTH_MAX_MS, "the step has failed"),
+        ("a step waits for its container or for never zero", ADMISSION_MAX_MS, "it has failed"),
+        ("a migration waits for what it needs", QUEUE_MAX_MS, "it is abandoned"),
+        ("a migration, unless asked otherwise", MIGRATION_DEADLINE_S * 1_000, "back on the source"),
+        ("the report after a migration's deadline", SLACK_MS, "it is called off"),
+    )
+    lines = ["| what | at most, s | and then |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {what} | {ms / 1_000:g} | {then} |" for what, ms, then in rows), ""])
+
+
+def pages(root: Path) -> Mapping[str, str]:
+    """Return the pages of the stories with their generated parts made anew, by their paths."""
+    paths = sorted((root / FOLDER).glob("*.md"))
+    return {str(path.relative_to(root)): filled(path.read_text("utf-8")) for path in paths}
+
+
+def filled(page: str) -> str:
+    """Return a page with everything between its marks made anew."""
+    return BLOCK.sub(lambda found: found[1] + "\n" + block(found[2]) + "\n" + found[3], page)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
 from domain.contracts import Reply
@@ -19,6 +20,8 @@ from restow.settings import Region
 
 PATIENCE_S = 5.0
 """How long a command is asked again, under the same id, while no engine leads."""
+ATTEMPT_S = 1.0
+"""How long an answer is waited for before the same is asked again: its engine may have died."""
 READ_S = 5.0
 """How long an answer to a question is waited for."""
 STATUS_S = 0.4
@@ -68,10 +71,11 @@ class Talk:
         clock = asyncio.get_running_loop().time
         give_up = clock() + patience_s
         while True:
-            answer = await self._client.ask(command, named)
-            passing = isinstance(answer, Problem) and answer.code in PASSING
-            if not passing or clock() >= give_up:
+            answer = await self._client.ask(command, named, within_s=ATTEMPT_S)
+            if not isinstance(answer, Problem):
                 return answer
+            if answer.code not in PASSING or clock() >= give_up:
+                return replace(answer, command_id=str(named["id"]))
             await asyncio.sleep(AGAIN_S)
 
     async def verify(self, monitors: Sequence[str], *, relaxed: bool) -> None:

@@ -24,11 +24,10 @@ from handlers.bus import (
     listen,
     request,
     send,
-    silence,
 )
 from handlers.doors.decode import ID, Call, internal, plain_headers, read
 from handlers.doors.desk import DeskClosedError, Doorway
-from handlers.doors.service import JSON_TYPE, PROBLEM_TYPE, STOP_S
+from handlers.doors.service import JSON_TYPE, PROBLEM_TYPE, STOP_S, drained
 from handlers.journal.stream import MS, SECOND, api
 
 log = structlog.stdlib.get_logger(__name__)
@@ -46,8 +45,8 @@ SILENCE_S = 2.5 * HEARTBEAT_S
 """JetStream that says nothing for so long, as after an outage, is asked anew."""
 PAUSE_S = 0.5
 """Between two attempts to reach the stream."""
-AGAIN_S = 1
-"""When a command whose outcome could not be stored comes again."""
+AGAIN_MS = 500
+"""When a command that could not be answered, or its outcome not stored, comes again."""
 STORE_S = 2.0
 """How long the stream of outcomes may take to store one."""
 
@@ -60,7 +59,7 @@ CONFLICT = "409"
 COMPLETED = frozenset({"Batch Completed", "Message Size Exceeds MaxBytes"})
 ACK = b"+ACK"
 NAK = b"-NAK"
-NAK_LATER = NAK + b' {"delay": %d}' % (AGAIN_S * SECOND)
+NAK_LATER = NAK + b' {"delay": %d}' % (AGAIN_MS * MS)
 
 ACK_TOKENS = 9
 """`$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`; behind
@@ -125,7 +124,7 @@ class DurableDoor:
         with suppress(TimeoutError, BusUnavailableError):
             async with asyncio.timeout(STOP_S):
                 if self._listening is not None:
-                    await silence(self._doorway.bus, self._listening)
+                    await drained(self._doorway.bus, self._listening)
                 await self._give_back()
                 if self._carried:
                     await asyncio.wait(self._carried.values())
@@ -221,7 +220,7 @@ class DurableDoor:
         )
         outcome, mistake = await self._answer(read(call, now))
         if outcome is None:
-            await self._acknowledge(message, NAK)
+            await self._acknowledge(message, NAK_LATER)
             return
         try:
             await self._store(

@@ -98,6 +98,13 @@ class _Begun(msgspec.Struct, frozen=True):
 _encoder = msgspec.json.Encoder()
 
 
+async def drained(bus: Bus, listening: Listening) -> None:
+    """Stop listening once everything is heard that the server has sent already."""
+    if not bus.is_closed:
+        drain: Callable[[], Awaitable[None]] = listening.drain
+        await drain()
+
+
 def refused(told: Problem) -> Response:
     """Return a problem as a response, with the headers of ADR-32."""
     error = f"{told.code}: {told.detail}"[:ERROR_TEXT_MAX]
@@ -158,9 +165,7 @@ class Service:
 
     async def _drain(self) -> None:
         for listening in (*self._found, *self._asked):
-            if not self._bus.is_closed:
-                drain: Callable[[], Awaitable[None]] = listening.drain
-                await drain()
+            await drained(self._bus, listening)
         await self._arrived.join()
         if self._in_flight:
             await asyncio.wait(self._in_flight)

@@ -101,7 +101,7 @@ class Watched(Records):
             raise Killed
         super().append(data)
         if self.path.name == "containers":
-            change = msgspec.msgpack.decode(data, type=Lived | Ended)  # type: ignore[arg-type]
+            change = msgspec.msgpack.decode(data, type=Lived | Ended)
             self.truth.changed(self.path.parent.name, change)
         if dies:
             self.fuse.blown = True
@@ -135,7 +135,7 @@ class Fleet:
     async def _on_report(self, message: Message) -> None:
         if self.deaf:
             return
-        report: AnyReport = msgspec.json.decode(message.data, type=AnyReport)  # type: ignore[arg-type]
+        report: AnyReport = msgspec.json.decode(message.data, type=AnyReport)
         self.heard[report.ask] += 1
         if self.heard[report.ask] == 1:
             self.reports.append(report)
@@ -194,7 +194,7 @@ class Fleet:
         behaviour: Behaviour = FAST,
         *,
         fuse: Fuse | None = None,
-    ) -> asyncio.Task[None]:
+    ) -> None:
         """Start the agent of a host, on a connection of its own."""
 
         def opened(path: Path) -> tuple[Records, list[bytes]]:
@@ -218,7 +218,6 @@ class Fleet:
         greeted = len(self.hellos)
         task = self.running[host] = asyncio.create_task(live())
         await self.until(lambda: len(self.hellos) > greeted or task.done())
-        return task
 
     async def kill(self, host: HostId) -> None:
         """Kill an agent wherever it is."""

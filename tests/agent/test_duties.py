@@ -154,7 +154,8 @@ STEPS = st.lists(st.one_of(HEARD, st.sampled_from(["answer", "hand over", "ackno
 
 @given(STEPS)
 def test_each_order_begins_at_most_once_and_has_one_answer_whatever_comes(steps):
-    agent, begun, answers = Agent(H1), [], {}
+    agent, begun = Agent(H1), list[OrderId]()
+    answers: dict[OrderId, ReportOrder] = {}
     for step in steps:
         if isinstance(step, Order):
             agent, verdict = hear(agent, step)

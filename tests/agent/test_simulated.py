@@ -25,7 +25,7 @@ def clock():
 
 @pytest.fixture
 def opened(tmp_path, clock):
-    runtimes = []
+    runtimes: list[SimulatedRuntime] = []
 
     def runtime(speed: float = 1_000.0, **failures: float) -> SimulatedRuntime:
         behaviour = Behaviour(seed=3, speed=speed, failures=failures)
@@ -34,8 +34,8 @@ def opened(tmp_path, clock):
         return made
 
     yield runtime
-    for runtime in runtimes:
-        runtime.close()
+    for made in runtimes:
+        made.close()
 
 
 async def test_it_counts_by_time(opened, clock):

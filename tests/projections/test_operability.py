@@ -160,9 +160,20 @@ def test_downtime_that_was_accepted_is_told_and_excused(settings):
     assert told.never_zero
 
 
-def test_an_accepted_operation_excuses_only_what_it_works_on():
+def test_while_an_accepted_operation_keeps_containers_it_excuses_what_else_falls_out():
     book = layer_of(N1, N2)
     book.say(asked(accept_downtime=True), *step(N1, Stage.WORKING))
+    book.say(
+        MigrationRequested(MV, N2, A, B, 30_000, NEVER), MigrationPhaseReached(MV, "frozen", 5)
+    )
+    told = line(book)
+    assert (told.minimum, told.unexcused, told.excuses) == (0, 2, ("op1",))
+
+
+def test_an_accepted_operation_that_keeps_no_container_excuses_nothing():
+    book = layer_of(N1, N2)
+    book.say(asked(accept_downtime=True), *step(N1, Stage.WORKING, StepKind.RESIZE))
+    book.say(ContainerUnrouted(N1))
     book.say(
         MigrationRequested(MV, N2, A, B, 30_000, NEVER), MigrationPhaseReached(MV, "frozen", 5)
     )

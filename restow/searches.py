@@ -1,0 +1,97 @@
+"""The small regions in which the sagas are searched; together they show all that a saga can do."""
+
+from domain.environment import CreateEnvironment, LayerSpec, RemoveEnvironment
+from domain.host import RegisterHost
+from domain.messages import CPU_OF_A_CLOUDLET_MHZ, MEMORY_OF_A_CLOUDLET_MIB
+from domain.migration import MigrateContainer
+from domain.operation import RestartLayer, ScaleLayer, ScaleNode, SetCloudletLimits
+from restow.exploring import Search
+
+ROOMY = 16
+"""Cloudlets of a host that has room for all that is asked here."""
+TIGHT = 2
+GROWN = 4
+"""Cloudlets that fit a roomy host and not a tight one."""
+
+LAYER = {"environment": "shop", "layer": "app"}
+STEERING = frozenset({"operation.pause", "operation.resume", "operation.cancel"})
+ILLNESS = frozenset({"unhealthy", "down"})
+
+
+def host(name: str, cloudlets: int = ROOMY) -> RegisterHost:
+    return RegisterHost(
+        host=name,
+        memory_mib=cloudlets * MEMORY_OF_A_CLOUDLET_MIB,
+        cpu_mhz=cloudlets * CPU_OF_A_CLOUDLET_MHZ,
+        disk_gib=ROOMY,
+    )
+
+
+def shop(count: int) -> CreateEnvironment:
+    layer = LayerSpec(name="app", count=count)
+    return CreateEnvironment(environment="shop", layers=(layer,))
+
+
+def restart(**how: object) -> RestartLayer:
+    return RestartLayer(**(LAYER | how))
+
+
+def limits(**how: object) -> SetCloudletLimits:
+    return SetCloudletLimits(**(LAYER | how))
+
+
+ONE = (host("h1"), host("h2"), shop(1))
+PAIR = (host("h1"), host("h2"), shop(2))
+WIDE = (host("h1"), host("h2"), host("h3"), shop(2))
+MOVE = MigrateContainer(container="node1")
+
+SEARCHES = (
+    Search(name="restart, delay", begin=PAIR, first=(restart(delay_s=5),)),
+    Search(
+        name="restart, asking, going on",
+        begin=PAIR,
+        first=(restart(ask=True, on_failure="continue"),),
+    ),
+    Search(name="restart, all at once", begin=PAIR, first=(restart(mode="simultaneous"),)),
+    Search(name="restart, surge", begin=ONE, first=(restart(surge=True),)),
+    Search(
+        name="limits, rolled back",
+        begin=PAIR,
+        first=(limits(reserved=TIGHT, delay_s=0, on_failure="rollback"),),
+        without=ILLNESS,
+    ),
+    Search(
+        name="limits, out of DNS",
+        begin=PAIR,
+        first=(limits(reserved=TIGHT, delay_s=0, remove_from_dns=True),),
+        without=STEERING,
+    ),
+    Search(
+        name="limits, no room",
+        begin=(host("h1", TIGHT), host("h2", TIGHT), shop(2)),
+        first=(limits(reserved=GROWN, delay_s=0, remove_from_dns=True, on_failure="rollback"),),
+        without=STEERING,
+    ),
+    Search(name="scale out", begin=ONE, first=(ScaleLayer(**LAYER, count=2),)),
+    Search(name="scale in", begin=PAIR, first=(ScaleLayer(**LAYER, count=1),)),
+    Search(name="remove", begin=ONE, first=(RemoveEnvironment(environment="shop"),)),
+    Search(name="one behind another", begin=ONE, first=(restart(accept_downtime=True),) * 2),
+    Search(name="migration", begin=ONE, first=(MOVE,)),
+    Search(
+        name="two migrations",
+        begin=WIDE,
+        first=(MOVE, MigrateContainer(container="node2")),
+    ),
+    Search(
+        name="migration behind a restart",
+        begin=ONE,
+        first=(restart(accept_downtime=True), MOVE),
+    ),
+    Search(name="restart behind a migration", begin=PAIR, first=(MOVE, restart(delay_s=0))),
+    Search(
+        name="growing while moving",
+        begin=(host("h1"), host("h2", TIGHT), shop(1)),
+        first=(MOVE,),
+        later=(ScaleNode(container="node1", reserved=GROWN),),
+    ),
+)

@@ -1,0 +1,143 @@
+"""A whole region on a real server, in one process: engines, agents with simulated hosts, a client."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from domain.contracts import Reply
+from domain.fleet import Fleet
+from domain.image import to_image
+from domain.messages import HostId
+from domain.operation import OperationState
+from domain.problems import Problem
+from domain.region import Region
+from domain.subjects import Subjects
+from handlers.agent.behaviour import Behaviour
+from handlers.agent.link import Link
+from handlers.agent.pace import pace_at
+from handlers.agent.process import Site as AgentSite
+from handlers.bus import Bus, close, connect
+from handlers.engine.process import Engine
+from handlers.journal.reader import Head, read
+from handlers.journal.safety import Durability
+from handlers.journal.stream import ensure
+from restow.client import Client
+
+SPEED = 40.0
+PATIENCE_S = 60.0
+HARDWARE = {"memory_mib": 8_192, "cpu_mhz": 25_600, "disk_gib": 100}
+SHOP = {
+    "environment": "shop",
+    "layers": [
+        {"name": "app", "count": 3, "reserved": 2, "limit": 8},
+        {"name": "sql", "count": 2, "anti_affinity": "hard"},
+    ],
+}
+
+
+class Site:
+    """What tests hold: a client, and the journal as anyone can read it."""
+
+    def __init__(self, url: str, bus: Bus, subjects: Subjects, data: Path) -> None:
+        self.url = url
+        self.bus = bus
+        self.subjects = subjects
+        self.data = data
+        self.client = Client(bus, subjects)
+        self.engines: dict[str, Engine] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._buses: list[Bus] = []
+
+    async def engine(self, name: str) -> asyncio.Task[None]:
+        """Run an engine; cancelling its task is a crash as far as its state goes."""
+        bus = await connect(self.url, name=name)
+        self._buses.append(bus)
+        self.engines[name] = engine = Engine(bus, self.subjects, name, Durability())
+        return self._run(engine.run(asyncio.Event()))
+
+    async def agents(self, hosts: int, behaviour: Behaviour | None = None) -> None:
+        """Run the agents of `h01` … and the router, and register the hosts."""
+        bus = await connect(self.url, name="agents")
+        self._buses.append(bus)
+        how = behaviour or Behaviour(seed=1, speed=SPEED)
+        site = AgentSite(Link(bus), self.subjects, self.data, how, pace_at(how.speed))
+        self._run(site.router())
+        for number in range(1, hosts + 1):
+            host = f"h{number:02}"
+            self._run(site.host(HostId(host)))
+            labels = {"zone": "abc"[number % 3]}
+            await self.done("host.register", host=host, labels=labels, **HARDWARE)
+
+    def _run(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.append(task)
+        return task
+
+    async def ask(self, name: str, **body: object) -> Reply | Problem:
+        """Ask, again with the same id while nobody answers, as a good client does."""
+        body.setdefault("id", uuid4().hex)
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                said = await self.client.ask(name, body, within_s=2)
+                if isinstance(said, Reply) or not said.retryable:
+                    return said
+                await asyncio.sleep(0.1)
+
+    async def done(self, name: str, **body: object) -> Reply:
+        said = await self.ask(name, **body)
+        assert isinstance(said, Reply), said
+        return said
+
+    async def region(self) -> Region:
+        """Return the region as the journal tells it."""
+        region = Region()
+        async for _, frame in read(self.bus, self.subjects, Head()):
+            region.absorb(frame)
+        return region
+
+    async def quiet(self) -> Region:
+        """Wait until nothing is under way any more."""
+        return await self.until(is_quiet)
+
+    async def until(self, so: Callable[[Fleet], bool]) -> Region:
+        async with asyncio.timeout(PATIENCE_S):
+            while not so((region := await self.region()).fleet):
+                await asyncio.sleep(0.1)
+        return region
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        ends = await asyncio.gather(*self._tasks, return_exceptions=True)
+        for bus in self._buses:
+            await close(bus)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
+
+def is_quiet(fleet: Fleet) -> bool:
+    """Nothing is under way: every operation and migration is over, every order answered."""
+    ended = all(o.state is OperationState.FINISHED for o in fleet.operations.values())
+    moved = all(m.finished_at for m in fleet.migrations.values())
+    return bool(ended and moved and not fleet.orders)
+
+
+def same(one: Region, other: Region) -> bool:
+    return sorted(to_image(one)) == sorted(to_image(other))
+
+
+@asynccontextmanager
+async def site(url: str, subjects: Subjects, data: Path) -> AsyncIterator[Site]:
+    """A region without engines and agents yet."""
+    bus = await connect(url, name="test client")
+    await ensure(bus, subjects)
+    whole = Site(url, bus, subjects, data)
+    try:
+        yield whole
+    finally:
+        await whole.stop()
+        await close(bus)
