@@ -32,6 +32,7 @@ from domain.orders import (
     Order,
     ReportHealth,
     ReportOrder,
+    ReportPhase,
     Restart,
     Start,
 )
@@ -161,6 +162,7 @@ def inputs(world: World, without: frozenset[str]) -> tuple[Input, ...]:
     everything = (
         *going_well(world),
         *going_wrong(world),
+        *phases(world),
         *dues(world),
         *steering(world),
         *(asked(command, world) for command in world.left),
@@ -172,7 +174,7 @@ def going_well(world: World) -> tuple[Input, ...]:
     """Return what hosts report when all goes well: orders done, containers healthy."""
     fleet, now = world.fleet, world.now
     return (
-        *(Input(f"{work(o)} done", o.container, done(o), now) for o in fleet.orders.values()),
+        *(Input(well(o), o.container, done(o), now) for o in fleet.orders.values()),
         *(
             Input("healthy", one.id, health(one), now)
             for one in fleet.containers.values()
@@ -183,6 +185,12 @@ def going_well(world: World) -> tuple[Input, ...]:
 
 def work(order: Order) -> str:
     return str(order.work.__struct_config__.tag)
+
+
+def well(order: Order) -> str:
+    """Return what it is called when an order is done."""
+    located = isinstance(order.work, CallOff)
+    return f"{work(order)} {'says on the source' if located else 'done'}"
 
 
 def done(order: Order) -> ReportOrder:
@@ -215,12 +223,22 @@ def failures(fleet: Fleet, order: Order) -> Iterator[tuple[str, ReportOrder]]:
     """Give every way that an order can end other than well."""
     if isinstance(order.work, CallOff):
         target = fleet.migrations[order.work.migration].target
-        yield "done: too late", replace(done(order), located=target)
+        yield "says on the target", replace(done(order), located=target)
         return
     failed = replace(done(order), done=False, detail="it went wrong", located=order.to)
     yield "failed", replace(failed, running=not isinstance(order.work, Start))
     if isinstance(order.work, Restart):
         yield "failed, and it is down", replace(failed, running=False)
+
+
+def phases(world: World) -> Iterator[Input]:
+    """Give the phase that each migration may reach next; one stands for all of them."""
+    for one in world.fleet.migrations.values():
+        if not one.finished_at and not one.phases:
+            report = ReportPhase(
+                ask=ASK, host=one.source, migration=one.id, phase="frozen", after_ms=1
+            )
+            yield Input("phase", one.id, report, world.now)
 
 
 def dues(world: World) -> Iterator[Input]:
@@ -285,4 +303,5 @@ def operation_key(one: Operation, now: Instant) -> object:
 
 
 def migration_key(one: Migration, now: Instant) -> object:
-    return (one.id, one.state, one.source, one.target, one.until and one.until - now)
+    until = one.until and one.until - now
+    return (one.id, one.state, one.source, one.target, until, one.phases)

@@ -1,5 +1,7 @@
 """The small regions in which the sagas are searched; together they show all that a saga can do."""
 
+from typing import Any
+
 from domain.environment import CreateEnvironment, LayerSpec, RemoveEnvironment
 from domain.host import RegisterHost
 from domain.messages import CPU_OF_A_CLOUDLET_MHZ, MEMORY_OF_A_CLOUDLET_MIB
@@ -13,7 +15,7 @@ TIGHT = 2
 GROWN = 4
 """Cloudlets that fit a roomy host and not a tight one."""
 
-LAYER = {"environment": "shop", "layer": "app"}
+LAYER: dict[str, Any] = {"environment": "shop", "layer": "app"}
 STEERING = frozenset({"operation.pause", "operation.resume", "operation.cancel"})
 ILLNESS = frozenset({"unhealthy", "down"})
 
@@ -32,11 +34,11 @@ def shop(count: int) -> CreateEnvironment:
     return CreateEnvironment(environment="shop", layers=(layer,))
 
 
-def restart(**how: object) -> RestartLayer:
+def restart(**how: Any) -> RestartLayer:
     return RestartLayer(**(LAYER | how))
 
 
-def limits(**how: object) -> SetCloudletLimits:
+def limits(**how: Any) -> SetCloudletLimits:
     return SetCloudletLimits(**(LAYER | how))
 
 
@@ -53,7 +55,7 @@ SEARCHES = (
         first=(restart(ask=True, on_failure="continue"),),
     ),
     Search(name="restart, all at once", begin=PAIR, first=(restart(mode="simultaneous"),)),
-    Search(name="restart, surge", begin=ONE, first=(restart(surge=True),)),
+    Search(name="restart, surge", begin=ONE, first=(restart(surge=True),), without=ILLNESS),
     Search(
         name="limits, rolled back",
         begin=PAIR,
@@ -64,7 +66,7 @@ SEARCHES = (
         name="limits, out of DNS",
         begin=PAIR,
         first=(limits(reserved=TIGHT, delay_s=0, remove_from_dns=True),),
-        without=STEERING,
+        without=STEERING | ILLNESS,
     ),
     Search(
         name="limits, no room",
@@ -87,7 +89,18 @@ SEARCHES = (
         begin=ONE,
         first=(restart(accept_downtime=True), MOVE),
     ),
-    Search(name="restart behind a migration", begin=PAIR, first=(MOVE, restart(delay_s=0))),
+    Search(
+        name="restart behind a migration",
+        begin=PAIR,
+        first=(MOVE, restart(delay_s=0)),
+        without=STEERING | ILLNESS,
+    ),
+    Search(
+        name="restart behind a removal",
+        begin=PAIR,
+        first=(ScaleLayer(**LAYER, count=1), restart(accept_downtime=True)),
+        without=STEERING | ILLNESS,
+    ),
     Search(
         name="growing while moving",
         begin=(host("h1"), host("h2", TIGHT), shop(1)),

@@ -155,13 +155,15 @@ def label(way: Transition) -> str:
 
 def table(ways: Iterable[Transition]) -> str:
     """Return the ways as a table, one row for each event that leads from one place to another."""
-    rows = ["| from | to | event | order given | when it hears |", "|---|---|---|---|---|"]
-    places = groupby(ways, key=lambda w: (w.before, w.after, w.event, w.ordered))
+    rows = [("from", "to", "event", "order given", "when it hears")]
+    places = groupby(ways, key=lambda way: (way.before, way.after, way.event, way.ordered))
     for (before, after, event, order), group in places:
         heard = ", ".join(dict.fromkeys(way.heard for way in group if way.heard))
-        start = "(begins)" if before == NOWHERE else before
-        rows.append(f"| {start} | {after} | `{event}` | {order} | {heard} |")
-    return "\n".join([*rows, ""])
+        rows.append((before.replace(NOWHERE, "(begins)"), after, f"`{event}`", order, heard))
+    used = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    head, *body = zip(*used, strict=True)
+    lines = (head, ("---",) * len(head), *body)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def deadlines() -> str:
@@ -176,8 +178,9 @@ def deadlines() -> str:
         ("a migration, unless asked otherwise", MIGRATION_DEADLINE_S * 1_000, "back on the source"),
         ("the report after a migration's deadline", SLACK_MS, "it is called off"),
     )
-    lines = ["| what | at most, s | and then |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| {what} | {ms / 1_000:g} | {then} |" for what, ms, then in rows), ""])
+    lines = ("| what | at most, s | and then |\n", "|---|---|---|\n")
+    told = (f"| {what} | {ms / 1_000:g} | {then} |\n" for what, ms, then in rows)
+    return "".join([*lines, *told])
 
 
 def pages(root: Path) -> Mapping[str, str]:

@@ -97,9 +97,7 @@ async def _until(showing: asyncio.Task[None], stop: asyncio.Event) -> None:
         showing.result()
 
 
-def known_to_audit(
-    path: Path, stream: str, version: int | None, *, exact: bool
-) -> Known | Refusal:
+def known_to_audit(path: Path, stream: str, version: int | None, *, exact: bool) -> Known | Refusal:
     """Return an aggregate as the audit has it. Raises `FileNotFoundError`."""
     with closing(open_audit(path, create=False)) as audit:
         return audit.exact(stream, version) if exact else audit.show(stream, version)

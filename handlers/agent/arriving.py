@@ -9,7 +9,7 @@ import asyncio
 import msgspec
 import structlog
 
-from domain.agent import (
+from domain.memory import (
     Arrival,
     ArrivalDropped,
     ArrivalPrepared,

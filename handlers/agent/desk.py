@@ -11,17 +11,8 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from domain.agent import (
-    Begin,
-    EpochSeen,
-    Hello,
-    Receipt,
-    ReportAcknowledged,
-    ReportOwed,
-    Stale,
-    Welcome,
-    receive,
-)
+from domain.agent import Begin, Hello, Receipt, Stale, Welcome, receive
+from domain.memory import EpochSeen, ReportAcknowledged, ReportOwed
 from domain.messages import AskId, HostId, Instant
 from domain.orders import AnyReport, Order, ReportOrder
 from domain.subjects import Subjects

@@ -7,7 +7,8 @@ from typing import assert_never
 
 import msgspec
 
-from domain.agent import ReportOwed, Usage, whereabouts
+from domain.agent import Usage, whereabouts
+from domain.memory import ReportOwed
 from domain.messages import AskId, ContainerId, Instant
 from domain.orders import (
     CallOff,

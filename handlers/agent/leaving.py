@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from domain.agent import Move, Phase, ReportOwed, Standing, hand_over
+from domain.agent import Phase, hand_over
+from domain.memory import Move, ReportOwed, Standing
 from domain.messages import AskId, HostId, MigrationId
 from domain.orders import CallOff, MigrateOut, Order, ReportPhase
 from handlers.agent.desk import Done

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from domain.agent import Agent, AnyEntry, Incarnated, Remembered, ReportOwed, evolve
+from domain.memory import Agent, AnyEntry, Incarnated, Remembered, ReportOwed, evolve
 from domain.messages import HostId
 from handlers.agent.records import Records
 

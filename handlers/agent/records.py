@@ -5,6 +5,7 @@ damage anywhere else is not guessed at.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import struct
@@ -39,13 +40,12 @@ class Records:
         Raises `RecordsDamagedError`, `RecordsInUseError`.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        fd = _lock(path)
-        try:
+        with contextlib.ExitStack() as unless_sound:
+            fd = _lock(path)
+            unless_sound.callback(os.close, fd)
             records, end = parse(path.read_bytes(), path)
             os.ftruncate(fd, end)
-        except BaseException:
-            os.close(fd)
-            raise
+            unless_sound.pop_all()
         return cls(path, fd), records
 
     def append(self, data: bytes) -> None:

@@ -13,7 +13,7 @@ import structlog
 
 from domain.contracts import Reply, reply_to
 from domain.decider import Answered, Ask
-from domain.messages import REMEMBER_MS, Instant
+from domain.messages import REMEMBER_MS, Code, Instant
 from domain.problems import Problem
 from handlers.bus import (
     BusClosedError,
@@ -47,6 +47,8 @@ PAUSE_S = 0.5
 """Between two attempts to reach the stream."""
 AGAIN_MS = 500
 """When a command that could not be answered, or its outcome not stored, comes again."""
+NOT_NOW = frozenset({Code.RATE_LIMITED, Code.ENGINE_NOT_LEADER, Code.ENGINE_CATCHING_UP})
+"""Refusals that are no outcome: a command that is kept can wait until they have passed."""
 STORE_S = 2.0
 """How long the stream of outcomes may take to store one."""
 
@@ -246,7 +248,9 @@ class DurableDoor:
             return None, None
         mistake = answer.exception()
         if mistake is None:
-            return reply_to(answer.result(), ask.id), None
+            told = reply_to(answer.result(), ask.id)
+            later = isinstance(told, Problem) and told.code in NOT_NOW
+            return (None if later else told), None
         trace = self._doorway.new_id()
         log.error("door.broken", trace=trace, ask=ask.id, exc_info=mistake)
         return internal(trace, ask.id), mistake

@@ -157,9 +157,10 @@ class Service:
 
         What has no answer within `STOP_S` is left; its asker asks again.
         """
-        with suppress(TimeoutError, BusUnavailableError):
-            async with asyncio.timeout(STOP_S):
-                await self._drain()
+        if not any(task.done() for task in self._tasks):  # else nobody would answer any more
+            with suppress(TimeoutError, BusUnavailableError):
+                async with asyncio.timeout(STOP_S):
+                    await self._drain()
         for task in self._tasks:
             task.cancel()
 

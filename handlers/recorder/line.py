@@ -132,7 +132,9 @@ class _FarEnd:
         try:
             await self._serve(bus)
         finally:
-            with suppress(OSError):  # it may be gone already, which is as good
+            # Of a connection just lost, nats-py waits for a future that its own reader may have
+            # cancelled. Nobody else cancels this task, and gone is as good as closed.
+            with suppress(OSError, asyncio.CancelledError):
                 await bus.close()
 
     async def _serve(self, bus: Bus) -> None:

@@ -28,7 +28,7 @@ ASKED = (
     age("AGE", "at"),
     field("COMMAND", "command"),
     field("ANSWER", "answer"),
-    field("OPERATION", "operation"),
+    field("OPERATIONS", "operations"),
     field("POSITION", "position"),
     field("CODE", "code"),
     field("DETAIL", "detail"),

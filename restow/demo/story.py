@@ -198,7 +198,9 @@ async def restart_and_kill(scene: Scene) -> Takeover:
     again = await scene.site.talk.ask("layer.restart", {**body, "id": reply.command_id})
     took_s = time.monotonic() - killed_at
     heir = next((one for one in await scene.site.talk.engines() if one.leads), victim)
-    scene.tell(f"engine {heir.engine} leads, epoch {heir.epoch}; commands answered after {took_s:.1f} s")
+    scene.tell(
+        f"engine {heir.engine} leads, epoch {heir.epoch}; commands answered after {took_s:.1f} s"
+    )
     await scene.ended(reply)
     return Takeover(victim=victim, heir=heir, took_s=took_s, first=reply, again=again)
 

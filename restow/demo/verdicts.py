@@ -120,12 +120,15 @@ def _answers(seen: Evidence) -> Iterator[Judgement]:
         one.command
         for one in seen.asked
         if (line := written.get(one.reply.command_id)) is None
-        or (line["answer"], line["operation"]) != (one.reply.status, one.reply.operation_id)
+        or (line["answer"], tuple(line["operations"]))
+        != (one.reply.status, one.reply.operation_ids)
     ]
     times = Counter(line["id"] for line in seen.commands)
     twice = [name for name, count in times.items() if count > 1]
     found = f"{len(seen.asked)} commands of the story" if not wrong + twice else text(wrong + twice)
-    yield Judgement("each command has one answer, the one its asker was told", not wrong + twice, found)
+    yield Judgement(
+        "each command has one answer, the one its asker was told", not wrong + twice, found
+    )
     failed = [line["id"] for line in seen.operations if line["outcome"] != "done"]
     found = text(failed) if failed else f"{len(seen.operations)} operations"
     yield Judgement("every operation did what was asked", not failed, found)
@@ -179,7 +182,9 @@ def _takeover(seen: Takeover) -> Iterator[Judgement]:
     again = seen.again
     same = isinstance(again, Reply) and again.operation_id == seen.first.operation_id
     found = again.operation_id if isinstance(again, Reply) else again.detail
-    yield Judgement("the same command, asked again of the new engine, got the same answer", same, found)
+    yield Judgement(
+        "the same command, asked again of the new engine, got the same answer", same, found
+    )
 
 
 def show(judgements: Sequence[Judgement], seen: Evidence) -> bool:
@@ -205,13 +210,13 @@ def _summed(commands: Sequence[Story]) -> list[Story]:
     told = [line for line in commands if line["command"] != "host.register"]
     answers = Counter(line["answer"] for line in hosts)
     summed = ", ".join(f"{count} {answer}" for answer, count in answers.items())
-    return [{"command": "host.register", "answer": summed, "operation": ""}, *told]
+    return [{"command": "host.register", "answer": summed, "operations": ""}, *told]
 
 
 COMMANDS = (
     field("COMMAND", "command"),
     field("ANSWER", "answer"),
-    field("OPERATION", "operation"),
+    field("OPERATIONS", "operations"),
     field("EVENTS", "events"),
     field("REASON", "reason"),
     field("ID", "id"),

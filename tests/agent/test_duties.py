@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import agent as ag
-from domain.agent import Agent, AnyEntry, Verdict, evolve, hand_over, receive, whereabouts
+from domain import memory as mem
+from domain.agent import Verdict, hand_over, receive, whereabouts
+from domain.memory import Agent, AnyEntry, evolve
 from domain.messages import AskId, ContainerId, HostId, Instant, MigrationId, OrderId
 from domain.orders import (
     AnyWork,
@@ -44,13 +46,13 @@ def hear(agent: Agent, heard: Order, now: int = NOW) -> tuple[Agent, Verdict]:
 
 
 def took(*orders: Order) -> Agent:
-    return write(Agent(H1), *(ag.OrderTaken(taken) for taken in orders))
+    return write(Agent(H1), *(mem.OrderTaken(taken) for taken in orders))
 
 
 def test_an_order_is_begun_once_and_answered_again_and_again():
     agent, first = hear(Agent(H1), order("o1"))
     agent, second = hear(agent, order("o1"))
-    agent = write(agent, ag.ReportOwed(report("o1")), ag.ReportAcknowledged(AskId("o1/r")))
+    agent = write(agent, mem.ReportOwed(report("o1")), mem.ReportAcknowledged(AskId("o1/r")))
     assert agent.owed == {}
     agent, third = hear(agent, order("o1"))
     assert (first, second) == (ag.Begin(order("o1")), ag.UnderWay())
@@ -110,32 +112,34 @@ def test_what_is_handed_over_is_not_called_off():
     agent = took(order("o1", OUT))
     entry = hand_over(agent, MV1, granted_ms=0, frozen_ms=1)
     assert entry is not None
-    agent = write(agent, entry, ag.OrderTaken(order("o2", CallOff(MV1))))
-    assert agent.moves[MV1].standing is ag.Standing.HANDED_OVER
+    agent = write(agent, entry, mem.OrderTaken(order("o2", CallOff(MV1))))
+    assert agent.moves[MV1].standing is mem.Standing.HANDED_OVER
     assert whereabouts(agent, WEB) == H2
 
 
 def test_what_has_stayed_is_not_handed_over():
-    agent = write(took(order("o1", OUT)), ag.ReportOwed(report("o1", done=False)))
+    agent = write(took(order("o1", OUT)), mem.ReportOwed(report("o1", done=False)))
     assert hand_over(agent, MV1, granted_ms=0, frozen_ms=1) is None
     assert whereabouts(agent, WEB) is None
 
 
 def test_only_the_last_word_about_health_is_owed():
-    def health(number: int, *, healthy: bool) -> ag.ReportOwed:
+    def health(number: int, *, healthy: bool) -> mem.ReportOwed:
         ask = AskId(f"h01/1/h{number}")
-        return ag.ReportOwed(ReportHealth(ask=ask, host=H1, container=WEB, healthy=healthy))
+        return mem.ReportOwed(ReportHealth(ask=ask, host=H1, container=WEB, healthy=healthy))
 
     agent = write(Agent(H1), health(1, healthy=True), health(2, healthy=False))
     assert list(agent.owed) == ["h01/1/h2"]
 
 
 def test_old_answers_are_forgotten_but_none_that_is_owed():
-    agent = write(Agent(H1), ag.ReportOwed(report("owed")))
-    names = [f"o{number}" for number in range(ag.ANSWERS_MAX + 10)]
+    agent = write(Agent(H1), mem.ReportOwed(report("owed")))
+    names = [f"o{number}" for number in range(mem.ANSWERS_MAX + 10)]
     for name in names:
-        agent = write(agent, ag.ReportOwed(report(name)), ag.ReportAcknowledged(AskId(f"{name}/r")))
-    assert len(agent.answered) <= ag.ANSWERS_MAX + 1
+        agent = write(
+            agent, mem.ReportOwed(report(name)), mem.ReportAcknowledged(AskId(f"{name}/r"))
+        )
+    assert len(agent.answered) <= mem.ANSWERS_MAX + 1
     assert "owed" in agent.answered
     assert names[0] not in agent.answered
     assert names[-1] in agent.answered
@@ -167,9 +171,9 @@ def test_each_order_begins_at_most_once_and_has_one_answer_whatever_comes(steps)
         elif step == "answer" and agent.under_way:
             name = next(iter(agent.under_way))
             answers[name] = report(name)
-            agent = write(agent, ag.ReportOwed(answers[name]))
+            agent = write(agent, mem.ReportOwed(answers[name]))
         elif step == "acknowledge" and agent.owed:
-            agent = write(agent, ag.ReportAcknowledged(next(iter(agent.owed))))
+            agent = write(agent, mem.ReportAcknowledged(next(iter(agent.owed))))
         elif step == "hand over" and (entry := hand_over(agent, MV1, granted_ms=0, frozen_ms=0)):
             agent = write(agent, entry)
     assert len(begun) == len(set(begun))
@@ -186,4 +190,4 @@ def test_a_migration_is_either_called_off_or_handed_over_never_both(steps):
         elif entry := hand_over(agent, MV1, granted_ms=0, frozen_ms=0):
             agent = write(agent, entry)
         seen |= {move.standing for move in agent.moves.values()}
-    assert not {ag.Standing.CALLED_OFF, ag.Standing.HANDED_OVER} <= seen
+    assert not {mem.Standing.CALLED_OFF, mem.Standing.HANDED_OVER} <= seen

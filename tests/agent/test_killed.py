@@ -14,7 +14,7 @@ from domain.orders import CallOff, ReportOrder, Restart
 from tests.agent.fleet import FAST, H1, H2, MV1, START, WEB, Fleet, Fuse, fleet_of, move
 
 LINES_OF_THE_SOURCE = 12
-LINES_OF_THE_TARGET = 6
+LINES_OF_THE_TARGET = 4
 
 
 @pytest.fixture

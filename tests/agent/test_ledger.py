@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.agent import EpochSeen, OrderTaken, ReportAcknowledged, ReportOwed
+from domain.memory import EpochSeen, OrderTaken, ReportAcknowledged, ReportOwed
 from domain.messages import AskId, ContainerId, HostId, OrderId
 from domain.orders import Order, ReportOrder, Restart
 from handlers.agent.ledger import Ledger

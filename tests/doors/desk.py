@@ -18,7 +18,7 @@ PATIENCE_S = 30
 class RecordingDesk:
     """Answers each id once; the same id with another fingerprint is refused.
 
-    While `gate` is not set, answers wait. `broken` is raised instead of an answer.
+    While `gate` is not set, answers wait. `broken` is raised instead of an answer; `overloads` asks are turned away first.
     """
 
     def __init__(self) -> None:
@@ -27,6 +27,7 @@ class RecordingDesk:
         self.gate = asyncio.Event()
         self.gate.set()
         self.closed = False
+        self.overloads = 0
         self.broken: Exception | None = None
         self.refusal: Refusal | None = None
 
@@ -37,6 +38,9 @@ class RecordingDesk:
             raise self.broken
         self.asked.append(ask)
         await self.gate.wait()
+        if self.overloads:
+            self.overloads -= 1
+            return Answered(Refusal(Code.RATE_LIMITED, "too much at once"), 0)
         if ask.dry_run:
             plan = (HostCordoned(HostId("n")),)
             return Answered(Accepted(), len(self.answers), plan, dry_run=True)

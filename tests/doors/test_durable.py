@@ -143,6 +143,13 @@ class TestOpen:
         headers = publisher.heard[next(iter(publisher.heard))][0][1]
         assert headers["Content-Type"] == "application/problem+json"
 
+    async def test_a_command_waits_while_the_engine_has_too_much_to_do(self, publisher, desk):
+        desk.overloads = 2
+        await publisher.publish("layer.restart", CP | {"id": "r-1"})
+
+        assert (await publisher.outcome("r-1"))["status"] == "accepted"
+        assert len(desk.asked) == 3
+
     async def test_many_are_answered_at_once_and_none_twice(self, publisher, desk, bus, subjects):
         desk.gate.clear()
         for number in range(100):

@@ -213,5 +213,3 @@ async def ask_on(place: Site, acknowledged: list[str], stop: asyncio.Event) -> N
         name = f"ask-{len(acknowledged)}"
         await place.done("container.scale", id=name, container="node1", reserved=len(name) % 5 + 1)
         acknowledged.append(name)
-
-

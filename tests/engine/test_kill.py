@@ -1,0 +1,132 @@
+"""kill -9 of the engine, real processes on a real server: the standby finishes, nothing twice.
+
+Every single event is killed after in `tests/simulation`; here a sample shows that the processes
+keep what the simulation promises.
+"""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from domain.invariants import broken
+from domain.messages import ContainerId
+from domain.subjects import Subjects
+from handlers.bus import BusUnavailableError, request
+from handlers.engine.process import Status
+from handlers.journal.reader import Head, follow
+from handlers.nats_server import Server
+from tests.engine.site import SHOP, Site, site
+
+AFTER = (1, 4, 9, 15, 22, 30)
+"""After how many events of the story the active engine is killed."""
+
+
+class Engines:
+    """Engine processes by name; whoever leads can be killed, and is started again."""
+
+    def __init__(self, server: Server, subjects: Subjects, log: Path) -> None:
+        self._server = server
+        self._subjects = subjects
+        self._log = log
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str) -> None:
+        arguments = [
+            f"--name={name}",
+            f"--url={self._server.url}",
+            f"--prefix={self._subjects.prefix}",
+            f"--monitor={self._server.monitor}",
+        ]
+        with (self._log / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                [sys.executable, "-m", "restow", "engine", *arguments], stdout=log, stderr=log
+            )
+
+    async def leader(self, place: Site) -> str:
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    said = await request(place.bus, self._subjects.status(), within_s=1)
+                except BusUnavailableError:
+                    await asyncio.sleep(0.1)
+                    continue
+                status = msgspec.json.decode(said, type=Status)
+                if status.leader in self._running:
+                    return status.leader
+                await asyncio.sleep(0.05)
+
+    async def kill_leader(self, place: Site) -> None:
+        name = await self.leader(place)
+        self._running[name].kill()
+        self._running[name].wait()
+        self.start(name)
+
+    def stop(self) -> None:
+        for process in self._running.values():
+            process.kill()
+            process.wait()
+
+
+@asynccontextmanager
+async def region(server: Server, subjects: Subjects, folder: Path) -> AsyncIterator[Site]:
+    async with site(server.url, subjects, folder / "agents") as place:
+        yield place
+
+
+async def killed_after(place: Site, engines: Engines, events: int) -> None:
+    """Kill the leader when the journal has grown by this many events."""
+    start = (await place.region()).position
+    head = Head()
+    async with asyncio.timeout(60):
+        async for head, _ in follow(place.bus, place.subjects, head):
+            if head.position >= start + events:
+                break
+    await engines.kill_leader(place)
+
+
+@pytest.mark.timeout(300)
+async def test_a_restart_and_a_migration_outlive_the_engine_wherever_it_is_killed(
+    nats_server: Server, subjects: Subjects, tmp_path: Path
+):
+    engines = Engines(nats_server, subjects, tmp_path)
+    engines.start("e1")
+    engines.start("e2")
+    try:
+        async with region(nats_server, subjects, tmp_path) as place:
+            await place.agents(6)
+            await place.done("environment.create", **SHOP)
+            await place.quiet()
+            for turn, events in enumerate(AFTER, start=1):
+                await story(place, engines, turn, events)
+    finally:
+        engines.stop()
+
+
+async def story(place: Site, engines: Engines, turn: int, events: int) -> None:
+    killing = asyncio.create_task(killed_after(place, engines, events))
+    await asyncio.sleep(0.05)
+    move = await place.done("container.migrate", id=f"move-{turn}", container="node4")
+    restart = await place.done(
+        "layer.restart", id=f"restart-{turn}", environment="shop", layer="app", delay_s=0
+    )
+    await killing
+    whole = await place.quiet()
+    fleet = whole.fleet
+
+    assert fleet.operations[restart.operation_id].outcome == "done"  # type: ignore[index]
+    assert fleet.migrations[move.operation_id].state.value == "completed"  # type: ignore[index]
+    members = [fleet.containers[name] for name in fleet.layers["shop", "app"].containers]  # type: ignore[index]
+    assert [one.restarts for one in members] == [turn] * 3
+    assert fleet.containers[ContainerId("node4")].moves == turn
+    assert all(one.operable for one in fleet.containers.values())
+    assert not broken(fleet)
+    again = await place.done(
+        "layer.restart", id=f"restart-{turn}", environment="shop", layer="app", delay_s=0
+    )
+    assert again == restart
