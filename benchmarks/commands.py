@@ -5,8 +5,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -35,8 +35,9 @@ Call = Callable[[int], Awaitable[object]]
 
 
 @contextmanager
-def process(*arguments: str) -> AbstractContextManager[subprocess.Popen[bytes]]:  # type: ignore[misc]
-    child = subprocess.Popen(  # noqa: S603 - our own modules
+def process(*arguments: str) -> Generator[subprocess.Popen[bytes]]:
+    """Run one of our own modules beside us."""
+    child = subprocess.Popen(
         [sys.executable, "-m", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     try:

@@ -22,10 +22,9 @@ class Figure(msgspec.Struct, frozen=True):
 def table(figures: list[Figure]) -> str:
     """Return the figures as a Markdown table."""
     mark = {None: "", True: "yes", False: "**no**"}
-    lines = ["| what | measured | beside it, in the same run | goal | met |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {f.name} | {f.value} | {f.beside} | {f.goal} | {mark[f.good]} |" for f in figures
-    ]
+    head = "| what | measured | beside it, in the same run | goal | met |"
+    lines = [head, "|---|---|---|---|---|"]
+    lines += [f"| {f.name} | {f.value} | {f.beside} | {f.goal} | {mark[f.good]} |" for f in figures]
     return "\n".join(lines)
 
 

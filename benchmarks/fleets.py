@@ -45,21 +45,17 @@ def fleet_of(hosts: int, containers_a_host: int) -> Fleet:
         home = EnvironmentId(f"e{e}")
         evolve(fleet, EnvironmentCreated(home, "restow.internal"), AT)
         for label in LAYERS:
-            hard = "hard" if label == "sql" else "soft"
             layer = LayerName(label)
-            spec = LayerSpec(name=label, anti_affinity=hard)
+            spec = LayerSpec(name=label, anti_affinity="hard" if label == "sql" else "soft")
             evolve(fleet, LayerAdded(home, layer, spec), AT)
             for number in range(1, CONTAINERS_A_LAYER + 1):
                 node += 1
                 host = HostId(f"h{node * 7_919 % hosts:05}")
-                name = ContainerId(f"node{node}")
-                evolve(
-                    fleet,
-                    ContainerPlaced(
-                        name, home, layer, number, host, 1, 2, 1, f"{name}-e{e}", "10.0.0.1", why
-                    ),
-                    AT,
+                one = ContainerId(f"node{node}")
+                placed = ContainerPlaced(
+                    one, home, layer, number, host, 1, 2, 1, f"{one}-e{e}", "10.0.0.1", why
                 )
+                evolve(fleet, placed, AT)
     return fleet
 
 

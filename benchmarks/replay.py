@@ -47,5 +47,3 @@ def decoded(frames: list[bytes]) -> float:
     for data in frames:
         decode_frame(data)
     return time.perf_counter() - begun
-
-

@@ -199,8 +199,8 @@ class MigrationLine(Line, frozen=True, gc=False):
 class CommandLine(Line, frozen=True, gc=False):
     """A command and its one `answer`: accepted, done, unchanged or refused.
 
-    `operations` carry it on; `code` and `detail` say why it was refused. `position` is that of the last event once it was
-    answered, `events` how many it wrote.
+    `operations` carry it on; `code` and `detail` say why it was refused. `events` is how many it
+    wrote, `position` that of the last event once it was answered.
     """
 
     id: str

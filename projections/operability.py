@@ -38,7 +38,8 @@ class Availability(msgspec.Struct, frozen=True):
     when the layer had `of` containers. `unexcused` is the least that was reached by a fall which
     nobody had accepted. Accepted are falls while an operation with accepted downtime (simultaneous
     ones are) keeps containers of the layer, failures, falls in layers of one container and in
-    those that are to be removed; `excuses` has those. `timeline` is (position, operable) at every change, the latest if many.
+    those that are to be removed; `excuses` has those. `timeline` is (position, operable) at every
+    change, the latest if many.
     """
 
     environment: str

@@ -18,6 +18,7 @@ from domain.problems import problem
 from domain.subjects import Subjects
 from projections import pages
 from projections import questions as q
+from projections.cancellation import heed_cancellation
 from projections.lines import EngineLine
 from projections.reads import Reads
 
@@ -116,6 +117,7 @@ class Queries:
             )
             drain: Callable[[], Awaitable[None]] = asked.drain
             await self._nc.flush()
+            heed_cancellation()
             ready.set()
             try:
                 await asyncio.get_running_loop().create_future()

@@ -22,6 +22,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
 from domain.subjects import Subjects
+from projections.cancellation import heed_cancellation
 from projections.cloudevents import CONTENT_TYPE, PublicEvent, public_event
 from projections.feed import Frames, H, last_position, placed
 
@@ -259,17 +260,6 @@ class Relay(Generic[H]):
             said = f"sequence {position} of {self._stream} was not written by a relay"
             raise StreamDivergedError(said)
         return Standing(position, headers.get(RELAY, ""), last.subject or "")
-
-
-def heed_cancellation() -> None:
-    """Stop a task that was told to while it got a reply.
-
-    nats-py waits for replies with `wait_for`, which on Python 3.11 forgets a cancellation that
-    comes at the same moment.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def _differs(standing: Standing, event: PublicEvent) -> str:

@@ -17,7 +17,7 @@ from domain.invariants import INVARIANTS, broken
 from domain.messages import AskId, Refusal
 from domain.region import Region
 from domain.subjects import Subjects
-from handlers.bus import Address, connect
+from handlers.bus import Address, close, connect
 from handlers.journal.reader import Head, JournalDamagedError, read
 from projections.operability import Availability, Operability
 
@@ -168,4 +168,4 @@ async def check(address: Address, prefix: str) -> Verdict:
             return checker.damaged(error)
         return checker.verdict(head)
     finally:
-        await bus.close()
+        await close(bus)

@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -150,7 +150,7 @@ def cause(code: int) -> str:
 
 
 @asynccontextmanager
-async def crew(logs: Path, say: Say) -> AsyncIterator[Crew]:
+async def crew(logs: Path, say: Say) -> AsyncGenerator[Crew]:
     """Return a crew; at the end of the block, however it ends, all its processes are stopped."""
     async with tasks() as group:
         members = Crew(group, logs, say)

@@ -234,7 +234,7 @@ def failures(fleet: Fleet, order: Order) -> Iterator[tuple[str, ReportOrder]]:
 def phases(world: World) -> Iterator[Input]:
     """Give the phase that each migration may reach next; one stands for all of them."""
     for one in world.fleet.migrations.values():
-        if not one.finished_at and not one.phases:
+        if one.id in world.fleet.moving and not one.phases:
             report = ReportPhase(
                 ask=ASK, host=one.source, migration=one.id, phase="frozen", after_ms=1
             )

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ class HeldError(Exception):
 
 
 @contextmanager
-def held(data: Path) -> Iterator[None]:
+def held(data: Path) -> Generator[None]:
     """Hold the lock of a data directory during the block. Raises `HeldError`."""
     data.mkdir(parents=True, exist_ok=True)
     # Programs that are started do not inherit it (PEP 446), so it ends with this process alone.

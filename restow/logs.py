@@ -34,7 +34,7 @@ def _configure(level: str) -> None:
             LEVELS.get(level.upper(), logging.INFO)
         ),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,
     )
 
 

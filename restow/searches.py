@@ -17,6 +17,7 @@ GROWN = 4
 
 LAYER: dict[str, Any] = {"environment": "shop", "layer": "app"}
 STEERING = frozenset({"operation.pause", "operation.resume", "operation.cancel"})
+PHASES = frozenset({"phase"})
 ILLNESS = frozenset({"unhealthy", "down"})
 
 
@@ -53,6 +54,7 @@ SEARCHES = (
         name="restart, asking, going on",
         begin=PAIR,
         first=(restart(ask=True, on_failure="continue"),),
+        without=ILLNESS,
     ),
     Search(name="restart, all at once", begin=PAIR, first=(restart(mode="simultaneous"),)),
     Search(name="restart, surge", begin=ONE, first=(restart(surge=True),), without=ILLNESS),
@@ -83,6 +85,7 @@ SEARCHES = (
         name="two migrations",
         begin=WIDE,
         first=(MOVE, MigrateContainer(container="node2")),
+        without=PHASES,
     ),
     Search(
         name="migration behind a restart",

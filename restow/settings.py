@@ -110,4 +110,4 @@ def write_up(data: Path, up: Up) -> None:
 
 def _from_up(data: Path) -> Region | None:
     up = read_up(data)
-    return up and Region(Address(up.url), up.prefix, str(data / UP_FILE))
+    return None if up is None else Region(Address(up.url), up.prefix, str(data / UP_FILE))

@@ -2,12 +2,12 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def stop_signals() -> Iterator[asyncio.Event]:
+def stop_signals() -> Generator[asyncio.Event]:
     """Return an event that is set by Ctrl-C, SIGTERM or a terminal that closes."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -15,7 +15,8 @@ import msgspec
 
 from domain.facts import tag
 from domain.fleet import Fleet
-from domain.migration import MIGRATION_DEADLINE_S, QUEUE_MAX_MS, SLACK_MS, MigrationEvent
+from domain.messages import MIGRATION_DEADLINE_S
+from domain.migration import QUEUE_MAX_MS, SLACK_MS, MigrationEvent
 from domain.operation import (
     ADMISSION_MAX_MS,
     GRACE_MS,

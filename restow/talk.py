@@ -1,7 +1,7 @@
 """A conversation with a region over the bus: commands asked for certain, questions, statuses."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from domain.contracts import Reply
 from domain.messages import Code, Refusal
 from domain.problems import Problem, problem
 from domain.subjects import Subjects
-from handlers.bus import Bus, BusUnavailableError, Message, connect, listen, request, silence
+from handlers.bus import Bus, BusUnavailableError, Message, close, connect, listen, request, silence
 from handlers.journal.safety import verify
 from restow.client import Client
 from restow.settings import Region
@@ -95,7 +95,7 @@ class Talk:
         return answer
 
     @asynccontextmanager
-    async def hearing(self, subject: str, hear: Callable[[bytes], None]) -> AsyncIterator[None]:
+    async def hearing(self, subject: str, hear: Callable[[bytes], None]) -> AsyncGenerator[None]:
         """Call `hear` with whatever is said on a subject, during the block."""
 
         async def heard(message: Message) -> None:
@@ -133,10 +133,10 @@ def unread(error: BusUnavailableError) -> Refusal:
 
 
 @asynccontextmanager
-async def talk(region: Region, name: str = "restow") -> AsyncIterator[Talk]:
+async def talk(region: Region, name: str = "restow") -> AsyncGenerator[Talk]:
     """Return a conversation with a region. Raises `BusUnavailableError`."""
     bus = await connect(region.address, name=name)
     try:
         yield Talk(bus, Subjects(region.prefix))
     finally:
-        await bus.close()
+        await close(bus)

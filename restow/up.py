@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -95,7 +95,7 @@ def restow(*words: str) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def running(plan: Plan, say: Say) -> AsyncIterator[Site]:
+async def running(plan: Plan, say: Say) -> AsyncGenerator[Site]:
     """Start all that the plan wants, and stop it at the end of the block.
 
     Raises `AlreadyUpError`, `StartError`, `ServerStartError`, and `UnsafeServerError` where the
@@ -129,7 +129,7 @@ def _up(plan: Plan, region: Region, monitors: Sequence[str]) -> Up:
 
 
 @contextmanager
-def _alone(data: Path) -> Iterator[None]:
+def _alone(data: Path) -> Generator[None]:
     try:
         with held(data):
             yield
@@ -138,8 +138,8 @@ def _alone(data: Path) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _bus(plan: Plan, say: Say) -> AsyncIterator[tuple[Region, tuple[str, ...]]]:
-    """Return where the bus and its monitoring are, starting a server of our own if none is named."""
+async def _bus(plan: Plan, say: Say) -> AsyncGenerator[tuple[Region, tuple[str, ...]]]:
+    """Return the bus and its monitoring; where none is named, start a server of our own."""
     if plan.server is not None:
         say(f"bus {plan.server.address.servers} (named by {plan.server.source}) … used as it is")
         yield replace(plan.server, prefix=plan.prefix), plan.monitors

@@ -13,11 +13,11 @@ from domain.messages import Refusal
 from domain.subjects import Subjects
 from handlers.agent import process as agent
 from handlers.agent.behaviour import Behaviour
-from handlers.bus import Bus, connect
+from handlers.bus import Bus, close, connect
 from handlers.engine import process as engine
 from handlers.journal.reader import Head, follow
 from projections import process as projecting
-from projections.audit import AuditFeed, HistoryLine, Known, open_audit
+from projections.audit import Audit, AuditFeed, HistoryLine, Known, open_audit
 from restow import logs
 from restow.settings import Region
 
@@ -70,16 +70,21 @@ class JournalFrames:
 async def run_reader(region: Region, data: Path, stop: asyncio.Event) -> None:
     """Run the read side until `stop`; raises what goes wrong in it, as an exception group."""
     logs.verbose()
-    data.mkdir(parents=True, exist_ok=True)
     subjects = Subjects(region.prefix)
     bus = await connect(region.address, name="restow reader")
     try:
-        with closing(open_audit(data / AUDIT_FILE)) as audit:
+        with closing(new_audit(data)) as audit:
             frames = JournalFrames(bus, subjects)
             showing = projecting.run(bus, subjects, frames, audit=AuditFeed(audit), ready=_ready)
             await _until(asyncio.create_task(showing), stop)
     finally:
-        await bus.close()
+        await close(bus)
+
+
+def new_audit(data: Path) -> Audit:
+    """Open the audit in its directory; both are made where they are not there."""
+    data.mkdir(parents=True, exist_ok=True)
+    return open_audit(data / AUDIT_FILE)
 
 
 def _ready() -> None:

@@ -15,6 +15,7 @@ from domain.contracts.catalogue import (
     EventContract,
 )
 from domain.contracts.decoding import CLOUD_EVENT
+from domain.contracts.fields import Json
 from domain.contracts.replies import Reply
 from domain.contracts.schemas import example
 from domain.facts import members
@@ -221,7 +222,16 @@ def _schemas() -> Document:
         _without(components[event.shape.__name__], "t")
     for command in COMMANDS.values():
         components[command.shape.__name__]["required"].remove("type")
-    return dict(sorted(components.items()))
+    return {name: _undiscriminated(schema) for name, schema in sorted(components.items())}
+
+
+def _undiscriminated(found: Json) -> Json:
+    """Leave out discriminators: they are OpenAPI's, and every variant says its tag anyway."""
+    if isinstance(found, list):
+        return [_undiscriminated(item) for item in found]
+    if not isinstance(found, dict):
+        return found
+    return {k: _undiscriminated(inner) for k, inner in found.items() if k != "discriminator"}
 
 
 def _without(schema: Document, name: str) -> None:

@@ -17,7 +17,7 @@ from domain.messages import AskId, HostId, Instant
 from domain.orders import AnyReport, Order, ReportOrder
 from domain.subjects import Subjects
 from handlers.agent.ledger import Ledger
-from handlers.agent.link import Link
+from handlers.agent.link import UNREADABLE, Link
 from handlers.agent.pace import Pace
 
 log = structlog.stdlib.get_logger(__name__)
@@ -86,7 +86,7 @@ class Desk:
     async def _hear(self, data: bytes, now: Instant) -> None:
         try:
             order = _order_decoder.decode(data)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             await log.awarning("agent.order-unreadable", error=str(error))
             return
         entries, verdict = receive(self._ledger.agent, order, now)
@@ -145,7 +145,7 @@ class Desk:
             return None
         try:
             receipt = _receipt_decoder.decode(data)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             receipt = Receipt("unreadable")
         if receipt.status != "ok":
             await log.awarning("agent.report-refused", ask=report.ask, status=receipt.status)
@@ -170,7 +170,7 @@ class Desk:
             return False
         try:
             welcome = _welcome_decoder.decode(data)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return False
         if welcome.epoch > self._ledger.agent.epoch:
             self._ledger.note(EpochSeen(welcome.epoch))

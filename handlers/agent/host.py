@@ -26,7 +26,7 @@ from domain.subjects import Subjects
 from handlers.agent.arriving import Arriving
 from handlers.agent.desk import Done
 from handlers.agent.leaving import Leaving
-from handlers.agent.link import Link
+from handlers.agent.link import UNREADABLE, Link
 from handlers.agent.peers import (
     VERBS,
     AnySaying,
@@ -138,7 +138,7 @@ class HostCrew:
     async def _hear(self, data: bytes) -> bytes:
         try:
             saying = _saying_decoder.decode(data)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             return _encoder.encode(Reply(ok=False, detail=str(error)))
         return _encoder.encode(await self._reply(saying))
 

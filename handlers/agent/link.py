@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import structlog
 
 from handlers.bus import Bus, BusUnavailableError, Message, request
@@ -12,6 +13,9 @@ log = structlog.stdlib.get_logger(__name__)
 UNLIMITED = -1
 LOOK_S = 0.2
 """How often it is looked whether the connection came back."""
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises on bytes from outside: not only its own errors."""
 
 Handler = Callable[[bytes], Awaitable[bytes | None]]
 """Takes the bytes of a message and returns those of the answer, if there is one."""
@@ -60,6 +64,7 @@ class Link:
     async def settled(self) -> None:
         """Return when the server knows what we listen to."""
         await self._bus.flush()
+        _let_cancellation_through()
 
     async def back(self, within_s: float) -> None:
         """Wait until the connection was lost and came back, or until the time is over."""

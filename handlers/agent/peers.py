@@ -6,7 +6,7 @@ import msgspec
 
 from domain.messages import ContainerId, HostId, MigrationId
 from domain.subjects import Subjects
-from handlers.agent.link import Link
+from handlers.agent.link import UNREADABLE, Link
 from handlers.agent.pace import Pace
 from handlers.agent.runtime import Image, Room
 
@@ -101,7 +101,7 @@ class Peers:
         )
         try:
             return None if data is None else _reply_decoder.decode(data)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return None
 
     async def check(self, host: HostId, saying: Check) -> Reply:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from eventsourcing.persistence import InterfaceError, OperationalError, ProgrammingError
 
-from handlers.bus import Address, Bus, BusUnavailableError, connect
+from handlers.bus import Address, Bus, BusUnavailableError, close, connect
 
 CONNECT_S = 10.0
 CLOSE_S = 5.0
@@ -134,8 +134,8 @@ class _FarEnd:
         finally:
             # Of a connection just lost, nats-py waits for a future that its own reader may have
             # cancelled. Nobody else cancels this task, and gone is as good as closed.
-            with suppress(OSError, asyncio.CancelledError):
-                await bus.close()
+            with suppress(asyncio.CancelledError):
+                await close(bus)
 
     async def _serve(self, bus: Bus) -> None:
         async with asyncio.TaskGroup() as self._group:

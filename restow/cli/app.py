@@ -1,4 +1,4 @@
-"""What there is to type: the nouns, and the commands that run Restow. Parts are loaded when used."""
+"""What there is to type: nouns, and commands that run Restow. Parts are loaded when used."""
 
 from cyclopts import App, Group
 
@@ -43,7 +43,7 @@ for group, parts in {
         ("audit", "audit:audit"): "Any state at any version; the whole journal verified.",
     },
     RUNNING: {
-        ("demo", "running:demo"): "Show a fleet at work on this machine, then prove it (a minute).",
+        ("demo", "demo:demo"): "Show a fleet at work on this machine, then prove it (a minute).",
         ("up", "running:up"): "Start everything on this machine, with simulated hosts.",
         ("down", "running:down"): "Stop what `restow up` started.",
         ("engine", "process:engine"): "Run one engine.",

@@ -9,11 +9,14 @@ from cyclopts import Parameter
 
 from domain.messages import Refusal
 from domain.problems import Exit, problem
+from restow.check import check
 from restow.cli.exits import EndedError, ProblemError, UsageError
 from restow.cli.flags import HERE, PLAINLY, At, Reading, noun
 from restow.cli.output import Column, Item, Page, age, field, out, say, show_item, show_list, text
 from restow.cli.talk import region_of
+from restow.logs import quiet
 from restow.settings import data_directory
+from restow.wiring import AUDIT_FILE, history_in_audit, known_to_audit
 
 audit = noun("audit", "Any state at any version; the whole journal verified.")
 
@@ -28,7 +31,10 @@ HISTORY = (
     field("ASK", "ask", wide=True),
     field("REASON", "reason", wide=True),
 )
-DATA = Parameter(name="--data")
+Data = Annotated[
+    Path | None,
+    Parameter(help="Data directory of the read side; else RESTOW_DATA, ./.restow."),
+]
 
 
 @audit.command(
@@ -39,20 +45,12 @@ async def show(
     stream: str,
     /,
     *,
-    version: int | None = None,
-    exact: bool = False,
-    data: Annotated[Path | None, DATA] = None,
+    version: Annotated[int | None, Parameter(help="Without it, the newest.")] = None,
+    exact: Annotated[bool, Parameter(help="Fold all streams, not this one alone.")] = False,
+    data: Data = None,
     how: Reading = PLAINLY,
 ) -> None:
-    """Show an aggregate as it was after VERSION events of its stream, as the audit has it.
-
-    Args:
-        version: without it, the newest
-        exact: fold everything that happened before, not this stream alone
-        data: data directory of the read side; else RESTOW_DATA, ./.restow
-    """
-    from restow.wiring import known_to_audit
-
+    """Show an aggregate as it was after VERSION events of its stream, as the audit has it."""
     path = audit_file(data)
     try:
         known = await asyncio.to_thread(known_to_audit, path, stream, version, exact=exact)
@@ -64,16 +62,8 @@ async def show(
 
 
 @audit.command(help_epilogue="For example: restow audit history container.node17 -o wide")
-async def history(
-    stream: str, /, *, data: Annotated[Path | None, DATA] = None, how: Reading = PLAINLY
-) -> None:
-    """List the events of one stream, with who asked for them and why.
-
-    Args:
-        data: data directory of the read side; else RESTOW_DATA, ./.restow
-    """
-    from restow.wiring import history_in_audit
-
+async def history(stream: str, /, *, data: Data = None, how: Reading = PLAINLY) -> None:
+    """List the events of one stream, with who asked for them and why."""
     try:
         lines = await asyncio.to_thread(history_in_audit, audit_file(data), stream)
     except FileNotFoundError as error:
@@ -84,7 +74,7 @@ async def history(
 
 def audit_file(data: Path | None) -> Path:
     """Return the file that the read side feeds."""
-    return (data or data_directory()) / "reader" / "audit.db"
+    return (data or data_directory()) / "reader" / AUDIT_FILE
 
 
 @audit.command(help_epilogue="For example: restow audit verify -o json")
@@ -93,9 +83,6 @@ async def verify(*, at: At = HERE, how: Reading = PLAINLY) -> None:
 
     Nothing but the journal is believed. Ends with 9 where something is not as it must be.
     """
-    from restow.check import check
-    from restow.logs import quiet
-
     quiet()
     region = region_of(at)
     verdict = await check(region.address, region.prefix)

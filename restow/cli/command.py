@@ -1,9 +1,10 @@
 """`restow command`: every command there is, and any of them sent as JSON."""
 
 import sys
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from cyclopts import Parameter
 
 from domain.contracts import COMMANDS, unknown_command
 from domain.contracts.catalogue import CommandContract
@@ -38,6 +39,8 @@ ASKED = (
     field("REASON", "reason", wide=True),
 )
 LIMIT_DEFAULT = 50
+
+AnswerKind = Literal["accepted", "done", "unchanged", "refused"]
 
 
 def _line(contract: CommandContract) -> Item:
@@ -95,17 +98,12 @@ async def send(name: str, body: str, /, *, at: At = HERE, how: Asking = SIMPLY) 
 @command.command(help_epilogue="For example: restow command asked -o wide")
 async def asked(
     *,
-    answer: Literal["accepted", "done", "unchanged", "refused"] | None = None,
-    limit: int = LIMIT_DEFAULT,
+    answer: Annotated[AnswerKind | None, Parameter(help="Only those answered so.")] = None,
+    limit: Annotated[int, Parameter(help="At most so many.")] = LIMIT_DEFAULT,
     at: At = HERE,
     how: Reading = PLAINLY,
 ) -> None:
-    """List the latest commands that were asked, each with its one answer, oldest first.
-
-    Args:
-        answer: only those answered so
-        limit: at most so many
-    """
+    """List the latest commands that were asked, each with its one answer, oldest first."""
     body = given(answer=answer, limit=limit)
     async with talk(at) as region:
         found = good(await region.read("command.list", {**body, **since(how)}))

@@ -1,6 +1,7 @@
 """`restow container` (`ct`): one container, scaled or moved while it runs."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -84,15 +85,11 @@ async def list_containers(
     name: str | None = None,
     /,
     *,
-    host: str | None = None,
+    host: Annotated[str | None, Parameter(help="Only those on this host.")] = None,
     at: At = HERE,
     how: Reading = PLAINLY,
 ) -> None:
-    """List containers: all, or those of an ENVIRONMENT or an ENVIRONMENT/LAYER.
-
-    Args:
-        host: only those on this host
-    """
+    """List containers: all, or those of an ENVIRONMENT or an ENVIRONMENT/LAYER."""
     environment, layer = layer_key(name) if name and "/" in name else (name, None)
     body = given(environment=environment, layer=layer, host=host)
     await show_all("container.list", body, COLUMNS, at=at, how=how)
@@ -110,15 +107,11 @@ async def scale(
     /,
     *,
     size: Size = SAME_SIZE,
-    force: bool = False,
+    force: Annotated[bool, Parameter(help="Beyond the host's capacity; wants --reason.")] = False,
     at: At = HERE,
     how: Asking = SIMPLY,
 ) -> None:
-    """Set the cloudlets of one running container, without a restart.
-
-    Args:
-        force: beyond the host's capacity; wants --reason
-    """
+    """Set the cloudlets of one running container, without a restart."""
     body = {"container": name, **size.body, **given(force=force or None)}
     await ask("container.scale", body, at=at, how=how)
 

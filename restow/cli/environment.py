@@ -1,4 +1,4 @@
-"""`restow environment` (`env`): what belongs together, created with all its layers or not at all."""
+"""`restow environment` (`env`): what belongs together, created as a whole or not at all."""
 
 from dataclasses import dataclass
 from pathlib import Path

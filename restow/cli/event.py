@@ -31,6 +31,7 @@ event = noun("event", "What happened, and why.")
 
 TAIL_S = 0.5
 LIMIT_DEFAULT = 50
+KIND = Parameter(name="--type", help="Only this type, such as container.restarted.")
 NOUNS = ("host", "environment", "container", "operation", "migration")
 PREFIXES: Mapping[str, str] = {"node": "container", "op": "operation", "mv": "migration"}
 CHAIN_MAX = 20
@@ -66,17 +67,12 @@ async def list_events(
     name: str | None = None,
     /,
     *,
-    kind: Annotated[str | None, Parameter(name="--type")] = None,
-    limit: int = LIMIT_DEFAULT,
+    kind: Annotated[str | None, KIND] = None,
+    limit: Annotated[int, Parameter(help="At most so many.")] = LIMIT_DEFAULT,
     at: At = HERE,
     how: Reading = PLAINLY,
 ) -> None:
-    """List the latest events, oldest first: all, or those of one stream.
-
-    Args:
-        kind: only this type, such as container.restarted
-        limit: at most so many
-    """
+    """List the latest events, oldest first: all, or those of one stream."""
     body = given(stream=stream_of(name) if name else None, type=kind, limit=limit)
     async with talk(at) as region:
         answer = good(await region.read("event.list", {**body, **since(how)}))
@@ -127,7 +123,7 @@ async def _event_at(region: Talk, position: int, how_new: Body) -> Item:
     if not items or items[0]["position"] != position:
         message = f"there is no event at position {position} that is kept here"
         raise UsageError(message)
-    return items[0]
+    return dict(items[0])
 
 
 @event.command(help_epilogue="For example:\n\nrestow event why node17\n\nrestow event why 1234")
@@ -156,7 +152,7 @@ async def _newest(region: Talk, stream: str, how_new: Body) -> Item:
     if not items:
         message = f"no event of {stream} is kept here"
         raise UsageError(message)
-    return items[0]
+    return dict(items[0])
 
 
 async def _chain(region: Talk, first: Item) -> list[dict[str, Any]]:
@@ -177,7 +173,7 @@ async def _cause(region: Talk, link: Item, seen: set[str]) -> dict[str, Any] | N
         return None
     ask = str(link["ask"])
     for query, body, kind in (
-        ("command.show", {"id": ask.split("/")[0]}, "command"),
+        ("command.show", {"id": ask.partition("/")[0]}, "command"),
         *((f"{kind}.show", {kind: name}, kind) for kind, name in _sagas(link)),
     ):
         key = f"{kind} {next(iter(body.values()))}"
@@ -192,11 +188,9 @@ async def _cause(region: Talk, link: Item, seen: set[str]) -> dict[str, Any] | N
 
 def _sagas(link: Item) -> list[tuple[str, str]]:
     """Return the operations and migrations that an event names as its own."""
-    data = link.get("data")
-    fields = data if isinstance(data, dict) else {}
-    stream = str(link.get("stream", ""))
+    fields = link.get("data", {})
     names = [str(fields.get(key, "")) for key in ("saga", "operation", "migration")]
-    names.append(stream.partition(".")[2])
+    names.append(str(link.get("stream", "")).partition(".")[2])
     kinds = {"op": "operation", "mv": "migration"}
     return [(kinds[name[:2]], name) for name in names if name[:2] in kinds]
 

@@ -86,7 +86,7 @@ class Asking:
 @Parameter(name="*", group=SEQUENCE)
 @dataclass(frozen=True, kw_only=True)
 class Sequence:
-    """How an operation goes through the containers of a layer; what is not given is the engine's."""
+    """How an operation goes through a layer's containers; what is not given is the engine's."""
 
     all_at_once: Annotated[bool, Parameter(negative="--one-by-one")] = False
     """All containers together, or one after another (the default)."""

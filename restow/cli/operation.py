@@ -1,10 +1,18 @@
 """`restow operation` (`op`): operations on layers, watched, paused, resumed, cancelled."""
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
 from restow.cli.output import Column, Item, age, field, text
 from restow.cli.spelling import milliseconds
 from restow.cli.talk import ask, show_all, show_one, talk
 from restow.cli.watch import watch as watch_it
+
+PATIENCE = Parameter(
+    name="--timeout", help="Longest wait; the work goes on after it (exit code 6)."
+)
 
 operation = noun("operation", "Operations on layers, and how far they are.")
 
@@ -43,15 +51,16 @@ async def show(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
 
 @operation.command(help_epilogue="For example: restow op watch op3 --timeout 5m")
 async def watch(
-    name: str, /, *, timeout: str = "10m", at: At = HERE, how: Reading = PLAINLY
+    name: str,
+    /,
+    *,
+    patience: Annotated[str, PATIENCE] = "10m",
+    at: At = HERE,
+    how: Reading = PLAINLY,
 ) -> None:
-    """Watch an operation or a migration until it is over; Ctrl-C leaves it running.
-
-    Args:
-        timeout: longest wait; the work goes on after it (exit code 6)
-    """
+    """Watch an operation or a migration until it is over; Ctrl-C leaves it running."""
     async with talk(at) as region:
-        await watch_it(region, name, how.min_position, milliseconds(timeout))
+        await watch_it(region, name, how.min_position, milliseconds(patience))
 
 
 @operation.command(help_epilogue="For example: restow op pause op3")

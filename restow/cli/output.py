@@ -8,14 +8,16 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
-
-from domain.problems import Problem
 from rich.cells import cell_len
 
-Item = Mapping[str, object]
+from domain.problems import Problem
+
+Json = None | bool | int | float | str | list[Any] | tuple[Any, ...] | dict[str, Any]
+Item = Mapping[str, Any]
+"""One thing, as JSON has it."""
 Format = Literal["table", "wide", "json", "jsonl", "name"]
 GAP = "  "
 NOTHING = "-"
@@ -81,7 +83,7 @@ def span(duration_ms: int) -> str:
     return f"{seconds}s"
 
 
-def text(value: object) -> str:
+def text(value: Json) -> str:
     """Return a value as a table shows it."""
     if value is None or value in ("", [], {}, ()):
         return NOTHING
@@ -145,7 +147,7 @@ def show_item(item: Item, look: Look, name: Callable[[Item], str]) -> None:
                     out(line)
 
 
-def _lines(key: str, value: object, width: int) -> list[str]:
+def _lines(key: str, value: Json, width: int) -> list[str]:
     """Return the lines that show one member; a list of things gets a line for each."""
     if not isinstance(value, list) or not any(isinstance(one, dict) for one in value):
         return [f"{key:{width}}{GAP}{text(value)}"]
@@ -188,7 +190,7 @@ def explain(problem: Problem) -> None:
     say(f"  {command}{position}{problem.type}")
 
 
-def facts(known: Mapping[str, object]) -> str:
+def facts(known: Mapping[str, Json]) -> str:
     """Return the numbers of a problem on one line, counts of reasons spelled out."""
     parts: list[str] = []
     for key, value in known.items():

@@ -6,11 +6,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from handlers.agent.behaviour import Behaviour
 from restow.cli.flags import HERE, At
 from restow.cli.talk import region_of
 from restow.settings import data_directory
 from restow.stopping import stop_signals
-from restow.wiring import Behaviour, run_agent, run_engine, run_reader
+from restow.wiring import run_agent, run_engine, run_reader
 
 
 @Parameter(name="*")
@@ -29,42 +30,34 @@ class Hosts:
 
 
 NO_HOSTS = Hosts()
+RELAXED = Parameter(help="Accept that a power cut may lose what was acknowledged.")
+MONITOR = Parameter(help="Monitoring address of each NATS server, to verify that they sync always.")
+Data = Annotated[
+    Path | None,
+    Parameter(help="Where it keeps what it must not forget; else RESTOW_DATA, ./.restow."),
+]
 
 
 async def engine(
     *,
-    name: str,
-    relaxed: bool = False,
-    monitor: tuple[str, ...] = (),
+    name: Annotated[str, Parameter(help="Its name in statuses and logs.")],
+    relaxed: Annotated[bool, RELAXED] = False,
+    monitor: Annotated[tuple[str, ...], MONITOR] = (),
     at: At = HERE,
 ) -> None:
-    """Run an engine: active if none is, else a warm standby.
-
-    Args:
-        name: its name in statuses and logs
-        relaxed: accept that a power cut may lose what was acknowledged
-        monitor: monitoring address of each NATS server, to verify that they sync always
-    """
+    """Run an engine: active if none is, else a warm standby."""
     await run_engine(region_of(at), name, monitors=monitor, relaxed=relaxed)
 
 
-async def agent(*, data: Path | None = None, hosts: Hosts = NO_HOSTS, at: At = HERE) -> None:
-    """Run the agent of simulated hosts.
-
-    Args:
-        data: where it keeps its ledgers and containers; else RESTOW_DATA, ./.restow
-    """
+async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) -> None:
+    """Run the agent of simulated hosts."""
     behaviour = Behaviour(seed=hosts.seed, speed=hosts.speed)
     where = (data or data_directory()) / "agents"
     region = region_of(at)
     await run_agent(region, hosts.hosts, where, behaviour, routing=hosts.routing)
 
 
-async def reader(*, data: Path | None = None, at: At = HERE) -> None:
-    """Run the read side: queries, public events, audit.
-
-    Args:
-        data: where it keeps its views and the audit's record; else RESTOW_DATA, ./.restow
-    """
+async def reader(*, data: Data = None, at: At = HERE) -> None:
+    """Run the read side: queries, public events, audit."""
     with stop_signals() as stop:
         await run_reader(region_of(at), (data or data_directory()) / "reader", stop)

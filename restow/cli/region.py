@@ -10,9 +10,10 @@ from domain.contracts import CONTRACT_VERSION
 from domain.messages import Code, Refusal
 from domain.problems import Problem, problem
 from domain.wire import FRAME_VERSION
+from restow.cli.app import app
 from restow.cli.exits import ProblemError
 from restow.cli.flags import HERE, PLAINLY, At, Reading
-from restow.cli.output import Page, field, out, show_item, show_list
+from restow.cli.output import Item, Page, field, out, show_item, show_list
 from restow.cli.talk import region_of, since, talk
 
 ENGINES = (
@@ -35,18 +36,24 @@ async def status(*, at: At = HERE, how: Reading = PLAINLY) -> None:
         engines = await said.engines()
         reader = await said.read("status", since(how))
     seen = {"bus": region.address.servers, "prefix": region.prefix, "named_by": region.source}
-    lines = [msgspec.to_builtins(engine) for engine in engines]
-    views = {"read_side": reader.detail} if isinstance(reader, Problem) else reader
+    lines: list[Item] = [msgspec.to_builtins(engine) for engine in engines]
+    views: Item = {"read_side": reader.detail} if isinstance(reader, Problem) else reader
     if how.output in {"json", "jsonl", "name"}:
         show_item({**seen, "engines": lines, "views": views}, how.look, lambda _: region.prefix)
     else:
-        plain = {name: value for name, value in views.items() if name not in {"engines", "counts"}}
-        show_item({**seen, **plain, **views.get("counts", {})}, how.look, lambda _: region.prefix)
+        show_item({**seen, **_flat(views)}, how.look, lambda _: region.prefix)
         out()
         show_list(Page(lines), ENGINES, how.look, lambda line: str(line["engine"]))
     if not any(engine.leads for engine in engines):
         detail = f"{len(engines)} engines run, and none is active"
         raise ProblemError(problem(Refusal(Code.BUS_UNAVAILABLE, detail)))
+
+
+def _flat(views: Item) -> Item:
+    """Return what the read side counts, member by member; engines are listed beside it."""
+    counts = views.get("counts")
+    plain = {name: views[name] for name in views if name not in {"engines", "counts"}}
+    return {**plain, **(counts if isinstance(counts, dict) else {})}
 
 
 def version(*, how: Reading = PLAINLY) -> None:
@@ -63,6 +70,4 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
 
     For example: restow completion bash >~/.local/share/bash-completion/completions/restow
     """
-    from restow.cli.app import app
-
     out(app.generate_completion(prog_name="restow", shell=shell))

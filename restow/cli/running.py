@@ -1,4 +1,4 @@
-"""`restow up`, `restow down` and `restow demo`: everything on this machine."""
+"""`restow up` and `restow down`: everything on this machine."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -16,8 +17,8 @@ from handlers.journal.safety import UnsafeServerError
 from handlers.nats_server import ServerStartError
 from restow.cli.output import out, say
 from restow.crew import MemberEndedError
-from restow.logs import quiet
 from restow.locks import is_held
+from restow.logs import quiet
 from restow.settings import Up, data_directory, find_server, read_up
 from restow.stopping import stop_signals
 from restow.up import PORT_DEFAULT, AlreadyUpError, Plan, StartError, running
@@ -70,23 +71,7 @@ class Server:
     """Prefix of the region's subjects and streams."""
 
 
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """How the demo is played."""
-
-    keep: bool = False
-    """Stay up at the end, to try things."""
-    seed: int = 1
-    """What durations are drawn from."""
-    data: Path | None = None
-    """Where to keep everything; without it, a directory that is removed at the end."""
-    speed: float = 2.0
-    """How much faster than real ones the simulated hosts are."""
-
-
 OWN = Server()
-DEMO = Stage()
 USUAL = Machine()
 
 
@@ -156,13 +141,12 @@ def _already(plan: Plan, found: Up | None) -> int:
     return Exit.DONE
 
 
-def down(*, data: Path | None = None, purge: bool = False) -> int:
-    """Stop what `restow up` started.
-
-    Args:
-        data: the data directory that `restow up` was given
-        purge: remove everything that was kept there, too
-    """
+def down(
+    *,
+    data: Annotated[Path | None, Parameter(help="The one `restow up` was given.")] = None,
+    purge: Annotated[bool, Parameter(help="Remove all that was kept there, too.")] = False,
+) -> int:
+    """Stop what `restow up` started."""
     where = data or data_directory()
     if is_held(where):
         found = read_up(where)
@@ -187,15 +171,3 @@ def _stop(where: Path, found: Up) -> bool:
             return False
         time.sleep(POLL_S)
     return True
-
-
-async def demo(*, stage: Stage = DEMO) -> int:
-    """Show a fleet at work: 12 hosts, 3 zones, one environment; then prove what was shown.
-
-    Everything is real but the containers: NATS, engines, agents, and the kill -9 in the middle.
-    Ends with 0 only if all that it prints is true.
-    """
-    from restow.demo.story import Play, play
-
-    data = stage.data
-    return await play(Play(keep=stage.keep, seed=stage.seed, data=data, speed=stage.speed))

@@ -1,8 +1,8 @@
 """One conversation with a region: commands asked, questions put, answers shown."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from domain.contracts.replies import Reply
 from domain.messages import Code, Refusal
@@ -35,7 +35,7 @@ LINES_A_PAGE = 1_000
 
 
 @asynccontextmanager
-async def talk(at: At) -> AsyncIterator[Talk]:
+async def talk(at: At) -> AsyncGenerator[Talk]:
     """Return a conversation with the region that is meant.
 
     Raises `UsageError` and `ProblemError` where it is not named or its bus is away.
@@ -108,7 +108,7 @@ def show_reply(reply: Reply, how: Asking) -> None:
         say(f"note: {notice}")
 
 
-def scalars(data: Mapping[str, object]) -> Item:
+def scalars(data: Item) -> dict[str, Any]:
     """Return the fields that fit on a line: neither lists nor objects."""
     return {name: value for name, value in data.items() if not isinstance(value, list | dict)}
 
@@ -136,7 +136,7 @@ async def show_all(
     """Ask for a list and show it."""
     async with talk(at) as region:
         page = await read_all(region, query, {**body, **since(how)})
-    show_list(page, columns, how.look, lambda item: columns[0].text(item))
+    show_list(page, columns, how.look, columns[0].text)
 
 
 async def read_all(region: Talk, query: str, body: Body) -> Page:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -65,6 +65,15 @@ class Scene:
                 raise DemoError(message)
             await asyncio.sleep(POLL_S)
         return answer
+
+    async def until(self, true: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Wait until something is true. Raises `DemoError` where it does not become so."""
+        give_up = time.monotonic() + PATIENCE_S
+        while not await true():
+            if time.monotonic() > give_up:
+                message = f"waited {PATIENCE_S:.0f} s in vain until {what}"
+                raise DemoError(message)
+            await asyncio.sleep(POLL_S)
 
     async def story(self, name: str, position: int = 0) -> Story:
         """Return an operation or a migration as it is now."""

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,9 +27,8 @@ ZONES = 3
 DELAY_S = 1
 KILL_AFTER = 2
 """The active engine is killed once so many containers were restarted."""
-SAMPLE_S = 8.0
-"""How long a sample of a container may take to come; agents send one every 5 s."""
-POLL_S = 0.05
+GROWN = 4
+"""Cloudlets that one container grows to."""
 
 LAYERS = (
     {"name": "bl", "role": "bl", "count": 1, "ports": [80]},
@@ -78,7 +77,7 @@ async def play(stage: Play) -> int:
 
 
 @contextmanager
-def _directory(stage: Play) -> Iterator[Path]:
+def _directory(stage: Play) -> Generator[Path]:
     """Return where everything is kept; what nobody asked to keep is removed at the end."""
     if stage.data is not None:
         yield stage.data
@@ -150,16 +149,16 @@ async def scale_out(scene: Scene) -> None:
 async def grow_one(scene: Scene) -> None:
     """Give one container more cloudlets, without a restart, and wait until its host did."""
     name = (await scene.containers("app"))[0]["id"]
-    scene.tell(f"grow {name} to 4 cloudlets reserved, 16 at most")
-    body = {"container": name, "reserved": 4, "limit": 16}
-    reply = await scene.ask("container.scale", body, f"{name} to 4..16")
-    give_up = time.monotonic() + SAMPLE_S
+    scene.tell(f"grow {name} to {GROWN} cloudlets reserved, 16 at most")
+    body = {"container": name, "reserved": GROWN, "limit": 16}
+    reply = await scene.ask("container.scale", body, f"{name} to {GROWN}..16")
     question = {"container": name, "min_position": reply.position}
-    while (now := await scene.read("container.show", question))["applied"] != 4:
-        if time.monotonic() > give_up:
-            message = f"{name} still has {now['applied']} cloudlets"
-            raise DemoError(message)
-        await asyncio.sleep(POLL_S)
+
+    async def grown() -> bool:
+        return bool((await scene.read("container.show", question))["applied"] == GROWN)
+
+    await scene.until(grown, f"{name} has {GROWN} cloudlets")
+    now = await scene.read("container.show", question)
     scene.tell(f"{name} has {now['applied']} cloudlets, restarted {now['restarts']} times")
 
 
@@ -176,12 +175,11 @@ async def move_one(scene: Scene) -> None:
 
 async def sampled(scene: Scene, container: str, host: str) -> None:
     """Wait until a host has said what a container counts. Raises `DemoError`."""
-    give_up = time.monotonic() + SAMPLE_S
-    while not scene.watching.on(container, host):
-        if time.monotonic() > give_up:
-            message = f"{host} said nothing of {container}"
-            raise DemoError(message)
-        await asyncio.sleep(POLL_S)
+
+    async def said() -> bool:
+        return bool(scene.watching.on(container, host))
+
+    await scene.until(said, f"{host} says what {container} counts")
 
 
 async def restart_and_kill(scene: Scene) -> Takeover:
@@ -189,8 +187,11 @@ async def restart_and_kill(scene: Scene) -> Takeover:
     scene.tell(f"restart the app layer one by one, {DELAY_S} s between")
     body = {"environment": "shop", "layer": "app", "delay_s": DELAY_S, "reason": "new certificate"}
     reply = await scene.ask("layer.restart", body, "shop/app")
-    while (await scene.story(reply.operation_id, reply.position))["done"] < KILL_AFTER:
-        await asyncio.sleep(POLL_S)
+
+    async def in_the_middle() -> bool:
+        return bool((await scene.story(reply.operation_id, reply.position))["done"] >= KILL_AFTER)
+
+    await scene.until(in_the_middle, f"{KILL_AFTER} containers are restarted")
     victim = next(engine for engine in await scene.site.talk.engines() if engine.leads)
     killed_at = time.monotonic()
     pid = scene.site.crew.kill(victim.engine)
@@ -206,8 +207,10 @@ async def restart_and_kill(scene: Scene) -> Takeover:
 
 
 async def settle(scene: Scene) -> None:
-    """Wait for a last sample of every container that was restarted."""
-    for one in await scene.containers("app"):
-        give_up = time.monotonic() + SAMPLE_S
-        while scene.watching.restarts(one["id"]) < one["restarts"] and time.monotonic() < give_up:
-            await asyncio.sleep(POLL_S)
+    """Wait until the agents, too, have said of every container that it was restarted."""
+    app = await scene.containers("app")
+
+    async def said() -> bool:
+        return all(scene.watching.restarts(one["id"]) >= one["restarts"] for one in app)
+
+    await scene.until(said, "the agents say that every container was restarted")

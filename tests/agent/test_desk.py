@@ -27,6 +27,9 @@ ROUTER = HostId("routing")
 NAMES = ("web.shop.internal", "web-1.shop.internal")
 
 
+NONSENSE = [b"", b"{", b'{"id":1}', b"null", b'{"id":"\xff"}', b'{"x":' * 3_000]
+
+
 async def replaced(fleet, host, **failures: float) -> None:
     await fleet.kill(host)
     await fleet.agent(host, Behaviour(speed=200.0, failures=failures))
@@ -149,7 +152,7 @@ async def test_an_order_lost_on_the_way_comes_with_the_next_hello(fleet):
     assert (await fleet.answer("o1")).done
 
 
-@pytest.mark.parametrize("nonsense", [b"", b"{", b'{"id":1}', b"null", b'{"work":{}}'])
+@pytest.mark.parametrize("nonsense", NONSENSE)
 async def test_nonsense_is_ignored(fleet, nonsense):
     await fleet.bus.publish(fleet.subjects.orders(H1), nonsense)
     for verb in ("check", "go"):

@@ -136,9 +136,8 @@ def test_old_answers_are_forgotten_but_none_that_is_owed():
     agent = write(Agent(H1), mem.ReportOwed(report("owed")))
     names = [f"o{number}" for number in range(mem.ANSWERS_MAX + 10)]
     for name in names:
-        agent = write(
-            agent, mem.ReportOwed(report(name)), mem.ReportAcknowledged(AskId(f"{name}/r"))
-        )
+        given = report(name)
+        agent = write(agent, mem.ReportOwed(given), mem.ReportAcknowledged(given.ask))
     assert len(agent.answered) <= mem.ANSWERS_MAX + 1
     assert "owed" in agent.answered
     assert names[0] not in agent.answered

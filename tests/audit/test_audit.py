@@ -193,6 +193,24 @@ def test_two_who_feed_one_file_do_it_no_harm(path: Path, audit: Audit) -> None:
     assert rows(audit) == expected_rows()
 
 
+def test_it_can_be_opened_and_read_while_it_is_fed(path: Path, audit: Audit) -> None:
+    def feed() -> None:
+        for frame in frames():
+            audit.take(frame)
+
+    feeding = Thread(target=feed)
+    feeding.start()
+    seen = []
+    while feeding.is_alive():
+        with open_audit(path) as reader:
+            before = reader.checkpoint()
+            seen.append(len(rows(reader)))
+            assert before <= seen[-1] <= reader.checkpoint()
+    feeding.join()
+    assert seen == sorted(seen)
+    assert rows(audit) == expected_rows()
+
+
 def test_a_file_that_lost_events_is_refused(path: Path) -> None:
     with open_audit(path) as audit:
         audit.take_many(frames())

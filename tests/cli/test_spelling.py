@@ -1,5 +1,6 @@
 """How values are typed."""
 
+import msgspec
 import pytest
 
 from domain.contracts import decode_command
@@ -13,7 +14,6 @@ from restow.cli.spelling import (
     pairs,
     seconds,
 )
-import msgspec
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ PATIENCE_S = 30
 class RecordingDesk:
     """Answers each id once; the same id with another fingerprint is refused.
 
-    While `gate` is not set, answers wait. `broken` is raised instead of an answer; `overloads` asks are turned away first.
+    While `gate` is not set, answers wait. `broken` is raised instead of an answer; `overloads` asks
+    are turned away first.
     """
 
     def __init__(self) -> None:

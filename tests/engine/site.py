@@ -1,17 +1,18 @@
-"""A whole region on a real server, in one process: engines, agents with simulated hosts, a client."""
+"""A whole region on a real server, in one process: engines, simulated hosts, a client."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from domain.container import Container
 from domain.contracts import Reply
 from domain.fleet import Fleet
-from domain.image import to_image
-from domain.messages import HostId
-from domain.operation import OperationState
+from domain.messages import EnvironmentId, HostId, LayerName, MigrationId, OperationId
+from domain.migration import Migration
+from domain.operation import Operation, OperationState
 from domain.problems import Problem
 from domain.region import Region
 from domain.subjects import Subjects
@@ -47,16 +48,20 @@ class Site:
         self.subjects = subjects
         self.data = data
         self.client = Client(bus, subjects)
-        self.engines: dict[str, Engine] = {}
+        self._engines: dict[str, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._buses: list[Bus] = []
 
-    async def engine(self, name: str) -> asyncio.Task[None]:
-        """Run an engine; cancelling its task is a crash as far as its state goes."""
+    async def engine(self, name: str) -> None:
+        """Run an engine."""
         bus = await connect(self.url, name=name)
         self._buses.append(bus)
-        self.engines[name] = engine = Engine(bus, self.subjects, name, Durability())
-        return self._run(engine.run(asyncio.Event()))
+        engine = Engine(bus, self.subjects, name, Durability())
+        self._engines[name] = self._run(engine.run(asyncio.Event()))
+
+    def crash(self, name: str) -> None:
+        """Cancel an engine where it stands: a crash, as far as its state goes."""
+        self._engines.pop(name).cancel()
 
     async def agents(self, hosts: int, behaviour: Behaviour | None = None) -> None:
         """Run the agents of `h01` … and the router, and register the hosts."""
@@ -64,15 +69,15 @@ class Site:
         self._buses.append(bus)
         how = behaviour or Behaviour(seed=1, speed=SPEED)
         site = AgentSite(Link(bus), self.subjects, self.data, how, pace_at(how.speed))
-        self._run(site.router())
+        _ = self._run(site.router())
         for number in range(1, hosts + 1):
             host = f"h{number:02}"
-            self._run(site.host(HostId(host)))
+            _ = self._run(site.host(HostId(host)))
             labels = {"zone": "abc"[number % 3]}
             await self.done("host.register", host=host, labels=labels, **HARDWARE)
 
-    def _run(self, work: Any) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.create_task(work)
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.append(task)
         return task
 
@@ -126,8 +131,20 @@ def is_quiet(fleet: Fleet) -> bool:
     return bool(ended and moved and not fleet.orders)
 
 
-def same(one: Region, other: Region) -> bool:
-    return sorted(to_image(one)) == sorted(to_image(other))
+def operation(fleet: Fleet, reply: Reply) -> Operation:
+    """Return the operation that carries a command on."""
+    return fleet.operations[OperationId(reply.operation_id)]
+
+
+def migration(fleet: Fleet, reply: Reply) -> Migration:
+    """Return the migration that carries a command on."""
+    return fleet.migrations[MigrationId(reply.operation_id)]
+
+
+def members(fleet: Fleet, layer: str, environment: str = "shop") -> list[Container]:
+    """Return a layer's containers, in ascending number."""
+    key = (EnvironmentId(environment), LayerName(layer))
+    return [fleet.containers[name] for name in fleet.layers[key].containers]
 
 
 @asynccontextmanager

@@ -180,7 +180,7 @@ async def test_a_mistake_of_ours_is_answered_internal_once_and_the_queue_goes_on
         message = "planted"
         raise AssertionError(message)
 
-    monkeypatch.setitem(DECIDE, CordonHost, stumble)
+    monkeypatch.setitem(DECIDE, CordonHost, stumble)  # type: ignore[misc]
     shelf = Shelf()
     async with running(shelf) as desk:
         poison = await settled(desk.ask(ask("1", CordonHost(host="north"))))

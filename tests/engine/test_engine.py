@@ -9,13 +9,13 @@ import pytest
 
 from domain.contracts import Reply
 from domain.invariants import broken
-from domain.messages import ContainerId
+from domain.messages import AskId, ContainerId
 from domain.problems import Problem
 from domain.subjects import Subjects
 from handlers.agent.behaviour import Behaviour
 from handlers.bus import Bus
 from handlers.nats_server import ServerOptions, start
-from tests.engine.site import SHOP, SPEED, Site, site
+from tests.engine.site import SHOP, SPEED, Site, members, migration, operation, site
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def test_an_environment_is_placed_started_and_found(shop: Site):
 
     assert len(fleet.containers) == 5
     assert all(one.operable for one in fleet.containers.values())
-    assert len({fleet.containers[n].host for n in fleet.layers["shop", "app"].containers}) == 3
+    assert len({one.host for one in members(fleet, "app")}) == 3
     assert not broken(fleet)
 
 
@@ -53,7 +53,7 @@ async def test_a_plain_json_request_on_the_typed_door_scales_a_layer(
 
     assert json.loads(first.data)["status"] == "accepted"
     assert again.data == first.data
-    assert len(region.fleet.layers["shop", "app"].containers) == 5
+    assert len(members(region.fleet, "app")) == 5
     assert len((await shop.quiet()).fleet.containers) == 7
 
 
@@ -91,8 +91,7 @@ async def test_the_durable_door_serves_the_tenant_whose_environment_it_is(
     fleet = (await shop.quiet()).fleet
 
     assert outcome["status"] == "accepted"
-    members = [fleet.containers[n] for n in fleet.layers["corner", "app"].containers]
-    assert [one.restarts for one in members] == [1, 1, 1]
+    assert [one.restarts for one in members(fleet, "app", "corner")] == [1, 1, 1]
 
 
 async def test_one_container_grows_without_a_restart(shop: Site):
@@ -109,7 +108,7 @@ async def test_a_container_moves_without_a_restart(shop: Site):
     fleet = (await shop.quiet()).fleet
 
     after = fleet.containers[ContainerId("node2")]
-    moved = fleet.migrations[reply.operation_id]
+    moved = migration(fleet, reply)
     assert moved.state.value == "completed"
     assert [name for name, _ in moved.phases] == [
         "checked",
@@ -124,17 +123,13 @@ async def test_a_container_moves_without_a_restart(shop: Site):
 
 async def test_a_standby_takes_over_and_finishes_what_was_begun(shop: Site):
     await shop.engine("e2")
-    first = shop.engines["e1"]
     reply = await shop.done("layer.restart", environment="shop", layer="app", delay_s=1)
     await shop.until(lambda fleet: fleet.containers[ContainerId("node1")].restarts == 1)
-    task = next(t for t in shop._tasks if t.get_coro().cr_frame.f_locals.get("self") is first)  # noqa: SLF001
-    task.cancel()
+    shop.crash("e1")
     fleet = (await shop.quiet()).fleet
 
-    operation = fleet.operations[reply.operation_id]
-    assert operation.outcome == "done"
-    members = [fleet.containers[n] for n in fleet.layers["shop", "app"].containers]
-    assert [one.restarts for one in members] == [1, 1, 1]
+    assert operation(fleet, reply).outcome == "done"
+    assert [one.restarts for one in members(fleet, "app")] == [1, 1, 1]
 
 
 async def test_two_engines_write_one_history(shop: Site):
@@ -156,9 +151,9 @@ async def test_failed_work_is_reported_and_the_rest_is_left_alone(place: Site):
     reply = await place.done("layer.restart", environment="shop", layer="app", delay_s=0)
     fleet = (await place.quiet()).fleet
 
-    operation = fleet.operations[reply.operation_id]
-    assert operation.outcome == "failed"
-    assert [step.outcome.value for step in operation.over] == ["failed"]
+    failed = operation(fleet, reply)
+    assert failed.outcome == "failed"
+    assert [step.outcome.value for step in failed.over] == ["failed"]
     assert all(one.operable for one in fleet.containers.values())
 
 
@@ -204,7 +199,7 @@ async def test_a_killed_server_loses_nothing_acknowledged_and_the_engine_goes_on
         server.stop()
 
     assert len(acknowledged) > 10
-    assert all(region.answers.get(name) is not None for name in acknowledged)  # type: ignore[arg-type]
+    assert all(region.answers.get(AskId(name)) is not None for name in acknowledged)
     assert not broken(region.fleet)
 
 

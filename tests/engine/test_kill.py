@@ -21,7 +21,7 @@ from handlers.bus import BusUnavailableError, request
 from handlers.engine.process import Status
 from handlers.journal.reader import Head, follow
 from handlers.nats_server import Server
-from tests.engine.site import SHOP, Site, site
+from tests.engine.site import SHOP, Site, members, migration, operation, site
 
 AFTER = (1, 4, 9, 15, 22, 30)
 """After how many events of the story the active engine is killed."""
@@ -82,9 +82,8 @@ async def region(server: Server, subjects: Subjects, folder: Path) -> AsyncItera
 async def killed_after(place: Site, engines: Engines, events: int) -> None:
     """Kill the leader when the journal has grown by this many events."""
     start = (await place.region()).position
-    head = Head()
     async with asyncio.timeout(60):
-        async for head, _ in follow(place.bus, place.subjects, head):
+        async for head, _ in follow(place.bus, place.subjects, Head()):
             if head.position >= start + events:
                 break
     await engines.kill_leader(place)
@@ -119,10 +118,9 @@ async def story(place: Site, engines: Engines, turn: int, events: int) -> None:
     whole = await place.quiet()
     fleet = whole.fleet
 
-    assert fleet.operations[restart.operation_id].outcome == "done"  # type: ignore[index]
-    assert fleet.migrations[move.operation_id].state.value == "completed"  # type: ignore[index]
-    members = [fleet.containers[name] for name in fleet.layers["shop", "app"].containers]  # type: ignore[index]
-    assert [one.restarts for one in members] == [turn] * 3
+    assert operation(fleet, restart).outcome == "done"
+    assert migration(fleet, move).state.value == "completed"
+    assert [one.restarts for one in members(fleet, "app")] == [turn] * 3
     assert fleet.containers[ContainerId("node4")].moves == turn
     assert all(one.operable for one in fleet.containers.values())
     assert not broken(fleet)

@@ -31,7 +31,13 @@ LEFT_BY_TOOLS = {
 }
 
 SPOKEN_IN = {
-    "nats": {"handlers.agent", "handlers.bus", "handlers.journal"},
+    "nats": {
+        "handlers.bus",
+        "projections.process",
+        "projections.queries",
+        "projections.relay",
+        "benchmarks.echo",
+    },
     "eventsourcing": {"handlers.recorder", "projections.audit"},
 }
 """Outside packages, and the only modules (or packages) that may import them."""

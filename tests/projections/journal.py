@@ -78,7 +78,8 @@ class MemoryJournal:
         self.followed_from.append(done)
         while True:
             async with self._news:
-                await self._news.wait_for(lambda: len(self.frames) > done)
+                while len(self.frames) <= done:
+                    await self._news.wait()
             for frame in self.frames[done:]:
                 done += 1
                 yield done, frame

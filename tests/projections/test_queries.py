@@ -1,4 +1,4 @@
-"""Questions on the bus: what is answered, what is refused and why, and that none waits for another."""
+"""Questions on the bus: what is answered, what is refused and why; none waits for another."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -7,12 +7,17 @@ import msgspec
 import pytest
 from nats.errors import NoRespondersError
 
+from domain.messages import Refusal
 from domain.problems import Problem
+from domain.subjects import Subjects
+from handlers.bus import Bus
 from projections import pages, queries
 from projections.pages import QUERIES
 from projections.queries import Progress, Queries
 from projections.reads import Reads
 from tests.projections.story import frames_of
+
+NOUNS = ("host", "environment", "layer", "container", "operation", "migration", "command")
 
 
 @pytest.fixture
@@ -37,18 +42,25 @@ async def serving(bus, subjects, reads):
         await asyncio.gather(task, return_exceptions=True)
 
 
+class Asker:
+    """Asks questions, and tells the reader how far it is."""
+
+    def __init__(self, bus: Bus, subjects: Subjects, progress: Progress) -> None:
+        self.progress = progress
+        self._bus = bus
+        self._subjects = subjects
+
+    async def __call__(self, name, body=b"", **fields):
+        """Return the headers of the answer, and the answer as JSON has it."""
+        said = body or (msgspec.json.encode(fields) if fields else b"")
+        reply = await self._bus.request(self._subjects.query(name), said, timeout=10)
+        return reply.headers, msgspec.json.decode(reply.data)
+
+
 @pytest.fixture
 async def asking(bus, subjects, reads):
-    """Return a function that asks a question and returns the answer as JSON has it."""
     async with serving(bus, subjects, reads) as progress:
-
-        async def ask(name, body=b"", within_s=10, **fields):
-            said = body or (msgspec.json.encode(fields) if fields else b"")
-            reply = await bus.request(subjects.query(name), said, timeout=within_s)
-            return reply.headers, msgspec.json.decode(reply.data)
-
-        ask.progress = progress
-        yield ask
+        yield Asker(bus, subjects, progress)
 
 
 async def refused(asking, name, body=b"", **fields):
@@ -154,7 +166,7 @@ async def test_there_is_no_such_query(asking):
     assert "host.list" in told.detail
 
 
-async def test_filters_pass_what_they_name(asking, reads):
+async def test_filters_pass_what_they_name(asking):
     _, said = await asking("container.list", environment="shop", layer="sql")
     assert {(i["environment"], i["layer"]) for i in said["items"]} == {("shop", "sql")}
     _, said = await asking("container.list", operable=False)
@@ -173,22 +185,13 @@ async def test_filters_pass_what_they_name(asking, reads):
     assert {i["ask"].partition("/")[0] for i in said["items"]} == {"ask-7"}
 
 
-@pytest.mark.parametrize(
-    ("name", "key"),
-    [
-        ("host.list", "id"),
-        ("environment.list", "id"),
-        ("layer.list", "name"),
-        ("container.list", "id"),
-        ("operation.list", "id"),
-        ("migration.list", "id"),
-        ("command.list", "id"),
-    ],
-)
-async def test_pages_follow_each_other_without_gap_or_repeat(asking, name, key):
+@pytest.mark.parametrize("noun", NOUNS)
+async def test_pages_follow_each_other_without_gap_or_repeat(asking, noun):
+    name = f"{noun}.list"
     _, whole = await asking(name, limit=1_000)
     assert "next" not in whole
-    items, after = [], {}
+    items: list[object] = []
+    after: dict[str, object] = {}
     for _ in range(len(whole["items"])):
         _, page = await asking(name, limit=1, **after)
         items += page["items"]
@@ -198,7 +201,7 @@ async def test_pages_follow_each_other_without_gap_or_repeat(asking, name, key):
     assert after == {"after": None}
 
 
-async def test_events_are_read_on_from_a_position(asking, reads):
+async def test_events_are_read_on_from_a_position(asking):
     _, first = await asking("event.list", after=0, limit=1_000)
     positions = [item["position"] for item in first["items"]]
     assert positions == list(range(1, len(positions) + 1))
@@ -219,7 +222,8 @@ async def test_a_page_that_would_not_pass_the_bus_is_shorter_and_says_where_it_g
 ):
     _, whole = await asking("container.list")
     monkeypatch.setattr(queries, "HEADER_ROOM", 1_048_576 - 1_700)
-    items, after = [], {}
+    items: list[object] = []
+    after: dict[str, object] = {}
     for _ in whole["items"]:
         _, page = await asking("container.list", **after)
         items += page["items"]
@@ -336,4 +340,5 @@ async def test_without_an_engine_the_status_says_so(asking):
 
 def test_a_question_has_a_body_of_bounded_size():
     refusal = pages.decode(QUERIES["host.list"], b" " * (pages.QUESTION_BYTES_MAX + 1))
+    assert isinstance(refusal, Refusal)
     assert refusal.code == "request.too_large"

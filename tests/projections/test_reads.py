@@ -28,13 +28,12 @@ def built(frames):
 
 def everything(reads):
     """Return all that can be read, as it is read."""
-    said = {}
-    for name, query in QUERIES.items():
-        if name.endswith(".list"):
-            said[name] = answer(query, reads, query.shape(limit=1_000), PLENTY)
-    said["status"] = msgspec.json.encode(reads.totals())
-    said["operation.show"] = [msgspec.json.encode(line) for line in reads.operations.values()]
-    return said
+    lists = [
+        answer(query, reads, msgspec.convert({"limit": 1_000}, query.shape), PLENTY)
+        for name, query in QUERIES.items()
+        if name.endswith(".list")
+    ]
+    return lists, reads.totals(), list(reads.operations.values())
 
 
 @given(SEEDS, st.lists(st.integers(0, 40), min_size=1).filter(any))
@@ -162,13 +161,13 @@ def test_only_the_latest_are_kept(monkeypatch):
     monkeypatch.setattr(reading, "STORIES_MAX", 3)
     frames = frames_of(1)
     reads = built(frames)
-    assert [at.position for at in reads.events_after(0)][0] == reads.position - 49
+    assert next(reads.events_after(0)).position == reads.position - 49
     assert len(reads.commands) == 5
     assert len(reads.operations) == 3
     assert reads.totals()["commands"] > 5
     ids = [number(name) for name in reads.operations]
     assert ids == sorted(ids)
-    assert list(reads.events_after(reads.position - 2))[0].position == reads.position - 1
+    assert next(reads.events_after(reads.position - 2)).position == reads.position - 1
 
 
 def test_a_container_says_in_one_word_what_keeps_it_from_serving():

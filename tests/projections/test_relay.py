@@ -9,6 +9,8 @@ from nats.errors import OutboundBufferLimitError
 
 from domain.host import HostRated, HostRegistered
 from domain.messages import HostId
+from handlers.bus import connect
+from handlers.nats_server import ServerOptions, start
 from projections import relay as relaying
 from projections.relay import Relay, StreamDivergedError
 from tests.projections.journal import Book, MemoryJournal
@@ -44,9 +46,10 @@ async def running(*relays):
 
 
 async def until_published(bus, evt, position, within_s=20):
-    async with asyncio.timeout(within_s):
-        while (await bus.jetstream().stream_info(evt)).state.last_seq < position:
-            await asyncio.sleep(0.01)
+    give_up = asyncio.get_running_loop().time() + within_s
+    while (await bus.jetstream().stream_info(evt)).state.last_seq < position:
+        assert asyncio.get_running_loop().time() < give_up
+        await asyncio.sleep(0.01)
 
 
 async def published(bus, evt):
@@ -61,7 +64,7 @@ async def published(bus, evt):
 
 
 async def test_every_event_is_published_in_its_place(bus, subjects, evt):
-    book = book_of(100)
+    book = book_of(60)
     relay = Relay(bus, subjects, MemoryJournal(book.frames))
     async with running(relay):
         await until_published(bus, evt, book.position)
@@ -79,7 +82,8 @@ async def test_events_are_published_as_they_happen(bus, subjects, evt):
     assert await published(bus, evt) == list(range(1, book.position + 1))
 
 
-async def test_a_message_is_a_cloudevent_on_the_subject_of_its_aggregate(bus, subjects, evt):
+@pytest.mark.usefixtures("evt")
+async def test_a_message_is_a_cloudevent_on_the_subject_of_its_aggregate(bus, subjects):
     book = Book()
     book.say(HostRegistered(HOSTS[0], 32, 100, 4_096, 12_800))
     heard = await bus.subscribe(subjects.events_all)
@@ -102,7 +106,7 @@ async def test_a_relay_that_is_stopped_anywhere_goes_on_where_it_was(bus, subjec
 
 
 async def test_relays_that_compete_publish_everything_once(bus, subjects, evt):
-    book = book_of(200)
+    book = book_of(90)
     journals = [MemoryJournal(book.frames) for _ in range(3)]
     async with running(*(Relay(bus, subjects, journal) for journal in journals)):
         await until_published(bus, evt, book.position)
@@ -146,11 +150,14 @@ async def test_a_relay_waits_for_the_stream_to_be_there(bus, subjects):
     assert await published(bus, name) == list(range(1, book.position + 1))
 
 
-async def test_after_a_stall_the_feed_is_taken_up_where_it_was_left(bus, subjects, evt, monkeypatch):
+async def test_after_a_stall_the_feed_is_taken_up_where_it_was_left(
+    bus, subjects, evt, monkeypatch
+):
     book = book_of(40)
     journal = MemoryJournal(book.frames)
     relay = Relay(bus, subjects, journal)
-    publish, lost = bus.publish, []
+    publish = bus.publish
+    lost: list[int] = []
 
     async def lossy(subject, payload=b"", reply="", headers=None):
         """Lose one event in the middle, and later find the bus away for a moment."""
@@ -172,7 +179,8 @@ async def test_after_a_stall_the_feed_is_taken_up_where_it_was_left(bus, subject
     assert journal.followed_from[-1] > 0
 
 
-async def test_a_stream_that_somebody_else_wrote_to_stops_the_relay(bus, subjects, evt):
+@pytest.mark.usefixtures("evt")
+async def test_a_stream_that_somebody_else_wrote_to_stops_the_relay(bus, subjects):
     await bus.jetstream().publish(subjects.event("host", "h0"), b"{}")
     book = book_of(1)
     async with running(Relay(bus, subjects, MemoryJournal(book.frames))) as (task,):
@@ -188,3 +196,25 @@ async def test_a_stream_of_another_journal_stops_the_relay(bus, subjects, evt):
     async with running(Relay(bus, subjects, MemoryJournal(book_of(1).frames))) as (task,):
         with pytest.RaisesGroup(StreamDivergedError):
             await asyncio.wait_for(task, 10)
+
+
+async def test_a_server_that_is_killed_and_started_again_costs_no_event(tmp_path, subjects):
+    server = await start(ServerOptions(tmp_path))
+    bus = await connect(server.url, name="relay")
+    evt = subjects.stream("EVT")
+    await bus.jetstream().add_stream(name=evt, subjects=[subjects.events_all])
+    book = book_of(80)
+    try:
+        async with running(Relay(bus, subjects, MemoryJournal(book.frames))) as (task,):
+            await until_published(bus, evt, 50)
+            server.kill()
+            await server.restart()
+            async with asyncio.timeout(30):
+                while not bus.is_connected:
+                    await asyncio.sleep(0.01)
+            await until_published(bus, evt, book.position)
+            assert not task.done()
+        assert await published(bus, evt) == list(range(1, book.position + 1))
+    finally:
+        await bus.close()
+        server.stop()

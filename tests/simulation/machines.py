@@ -216,6 +216,11 @@ class Machines:
         )
         self._street.later(200, lambda: self._street.report(report))
 
+    def outdated(self, report: ReportHealth) -> bool:
+        """Say whether a report of health is not so any more."""
+        runs = report.container in self.truth
+        return (runs, self.well.get(report.container, False)) != (report.running, report.healthy)
+
     def unsaid(self) -> list[tuple[ContainerId, bool, bool, HostId]]:
         """Return what the engine does not know though hosts said it once: a hello says it again."""
         said = []

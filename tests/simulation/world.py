@@ -71,6 +71,7 @@ class World:
         self._asked = 0
         self._fired: set[tuple[str, int]] = set()
         self._sent: dict[str, Instant] = {}
+        self._silent: dict[HostId, Instant] = {}
 
     def dice(self, purpose: str) -> Random:
         """Return dice for one purpose, which nothing else can wear out."""
@@ -215,16 +216,23 @@ class World:
             self.later(delay, lambda: self.machines.receive(order))
 
     def report(self, report: Report) -> None:
-        """Let a report arrive; one that is lost is sent again, one that is late comes later."""
+        """Let a report arrive; one that is lost is sent again, a silent host says all later."""
         dice = self.dice(f"report {report.ask} {self.now}")
+        if dice.random() < self.nature.late:
+            self._silent[report.host] = Instant(self.now + dice.randint(1, LATE_MS))
         if dice.random() < self.nature.loss:
             self.later(1_000, lambda: self.report(report))
-        elif dice.random() < self.nature.late:
-            self.later(dice.randint(1, LATE_MS), lambda: self._arrive(report))
+            return
+        silence = self._silent.get(report.host, self.now) - self.now
+        if silence > 0:
+            self.later(silence, lambda: self._arrive(report))
         else:
             self._arrive(report)
 
     def _arrive(self, report: Report) -> None:
+        """Take a report in; of a container's health only what is so still counts."""
+        if isinstance(report, ReportHealth) and self.machines.outdated(report):
+            return
         self._tell(Ask(report.ask, report, actor=f"host:{report.host}"))
 
     def _tell(self, ask: Ask) -> None:

@@ -1,0 +1,147 @@
+"""The diagrams show what the sagas do: all of it, and nothing else."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from domain.chronicle import evolve
+from domain.facts import members, tag
+from domain.fleet import Fleet
+from domain.invariants import broken
+from domain.migration import MigrationEvent, MigrationState
+from domain.operation import OperationEvent, OperationState, Outcome, Stage, StepKind
+from domain.operation import StepAdvanced, StepFinished
+from domain.orders import ReportOrder
+from domain.wire import decode_frame
+from restow.exploring import Happening, Input, copy, explore
+from restow.searches import SEARCHES
+from restow.stories import Transition, block, filled, pages, seen, transitions
+from tests.simulation.stories import live
+
+ROOT = Path(__file__).parents[2]
+WORLDS = range(40)
+
+
+@cache
+def found() -> tuple[Happening, ...]:
+    return tuple(happening for search in SEARCHES for happening in explore(search))
+
+
+def ends() -> Iterator[Happening]:
+    """Give the last event of each commit that was found."""
+    return (happening for happening in found() if happening.event is happening.commit[-1])
+
+
+def told(journal: list[bytes]) -> Iterator[Happening]:
+    """Tell a journal as a search tells what it finds."""
+    before = Fleet()
+    for data in journal:
+        for commit in decode_frame(data).commits:
+            facts = tuple(event.fact for event in commit.events)
+            for fact in facts:
+                after = copy(before)
+                evolve(after, fact, commit.at)
+                heard = Input(commit.command, "", None, commit.at)
+                yield Happening(heard, fact, before, after, facts)
+                before = after
+
+
+def way(transition: Transition) -> tuple[str, ...]:
+    """Return a transition without what was heard, which a journal does not tell."""
+    return (
+        transition.story,
+        transition.before,
+        transition.after,
+        transition.event,
+        transition.ordered,
+    )
+
+
+def test_the_pages_show_what_was_found():
+    assert {path: (ROOT / path).read_text() for path in pages(ROOT)} == pages(ROOT)
+
+
+@pytest.mark.parametrize("story", ["operation", "migration", *(f"step {k}" for k in StepKind)])
+def test_each_story_has_a_page_that_shows_it(story):
+    shown = [path for path, page in pages(ROOT).items() if f"<!-- generated: {story} -->" in page]
+
+    assert len(shown) == 1
+
+
+def test_a_page_with_an_older_diagram_is_noticed():
+    page = "# A\n<!-- generated: migration -->\n\nold\n<!-- end -->\nrest\n"
+
+    assert "stateDiagram-v2" in filled(page)
+    assert "old" not in filled(page)
+    assert filled(page).endswith("<!-- end -->\nrest\n")
+
+
+def test_a_story_that_nobody_has_seen_is_refused():
+    with pytest.raises(LookupError, match="evacuation"):
+        block("evacuation")
+
+
+def test_every_event_of_a_saga_was_found():
+    shapes = {*members(OperationEvent), *members(MigrationEvent)}
+
+    assert {tag(shape) for shape in shapes} == {
+        one for one in {tag(h.event) for h in found()} if one.startswith(("operation", "migration"))
+    }
+
+
+def test_every_place_of_a_saga_was_found():
+    places = {(one.story.partition(" ")[0], one.after) for one in transitions()}
+
+    outcomes = {"done", "failed", "cancelled", "rolled_back"}
+    states = {*OperationState} - {OperationState.FINISHED} | outcomes
+    assert {place for story, place in places if story == "operation"} == states
+    assert {place for story, place in places if story == "step"} == {*Stage} | {*Outcome}
+    assert {place for story, place in places if story == "migration"} == {*MigrationState}
+
+
+@pytest.mark.parametrize("number", WORLDS)
+def test_no_random_world_shows_what_no_search_has_found(number):
+    shown = {way(one) for one in transitions()}
+
+    lived = {way(one) for happening in told(live(number).journal) for one in seen(happening)}
+
+    assert lived - shown == set()
+
+
+def test_the_invariants_hold_wherever_a_search_came():
+    assert [broken(end.after) for end in ends() if broken(end.after)] == []
+
+
+def test_nothing_is_stuck_wherever_a_search_came():
+    stuck = [
+        operation
+        for end in ends()
+        for operation in end.after.operations.values()
+        if not operation.finished_at and not operation.paused
+        if operation.state not in {OperationState.ASKING, OperationState.QUEUED}
+        if operation.id not in end.after.deadlines
+    ]
+
+    assert stuck == []
+
+
+def test_an_answer_moves_only_the_step_that_waits_for_it():
+    moved_by_another = [
+        happening
+        for happening in found()
+        if isinstance(happening.event, StepAdvanced | StepFinished)
+        if isinstance(happening.heard.command, ReportOrder)
+        if happening.heard.about == happening.event.container
+        for step in [waiting(happening)]
+        if step is not None and step.order not in {None, happening.heard.command.order}
+        if happening.event.container in happening.after.containers
+    ]
+
+    assert moved_by_another == []
+
+
+def waiting(happening: Happening):
+    event = happening.event
+    return happening.before.operations[event.operation].step(event.container)
