@@ -27,7 +27,12 @@ AUDIT_FILE = "audit.db"
 
 
 async def run_engine(
-    region: Region, name: str, *, monitors: Sequence[str] = (), relaxed: bool = False
+    region: Region,
+    name: str,
+    *,
+    monitors: Sequence[str] = (),
+    relaxed: bool = False,
+    replicas: int = 1,
 ) -> None:
     """Run one engine until told to stop; see `handlers.engine.process.run` for what it raises."""
     logs.verbose()
@@ -37,6 +42,7 @@ async def run_engine(
         prefix=region.prefix,
         relaxed=relaxed,
         monitors=monitors,
+        replicas=replicas,
     )
 
 

@@ -32,6 +32,7 @@ class Hosts:
 NO_HOSTS = Hosts()
 RELAXED = Parameter(help="Accept that a power cut may lose what was acknowledged.")
 MONITOR = Parameter(help="Monitoring address of each NATS server, to verify that they sync always.")
+REPLICAS = Parameter(help="On how many NATS servers each stream is kept, when it is created.")
 Data = Annotated[
     Path | None,
     Parameter(help="Where it keeps what it must not forget; else RESTOW_DATA, ./.restow."),
@@ -43,10 +44,12 @@ async def engine(
     name: Annotated[str, Parameter(help="Its name in statuses and logs.")],
     relaxed: Annotated[bool, RELAXED] = False,
     monitor: Annotated[tuple[str, ...], MONITOR] = (),
+    replicas: Annotated[int, REPLICAS] = 1,
     at: At = HERE,
 ) -> None:
     """Run an engine: active if none is, else a warm standby."""
-    await run_engine(region_of(at), name, monitors=monitor, relaxed=relaxed)
+    region = region_of(at)
+    await run_engine(region, name, monitors=monitor, relaxed=relaxed, replicas=replicas)
 
 
 async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) -> None:

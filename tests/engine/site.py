@@ -148,10 +148,10 @@ def members(fleet: Fleet, layer: str, environment: str = "shop") -> list[Contain
 
 
 @asynccontextmanager
-async def site(url: str, subjects: Subjects, data: Path) -> AsyncIterator[Site]:
+async def site(url: str, subjects: Subjects, data: Path, replicas: int = 1) -> AsyncIterator[Site]:
     """A region without engines and agents yet."""
     bus = await connect(url, name="test client")
-    await ensure(bus, subjects)
+    await ensure(bus, subjects, replicas=replicas)
     whole = Site(url, bus, subjects, data)
     try:
         yield whole

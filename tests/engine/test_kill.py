@@ -5,72 +5,22 @@ keep what the simulation promises.
 """
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from domain.invariants import broken
 from domain.messages import ContainerId
 from domain.subjects import Subjects
-from handlers.bus import BusUnavailableError, request
-from handlers.engine.process import Status
 from handlers.journal.reader import Head, follow
 from handlers.nats_server import Server
+from tests.engine.engines import Engines
 from tests.engine.site import SHOP, Site, members, migration, operation, site
 
 AFTER = (1, 4, 9, 15, 22, 30)
 """After how many events of the story the active engine is killed."""
-
-
-class Engines:
-    """Engine processes by name; whoever leads can be killed, and is started again."""
-
-    def __init__(self, server: Server, subjects: Subjects, log: Path) -> None:
-        self._server = server
-        self._subjects = subjects
-        self._log = log
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self, name: str) -> None:
-        arguments = [
-            f"--name={name}",
-            f"--url={self._server.url}",
-            f"--prefix={self._subjects.prefix}",
-            f"--monitor={self._server.monitor}",
-        ]
-        with (self._log / f"{name}.log").open("ab") as log:
-            self._running[name] = subprocess.Popen(
-                [sys.executable, "-m", "restow", "engine", *arguments], stdout=log, stderr=log
-            )
-
-    async def leader(self, place: Site) -> str:
-        async with asyncio.timeout(30):
-            while True:
-                try:
-                    said = await request(place.bus, self._subjects.status(), within_s=1)
-                except BusUnavailableError:
-                    await asyncio.sleep(0.1)
-                    continue
-                status = msgspec.json.decode(said, type=Status)
-                if status.leader in self._running:
-                    return status.leader
-                await asyncio.sleep(0.05)
-
-    async def kill_leader(self, place: Site) -> None:
-        name = await self.leader(place)
-        self._running[name].kill()
-        self._running[name].wait()
-        self.start(name)
-
-    def stop(self) -> None:
-        for process in self._running.values():
-            process.kill()
-            process.wait()
 
 
 @asynccontextmanager
@@ -93,7 +43,7 @@ async def killed_after(place: Site, engines: Engines, events: int) -> None:
 async def test_a_restart_and_a_migration_outlive_the_engine_wherever_it_is_killed(
     nats_server: Server, subjects: Subjects, tmp_path: Path
 ):
-    engines = Engines(nats_server, subjects, tmp_path)
+    engines = Engines(nats_server.url, [nats_server.monitor], subjects, tmp_path)
     engines.start("e1")
     engines.start("e2")
     try:
