@@ -275,11 +275,10 @@ def _locked(store: Path) -> Generator[int]:
 async def start(options: ServerOptions) -> Server:
     """Start a server and wait until it is ready. Raises `ServerStartError`."""
     server = launch(options)
-    try:
+    with contextlib.ExitStack() as unless_ready:
+        unless_ready.callback(server.stop)
         await server.ready()
-    except BaseException:
-        server.stop()
-        raise
+        unless_ready.pop_all()
     return server
 
 
@@ -319,13 +318,12 @@ async def start_cluster(store: Path, ports: Sequence[int]) -> Cluster:
     Raises `ServerStartError`.
     """
     cluster = Cluster()
-    try:
+    with contextlib.ExitStack() as unless_ready:
+        unless_ready.callback(cluster.stop)
         for number, port in enumerate(ports, start=1):
             node = ClusterNode("restow", port, tuple(ports))
             name = f"n{number}"
             cluster.servers.append(launch(ServerOptions(store / name, name=name, node=node)))
         await cluster.ready()
-    except BaseException:
-        cluster.stop()
-        raise
+        unless_ready.pop_all()
     return cluster

@@ -144,13 +144,15 @@ class Desk:
 
     async def _land(self, batch: Batch) -> None:
         """Store what was decided, then let everybody know."""
+        stored = False
         try:
             if batch.commits:
                 await self._store(batch.commits)
-        except BaseException:
-            for told, _ in batch.answers:
-                _tell_closed(told)
-            raise
+            stored = True
+        finally:
+            if not stored:
+                for told, _ in batch.answers:
+                    _tell_closed(told)
         for told, answered in batch.answers:
             if not told.done():
                 told.set_result(answered)
