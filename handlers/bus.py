@@ -33,6 +33,9 @@ Message: TypeAlias = Msg
 Listening: TypeAlias = Subscription
 """An open ear."""
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises on bytes from outside: not only its own errors."""
+
 URL_DEFAULT = "nats://127.0.0.1:4222"
 CONNECT_S = 10.0
 """How long the first connection is tried before `BusUnavailableError`."""
@@ -239,6 +242,16 @@ async def send(
         raise BusClosedError(subject) from error
 
 
+def heed_cancellation() -> None:
+    """Be cancelled after all: `asyncio.wait_for` of Python 3.11 loses it to an answer.
+
+    nats-py waits with it; call this after its `request` and `flush`.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def request(
     bus: Bus,
     subject: str,
@@ -253,6 +266,7 @@ async def request(
     """
     try:
         answer = await bus.request(subject, payload, timeout=within_s, headers=headers)
+        heed_cancellation()
     except (TimeoutError, NoRespondersError, OutboundBufferLimitError) as error:
         message = f"{subject}: {type(error).__name__}"
         raise BusUnavailableError(message) from error

@@ -17,8 +17,9 @@ from domain.messages import AskId, HostId, Instant
 from domain.orders import AnyReport, Order, ReportOrder
 from domain.subjects import Subjects
 from handlers.agent.ledger import Ledger
-from handlers.agent.link import UNREADABLE, Link
+from handlers.agent.link import Link
 from handlers.agent.pace import Pace
+from handlers.bus import UNREADABLE
 
 log = structlog.stdlib.get_logger(__name__)
 

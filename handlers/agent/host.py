@@ -26,7 +26,7 @@ from domain.subjects import Subjects
 from handlers.agent.arriving import Arriving
 from handlers.agent.desk import Done
 from handlers.agent.leaving import Leaving
-from handlers.agent.link import UNREADABLE, Link
+from handlers.agent.link import Link
 from handlers.agent.peers import (
     VERBS,
     AnySaying,

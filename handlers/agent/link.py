@@ -3,19 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import msgspec
 import structlog
 
-from handlers.bus import Bus, BusUnavailableError, Message, request
+from handlers.bus import Bus, BusUnavailableError, Message, heed_cancellation, request
 
 log = structlog.stdlib.get_logger(__name__)
 
 UNLIMITED = -1
 LOOK_S = 0.2
 """How often it is looked whether the connection came back."""
-
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises on bytes from outside: not only its own errors."""
 
 Handler = Callable[[bytes], Awaitable[bytes | None]]
 """Takes the bytes of a message and returns those of the answer, if there is one."""
@@ -34,7 +30,7 @@ class Link:
         except BusUnavailableError as error:
             await log.adebug("agent.unanswered", subject=subject, error=str(error))
             answer = None
-        _let_cancellation_through()
+        heed_cancellation()
         return answer
 
     async def say(self, subject: str, data: bytes) -> None:
@@ -64,7 +60,7 @@ class Link:
     async def settled(self) -> None:
         """Return when the server knows what we listen to."""
         await self._bus.flush()
-        _let_cancellation_through()
+        heed_cancellation()
 
     async def back(self, within_s: float) -> None:
         """Wait until the connection was lost and came back, or until the time is over."""
@@ -74,10 +70,3 @@ class Link:
         # The one callback of nats-py for this belongs to the log.
         while (left_s := until - loop.time()) > 0 and self._bus.stats["reconnects"] == before:  # noqa: ASYNC110
             await asyncio.sleep(min(LOOK_S, left_s))
-
-
-def _let_cancellation_through() -> None:
-    """Be cancelled after all: `asyncio.wait_for` of Python 3.11 loses it to an answer."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

@@ -185,7 +185,7 @@ class Fleet:
     async def until(self, so: Callable[[], object]) -> None:
         """Wait until it is so; fail where that takes too long."""
         async with asyncio.timeout(PATIENCE_S):
-            while not so():  # noqa: ASYNC110 - a test may look
+            while not so():
                 await asyncio.sleep(0.005)
 
     async def agent(

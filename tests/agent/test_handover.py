@@ -10,7 +10,7 @@ from domain.orders import CallOff, MigrateOut, Resize, Restart, Start, Stop
 from handlers.agent.behaviour import Behaviour
 from handlers.agent.peers import Drop, Go, Prepare, Reply
 from handlers.agent.runtime import Image
-from tests.agent.fleet import FAST, H1, H2, MV1, START, WEB, Fleet, move
+from tests.agent.fleet import FAST, H1, H2, MV1, PACE, START, WEB, Fleet, Fuse, move
 
 SLOW_COPY = Behaviour(speed=200.0, durations_ms={"copy": (10_000_000, 10_000_000)})
 
@@ -113,6 +113,7 @@ async def test_a_call_off_before_the_point_of_no_return_keeps_it_here_for_ever(f
     assert (off.done, off.located, off.running) == (True, H1, True)
     out = await fleet.answer("o2")
     assert (out.done, out.detail, out.located) == (False, "called off", H1)
+    assert out.total_ms < 5_000  # nobody waited for the deadline
     again = await fleet.done("o4", H1, move())
     assert (again.done, again.located) == (False, H1)
     assert fleet.truth.hosts("running") == [H1]
@@ -213,6 +214,33 @@ async def test_a_copy_from_an_earlier_migration_is_not_taken_for_a_new_one(fleet
     second = MigrateOut(MigrationId("mv2"), H2, 20_000, 4, 8, 10)
     assert (await fleet.done("o4", H1, second)).located == H2
     assert fleet.truth.lives[H2, WEB].restarts == 0
+
+
+async def test_a_target_that_asks_too_early_goes_on_holding(fleet):
+    await started(fleet)
+    await replaced(fleet, H1, SLOW_COPY)
+    await fleet.order("o2", H1, move())
+    await fleet.until(lambda: "copying" in fleet.phases())
+    image = Image.of(WEB, msgspec.msgpack.encode(fleet.truth.lives[H1, WEB]))
+    assert (await peer(fleet, Prepare(MV1, H1, image))).ok
+    await asyncio.sleep(3 * PACE.doubt_s)
+    assert (fleet.truth.hosts("running"), fleet.truth.hosts("held")) == ([H1], [H2])
+    await fleet.done("o3", H1, CallOff(MV1))
+    await fleet.until(lambda: fleet.truth.hosts("held") == [])
+
+
+async def test_a_target_that_was_told_to_go_needs_its_source_no_more(fleet):
+    """It dies just after it wrote that down, and the source dies too."""
+    await started(fleet)
+    await fleet.kill(H2)
+    told_to_go = Fuse(3)
+    await fleet.agent(H2, fuse=told_to_go)
+    await fleet.order("o2", H1, move())
+    await fleet.until(lambda: told_to_go.blown)
+    await fleet.kill(H1)
+    assert (fleet.truth.hosts("paused"), fleet.truth.hosts("held")) == ([H1], [H2])
+    await fleet.agent(H2)
+    await fleet.until(lambda: fleet.truth.hosts("running") == [H2])
 
 
 async def test_a_source_that_forgot_costs_no_last_copy(fleet):

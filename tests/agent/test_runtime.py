@@ -68,7 +68,7 @@ def look(runtime: Runtime) -> Seen:
 
 async def healthy(runtime: Runtime) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while not look(runtime).healthy:  # noqa: ASYNC110 - a test may look
+        while not look(runtime).healthy:
             await asyncio.sleep(0.002)
 
 

@@ -11,9 +11,12 @@ __all__ = ["bus", "evt", "nats_server", "nats_url", "prefix", "subjects"]
 
 @pytest.fixture
 async def evt(bus: Bus, subjects: Subjects) -> str:
-    """Return the name of an empty stream EVT."""
+    """Return the name of an empty stream EVT, which forgets message ids at once.
+
+    So whatever is published twice is only kept out by the place that it must take.
+    """
     name = subjects.stream("EVT")
     await bus.jetstream().add_stream(
-        name=name, subjects=[subjects.events_all], duplicate_window=120, allow_direct=True
+        name=name, subjects=[subjects.events_all], duplicate_window=0.1, allow_direct=True
     )
     return name
