@@ -41,6 +41,7 @@ from handlers.agent.peers import (
 )
 from handlers.agent.post import Post
 from handlers.agent.runtime import RuntimeFailedError, Seen, Spec
+from handlers.bus import UNREADABLE
 
 FORWARD_S = 20.0
 """How long the host that a container moved to is asked to resize it."""

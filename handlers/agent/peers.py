@@ -6,9 +6,10 @@ import msgspec
 
 from domain.messages import ContainerId, HostId, MigrationId
 from domain.subjects import Subjects
-from handlers.agent.link import UNREADABLE, Link
+from handlers.agent.link import Link
 from handlers.agent.pace import Pace
 from handlers.agent.runtime import Image, Room
+from handlers.bus import UNREADABLE
 
 CHECKS_MAX = 3
 """How often a target is asked for room before it counts as silent."""

@@ -11,7 +11,7 @@ from domain.decider import Answered, Ask
 from domain.messages import HostId, Refusal
 from domain.orders import AnyReport
 from domain.subjects import Subjects
-from handlers.bus import Bus, Listening, Message, silence
+from handlers.bus import UNREADABLE, Bus, Listening, Message, silence
 from handlers.doors.desk import DeskClosedError
 from handlers.engine.outbox import Outbox
 
@@ -63,7 +63,7 @@ class Agents:
     def _report(self, message: Message, group: asyncio.TaskGroup) -> None:
         try:
             report = _reports.decode(message.data)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             log.warning("agents.unreadable", subject=message.subject, error=str(error))
             group.create_task(self._reply(message, Receipt(f"unreadable: {error}")))
             return
@@ -92,7 +92,7 @@ class Agents:
     async def _greet(self, message: Message) -> None:
         try:
             hello = _hellos.decode(message.data)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             log.warning("agents.unreadable", subject=message.subject, error=str(error))
             return
         if message.reply and self._bus.is_connected:
