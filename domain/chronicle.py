@@ -26,6 +26,7 @@ def requested(fleet: Fleet, event: op.OperationRequested, at: Instant) -> None:
         event.settings,
         event.plan,
         requested_at=at,
+        before=event.before,
     )
     fleet.put(fleet.counters, "operation", int(event.operation.removeprefix("op")))
     fleet.put_operation(new)
@@ -183,6 +184,8 @@ def migration_requested(fleet: Fleet, event: mv.MigrationRequested, at: Instant)
         until=event.until,
         waits_for=event.waits_for,
         requested_at=at,
+        forced=event.forced,
+        reason=event.reason,
     )
     fleet.put(fleet.counters, "migration", int(event.migration.removeprefix("mv")))
     container = fleet.containers[event.container]

@@ -128,7 +128,10 @@ class GrowthRefused(Event, frozen=True, gc=False, tag="container.growth-refused"
 
 
 class CapacityForced(Event, frozen=True, gc=False, tag="host.capacity-forced"):
-    """Someone put more on a host than it has, on purpose, and said why."""
+    """Someone put `cloudlets` more on a host than it has, on purpose, and said why.
+
+    0 where it has the room, but is not to take anything.
+    """
 
     host: HostId
     container: ContainerId
@@ -137,10 +140,11 @@ class CapacityForced(Event, frozen=True, gc=False, tag="host.capacity-forced"):
 
 
 class ContainerResized(Event, frozen=True, gc=False, tag="container.resized"):
-    """Its host gave it what it was allocated."""
+    """Its host gave it what it was allocated, and the limit up to which it may grow."""
 
     container: ContainerId
     cloudlets: int
+    limit: int
 
 
 class ContainerRemoved(Event, frozen=True, gc=False, tag="container.removed"):
@@ -168,9 +172,9 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What must be remembered of a container.
 
     `host` is where it runs, `target` where it is moving to (both are charged); `claim` is the
-    operation or migration that may make it inoperable now; `applied` is what its host gave it;
-    `resizing` is the outstanding order to give it another size, `deferred` the limits it is to
-    have when it has stopped moving.
+    operation or migration that may make it inoperable now; `applied` and `applied_limit` are what
+    its host gave it; `resizing` is the outstanding order to give it another size, `deferred` the
+    limits it is to have when it has stopped moving.
     """
 
     id: ContainerId
@@ -195,6 +199,12 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     routed: bool = False
     restarts: int = 0
     moves: int = 0
+    applied_limit: int = 0
+
+    @property
+    def sized(self) -> bool:
+        """Its host gave it all that it is to have."""
+        return (self.applied, self.applied_limit) == (self.allocated, self.limit)
 
     @property
     def serving(self) -> bool:

@@ -120,6 +120,7 @@ def container_restarted(fleet: Fleet, event: ct.ContainerRestarted, _at: Instant
 def container_stopped(fleet: Fleet, event: ct.ContainerStopped, _at: Instant) -> None:
     old = fleet.containers[event.container]
     fleet.put(fleet.containers, old.id, replace(old, running=False, healthy=False))
+    forget_resize(fleet, old.id)
 
 
 def health_changed(fleet: Fleet, event: ct.ContainerHealthChanged, _at: Instant) -> None:
@@ -152,11 +153,14 @@ def container_scaled(fleet: Fleet, event: ct.ContainerScaled, _at: Instant) -> N
         deferred=None,
     )
     fleet.put(fleet.containers, old.id, new)
+    forget_resize(fleet, old.id)
 
 
 def container_resized(fleet: Fleet, event: ct.ContainerResized, _at: Instant) -> None:
     old = fleet.containers[event.container]
-    fleet.put(fleet.containers, old.id, replace(old, applied=event.cloudlets))
+    new = replace(old, applied=event.cloudlets, applied_limit=event.limit)
+    fleet.put(fleet.containers, old.id, new)
+    forget_resize(fleet, old.id)
 
 
 def growth_deferred(fleet: Fleet, event: ct.GrowthDeferred, _at: Instant) -> None:
@@ -171,14 +175,14 @@ def growth_refused(fleet: Fleet, event: ct.GrowthRefused, _at: Instant) -> None:
 
 def capacity_forced(fleet: Fleet, event: ct.CapacityForced, _at: Instant) -> None:
     old = fleet.hosts[event.host]
-    fleet.put(fleet.hosts, old.id, replace(old, forced=old.forced + event.cloudlets))
+    fleet.put(fleet.hosts, old.id, replace(old, forced=event.cloudlets))
 
 
 def container_removed(fleet: Fleet, event: ct.ContainerRemoved, _at: Instant) -> None:
     old = fleet.containers[event.container]
     charge(fleet, old.host, -old.allocated, -old.disk_gib, -1)
     fleet.put(fleet.containers, old.id, None)
-    fleet.put(fleet.deadlines, resize_deadline(old.id), None)
+    forget_resize(fleet, old.id)
     layer = fleet.layers[old.environment, old.layer]
     left = tuple(name for name in layer.containers if name != old.id)
     fleet.put(fleet.layers, layer.key, replace(layer, containers=left))
@@ -191,7 +195,7 @@ def order_issued(fleet: Fleet, event: OrderIssued, _at: Instant) -> None:
     if isinstance(event.work, Resize):
         old = fleet.containers[event.container]
         fleet.put(fleet.containers, old.id, replace(old, resizing=event.order))
-        fleet.put(fleet.deadlines, resize_deadline(old.id), None)
+        forget_resize(fleet, old.id)
 
 
 def order_answered(fleet: Fleet, event: OrderAnswered, at: Instant) -> None:
@@ -200,13 +204,19 @@ def order_answered(fleet: Fleet, event: OrderAnswered, at: Instant) -> None:
     if old is None or old.resizing != event.order:
         return
     fleet.put(fleet.containers, old.id, replace(old, resizing=None))
-    if not event.done:
+    if not event.done and old.running:
         fleet.put(fleet.deadlines, resize_deadline(old.id), Instant(at + RESIZE_AGAIN_MS))
 
 
 def resize_deadline(container: ContainerId) -> str:
     """Return the name under which a refused resize waits to be ordered again."""
     return f"size/{container}"
+
+
+def forget_resize(fleet: Fleet, container: ct.ContainerId) -> None:
+    """Wait no more for the moment to order a size again: it came, or it is ordered anew."""
+    if resize_deadline(container) in fleet.deadlines:
+        fleet.put(fleet.deadlines, resize_deadline(container), None)
 
 
 EVOLVE: dict[type[Event], Evolve] = {

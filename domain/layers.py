@@ -40,6 +40,7 @@ from domain.messages import (
 )
 from domain.operation import BeginOperation, Planned, Settings, StepKind
 from domain.placement import place, wish_for
+from domain.tenancy import missing
 
 LayerDecision = CreateEnvironment | RemoveEnvironment | AddLayer | ChangeLayer | RemoveLayer
 
@@ -64,12 +65,7 @@ def find_environment(fleet: Fleet, name: str) -> Environment | Refusal:
     """Return an environment in which something new may begin."""
     environment = fleet.environments.get(EnvironmentId(name))
     if environment is None:
-        return Refusal(
-            Code.ENVIRONMENT_NOT_FOUND,
-            f"there is no environment {name}; create it first",
-            "$.environment",
-            {"environment": name},
-        )
+        return missing("environment", name)
     if environment.state is EnvironmentState.LEAVING:
         return Refusal(
             Code.ENVIRONMENT_LEAVING,
@@ -271,9 +267,7 @@ def leave_again(layer: Layer) -> Outcome:
 def remove_environment(fleet: Fleet, ask: RemoveEnvironment) -> Outcome:
     environment = fleet.environments.get(EnvironmentId(ask.environment))
     if environment is None:
-        missing = find_environment(fleet, ask.environment)
-        assert isinstance(missing, Refusal)  # noqa: S101 - it was not there a line ago
-        return missing
+        return missing("environment", ask.environment)
     layers = [fleet.layers[environment.id, name] for name in environment.layers]
     idle = [layer for layer in layers if layer.operation is None and not layer.queue]
     if environment.state is EnvironmentState.LEAVING:

@@ -43,7 +43,7 @@ class MigrateContainer(PublicCommand, frozen=True, kw_only=True, tag="container.
 
     `deadline_s` counts from granted to running on the target; past it, the container runs on its
     source. `queue=false` refuses where the migration could not begin at once. `force=true` (with
-    a reason) goes to a named host in spite of its state, capacity and anti-affinity groups.
+    a reason) goes to a named host in spite of its state and its cloudlets; disk and hard groups hold.
     """
 
     container: NodeName
@@ -75,6 +75,8 @@ class MigrationRequested(Event, frozen=True, gc=False, tag="migration.requested"
     deadline_ms: int
     until: Instant
     waits_for: str = ""
+    forced: bool = False
+    reason: str = ""
 
 
 class MigrationGranted(Event, frozen=True, gc=False, tag="migration.granted"):
@@ -170,3 +172,5 @@ class Migration(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
     requested_at: Instant = Instant(0)
     finished_at: Instant = Instant(0)
+    forced: bool = False
+    reason: str = ""

@@ -28,7 +28,7 @@ from domain.migration import (
     MigrationState,
 )
 from domain.orders import CallOff, MigrateOut, OrderIssued, ReportOrder, next_order
-from domain.placement import Chosen, Wish, objection, place, wish_for
+from domain.placement import Chosen, Wish, objection, place, reluctance, wish_for
 from domain.scaling import find_container
 
 
@@ -56,13 +56,21 @@ def migrate(fleet: Fleet, ask: MigrateContainer, now: Instant) -> Outcome:
     until = Instant(now + QUEUE_MAX_MS) if why else Instant(now + ask.deadline_s * 1_000)
     named = HostId(ask.target) if ask.target else None
     request = MigrationRequested(
-        migration, container.id, container.host, named, ask.deadline_s * 1_000, until, why
+        migration,
+        container.id,
+        container.host,
+        named,
+        ask.deadline_s * 1_000,
+        until,
+        why,
+        ask.force,
+        ask.reason,
     )
-    force = excess(fleet, container, target.host, ask.reason) if ask.force else ()
-    facts: tuple[Event, ...] = (request, *force)
+    facts: tuple[Event, ...] = (request,)
     if not why:
+        force = excess(fleet, container, target.host, ask.reason) if ask.force else ()
         move = move_of(container, migration, target.host, ask.deadline_s * 1_000)
-        facts = (*facts, *word(fleet, container, move, target.why, now))
+        facts = (request, *force, *word(fleet, container, move, target.why, now))
     return Decision(facts, answer=Accepted(operation=migration, containers=(container.id,)))
 
 
@@ -104,7 +112,8 @@ def choose(
     if target is None:
         return place(fleet, wanted)
     host = HostId(target)
-    against = "" if force else objection(fleet, wanted, host)
+    against = "" if force else reluctance(fleet, wanted, host)
+    against = against or objection(fleet, wanted, host)
     if against:
         apart = "anti-affinity" in against
         return Refusal(
@@ -119,10 +128,11 @@ def choose(
 def excess(
     fleet: Fleet, container: Container, target: HostId, reason: str
 ) -> tuple[CapacityForced, ...]:
-    """Record by how much a forced move overloads its target."""
-    free = fleet.hosts[target].free
-    over = container.allocated - free
-    return (CapacityForced(target, container.id, over, reason),) if over > 0 else ()
+    """Record what a forced move overcomes: by how much it overloads its target, if at all."""
+    if not reluctance(fleet, wish(fleet, container), target):
+        return ()
+    over = max(container.allocated - fleet.hosts[target].free, 0)
+    return (CapacityForced(target, container.id, over, reason),)
 
 
 def waits_for(fleet: Fleet, container: Container, target: HostId) -> str:
@@ -179,15 +189,16 @@ def grant(fleet: Fleet, ask: GrantMigration, now: Instant) -> Outcome:
         return Decision((abandon(migration, "the container does not run any more"),))
     if migration.target == container.host:
         return Decision((abandon(migration, "the container is there already"),))
-    chosen = choose(fleet, container, migration.target)
+    chosen = choose(fleet, container, migration.target, force=migration.forced)
     late = now >= migration.until
     if isinstance(chosen, Refusal):
         return Decision((abandon(migration, chosen.detail),)) if late else NOTHING
     why = waits_for(fleet, container, chosen.host)
     if why:
         return Decision((abandon(migration, f"waited too long: {why}"),)) if late else NOTHING
+    force = excess(fleet, container, chosen.host, migration.reason) if migration.forced else ()
     move = move_of(container, migration.id, chosen.host, migration.deadline_ms)
-    return Decision(word(fleet, container, move, chosen.why, now))
+    return Decision((*force, *word(fleet, container, move, chosen.why, now)))
 
 
 def abandon(migration: Migration, why: str) -> MigrationAbandoned:

@@ -30,7 +30,6 @@ from domain.messages import (
     OperationName,
     OrderId,
     PublicCommand,
-    Tenant,
 )
 
 TTL_MS = 1_000
@@ -173,7 +172,10 @@ class Settings(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class BeginOperation(Command, frozen=True, kw_only=True, tag="operation.begin"):
-    """Request an operation: it starts, or waits in the layer's queue. Internal."""
+    """Request an operation: it starts, or waits in the layer's queue. Internal.
+
+    `before` are the layer's reserved and limit that a rollback goes back to.
+    """
 
     kind: str
     environment: EnvironmentName
@@ -181,7 +183,7 @@ class BeginOperation(Command, frozen=True, kw_only=True, tag="operation.begin"):
     plan: tuple[Planned, ...]
     settings: Settings
     queue: bool = True
-    tenant: Tenant = Tenant("")
+    before: tuple[int, int] | None = None
 
 
 class AdvanceOperation(Command, frozen=True, kw_only=True, tag="operation.advance"):
@@ -206,6 +208,7 @@ class OperationRequested(Event, frozen=True, gc=False, tag="operation.requested"
     plan: tuple[Planned, ...]
     settings: Settings
     behind: OperationId | None = None
+    before: tuple[int, int] | None = None
 
 
 class OperationStarted(Event, frozen=True, gc=False, tag="operation.started"):
@@ -341,6 +344,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
 
     `rest_from` is when the last step became healthy (or failed), where the delay is counted
     from; `rested` says that the delay before the next step is over, or that there is none.
+    `before` are the limits of its layer that a rollback goes back to.
     """
 
     id: OperationId
@@ -362,6 +366,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
     requested_at: Instant = Instant(0)
     finished_at: Instant = Instant(0)
+    before: tuple[int, int] | None = None
 
     @property
     def key(self) -> tuple[EnvironmentId, LayerName]:

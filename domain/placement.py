@@ -15,6 +15,7 @@ import numpy as np
 from domain.container import Container, Placing
 from domain.environment import Layer, LayerKey
 from domain.fleet import Fleet
+from domain.host import HostState
 from domain.messages import Code, HostId, Refusal
 from domain.occupancy import (
     ACTIVE,
@@ -157,16 +158,22 @@ def _refuse(index: Occupancy, wish: Wish, objections: dict[str, int]) -> Refusal
     )
 
 
-def objection(fleet: Fleet, wish: Wish, host: HostId) -> str:
-    """Return the first objection against one named host, "" if there is none."""
+def reluctance(fleet: Fleet, wish: Wish, host: HostId) -> str:
+    """Return the first objection against a host that force overcomes, "" if there is none."""
     target = fleet.hosts[host]
-    index = occupancy(fleet)
-    if target.state.value != "active":
+    if target.state is not HostState.ACTIVE:
         return f"host {host} is {target.state.value}"
-    if host in wish.apart:
-        return f"host {host} is where it is now"
     if target.free < wish.cloudlets:
         return f"host {host} has {target.free} cloudlets free, {wish.cloudlets} are needed"
+    return ""
+
+
+def objection(fleet: Fleet, wish: Wish, host: HostId) -> str:
+    """Return the first objection against one named host that always counts, "" if none."""
+    target = fleet.hosts[host]
+    index = occupancy(fleet)
+    if host in wish.apart:
+        return f"host {host} is where it is now"
     if target.free_disk < wish.disk_gib:
         return f"host {host} has {target.free_disk} GiB free, {wish.disk_gib} are needed"
     at = index.place[host]

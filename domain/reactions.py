@@ -86,7 +86,7 @@ def answered(fleet: Fleet, event: OrderAnswered) -> tuple[Command, ...]:
 def resized(fleet: Fleet, event: ct.ContainerResized) -> tuple[Command, ...]:
     """Move a resize step on; a size that changed meanwhile is ordered again."""
     container = fleet.containers[event.container]
-    if container.applied != container.allocated:
+    if not container.sized:
         return (ReconcileSize(container=event.container),)
     return resizing(fleet, event.container)
 

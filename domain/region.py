@@ -59,6 +59,8 @@ from domain.wire import COMMIT_BYTES_MAX, size_of
 
 ASKS_MAX = 20_000
 """Asks that one ask may lead to within its commit; more is a saga that runs in a circle."""
+EVENTS_MAX = 10_000
+"""Events of one commit; as many as this are too large for it, however small they are."""
 
 LOOK_AT_SIZE_FROM = 16
 """Events from which on a commit's size is looked at; fewer are small enough."""
@@ -202,6 +204,8 @@ class Region:
                 return self._answer(ask, accepted, events, versions), tuple(events)
             now = turn.popleft()
             outcome = DECIDE[type(now.command)](self.fleet, now.command, ask, at)
+            if len(events) > EVENTS_MAX:
+                return TOO_LARGE, ()
             if isinstance(outcome, Refusal):
                 if now.must:
                     return outcome, ()
@@ -237,6 +241,9 @@ class Region:
                 "$.expires_at",
                 {"late_ms": at - ask.expires},
             )
+        not_theirs = foreign(self.fleet, ask)
+        if not_theirs is not None:
+            return not_theirs
         if ask.expect_version is not None:
             stream = stream_named(ask.command)
             version = self.versions.get(stream, 0)
@@ -248,7 +255,7 @@ class Region:
                     "$.expect_version",
                     {"version": version, "expected": ask.expect_version},
                 )
-        return foreign(self.fleet, ask)
+        return None
 
     def _answer(
         self,

@@ -81,12 +81,12 @@ def done(
 ) -> tuple[Event, ...]:
     """Return what is so when an order was carried out."""
     match work:
-        case Start(cloudlets=cloudlets):
-            return (ContainerStarted(container), ContainerResized(container, cloudlets))
+        case Start(cloudlets=cloudlets, limit=limit):
+            return (ContainerStarted(container), ContainerResized(container, cloudlets, limit))
         case Restart():
             return (ContainerRestarted(container),)
-        case Resize(cloudlets=cloudlets):
-            return (ContainerResized(container, cloudlets),)
+        case Resize(cloudlets=cloudlets, limit=limit):
+            return (ContainerResized(container, cloudlets, limit),)
         case Stop():
             return (ContainerRemoved(container),)
         case RouteIn():
@@ -100,10 +100,13 @@ def health_reported(fleet: Fleet, report: ReportHealth) -> Outcome:
     container = fleet.containers.get(report.container)
     if container is None or report.host not in {container.host, container.target}:
         return NOTHING
+    if not report.running:
+        why = "its host says that it does not run"
+        return Decision((ContainerStopped(container.id, why),)) if container.running else NOTHING
     facts: list[Event] = []
-    if container.running and not report.running:
-        facts.append(ContainerStopped(container.id, "its host says that it does not run"))
-    elif report.running and container.healthy != report.healthy:
+    if not container.running:
+        facts.append(ContainerStarted(container.id))
+    if container.healthy != report.healthy:
         facts.append(ContainerHealthChanged(container.id, report.healthy))
     return Decision(tuple(facts))
 

@@ -25,6 +25,7 @@ from domain.messages import COUNT_MAX, Accepted, Code, Command, ContainerId, Eve
 from domain.operation import (
     BeginOperation,
     LayerCommand,
+    Operation,
     Planned,
     RestartLayer,
     ScaleLayer,
@@ -35,18 +36,14 @@ from domain.operation import (
     StepKind,
 )
 from domain.orders import ORDER_LIFE_MS, OrderIssued, Resize, next_order
+from domain.tenancy import missing
 
 
 def find_container(fleet: Fleet, name: str) -> Container | Refusal:
     """Return a container by its id."""
     container = fleet.containers.get(ContainerId(name))
     if container is None:
-        return Refusal(
-            Code.CONTAINER_NOT_FOUND,
-            f"there is no container {name}; see `restow container list`",
-            "$.container",
-            {"container": name},
-        )
+        return missing("container", name)
     return container
 
 
@@ -106,7 +103,7 @@ def grow(fleet: Fleet, container: Container, wanted: tuple[int, int]) -> Outcome
     fact = scaled(container, wanted)
     more = fact.allocated - container.allocated
     host = fleet.hosts[container.host]
-    if more > host.free:
+    if more > max(host.free, 0):
         return Refusal(
             Code.CAPACITY_INSUFFICIENT,
             f"host {host.id} has {host.free} cloudlets free, {container.id} needs {more} more;"
@@ -114,7 +111,7 @@ def grow(fleet: Fleet, container: Container, wanted: tuple[int, int]) -> Outcome
             "$.reserved",
             {"free": host.free, "needed": more},
         )
-    if container.target is not None and more > fleet.hosts[container.target].free:
+    if container.target is not None and more > max(fleet.hosts[container.target].free, 0):
         return Decision((GrowthDeferred(container.id, *wanted),))
     return Decision((fact,))
 
@@ -148,7 +145,7 @@ def reconcile_size(fleet: Fleet, ask: ReconcileSize, now: Instant) -> Outcome:
     container = fleet.containers.get(ask.container)
     if container is None or not container.running or container.resizing is not None:
         return NOTHING
-    if container.applied == container.allocated:
+    if container.sized:
         return NOTHING
     return Decision((resize_order(fleet, container, now),))
 
@@ -188,26 +185,23 @@ def begin(ask: LayerCommand, kind: str, plan: tuple[Planned, ...], how: Settings
     )
 
 
-def sequenced(
-    fleet: Fleet, layer: Layer, ask: SequencedCommand, kind: str, steps: tuple[Planned, ...]
-) -> Outcome:
-    """Turn steps into an operation, with a surge container around them where one is asked for."""
+def sequenced(fleet: Fleet, layer: Layer, ask: SequencedCommand, meant: BeginOperation) -> Outcome:
+    """Begin the operation, with a surge container around its steps where one is asked for."""
     alone = len(layer.containers) == 1
-    intrusive = kind == "restart" or ask.remove_from_dns
-    how = settings_of(ask)
-    if alone and intrusive and not ask.surge and not how.accept_downtime:
-        return would_break(layer, kind)
+    intrusive = meant.kind == "restart" or ask.remove_from_dns
+    if alone and intrusive and not ask.surge and not meant.settings.accept_downtime:
+        return would_break(layer, meant.kind)
     if not ask.surge:
-        return Decision(then=(begin(ask, kind, steps, how),))
+        return Decision(then=(meant,))
     extra = ContainerId(f"node{fleet.next_number('node')}")
     plan = (
         Planned(extra, StepKind.START, surge=True),
-        *steps,
+        *meant.plan,
         Planned(extra, StepKind.REMOVE, surge=True),
     )
     placing = PlaceContainer(environment=ask.environment, layer=ask.layer)
-    how = replace(how, sequential=True)
-    return Decision(then=(placing, begin(ask, kind, plan, how)))
+    how = replace(meant.settings, sequential=True)
+    return Decision(then=(placing, replace(meant, plan=plan, settings=how)))
 
 
 def restart_layer(fleet: Fleet, ask: RestartLayer) -> Outcome:
@@ -222,7 +216,7 @@ def restart_layer(fleet: Fleet, ask: RestartLayer) -> Outcome:
             "$.on_failure",
         )
     steps = tuple(Planned(name, StepKind.RESTART) for name in layer.containers)
-    return sequenced(fleet, layer, ask, "restart", steps)
+    return sequenced(fleet, layer, ask, begin(ask, "restart", steps, settings_of(ask)))
 
 
 def set_limits(fleet: Fleet, ask: SetCloudletLimits) -> Outcome:
@@ -234,13 +228,15 @@ def set_limits(fleet: Fleet, ask: SetCloudletLimits) -> Outcome:
     if isinstance(wanted, Refusal):
         return wanted
     members = [fleet.containers[name] for name in layer.containers]
-    others = [c for c in members if (c.reserved, c.limit) != wanted]
-    same = wanted == (layer.spec.reserved, layer.limit)
-    if same and not others:
+    moving = any(operation.kind == "limits" for operation in at_work(fleet, layer))
+    others = [c for c in members if moving or (c.reserved, c.limit) != wanted]
+    before = (layer.spec.reserved, layer.limit)
+    if wanted == before and not others:
         return NOTHING
     steps = tuple(Planned(c.id, StepKind.RESIZE, *wanted) for c in others)
-    facts = () if same else (LayerLimitsSet(layer.environment, layer.name, *wanted),)
-    outcome = sequenced(fleet, layer, ask, "limits", steps)
+    facts = () if wanted == before else (LayerLimitsSet(layer.environment, layer.name, *wanted),)
+    meant = replace(begin(ask, "limits", steps, settings_of(ask)), before=before)
+    outcome = sequenced(fleet, layer, ask, meant)
     return outcome if isinstance(outcome, Refusal) else replace(outcome, facts=facts)
 
 
@@ -270,10 +266,15 @@ def scale_layer(fleet: Fleet, ask: ScaleLayer) -> Outcome:
 
 def planned_to_leave(fleet: Fleet, layer: Layer) -> set[ContainerId]:
     """Return the containers that operations under way or queued will take away."""
-    names = (*((layer.operation,) if layer.operation else ()), *layer.queue)
-    operations = [fleet.operations[name] for name in names]
+    operations = at_work(fleet, layer)
     plans = [p for o in operations for p in (*o.todo, *(s.planned for s in o.steps))]
     return {p.container for p in plans if p.kind is StepKind.REMOVE}
+
+
+def at_work(fleet: Fleet, layer: Layer) -> list[Operation]:
+    """Return the operations of a layer that are not over: the one under way, those queued."""
+    names = (*((layer.operation,) if layer.operation else ()), *layer.queue)
+    return [fleet.operations[name] for name in names]
 
 
 def scale_out(fleet: Fleet, ask: ScaleLayer, more: int) -> Outcome:

@@ -11,7 +11,7 @@ from domain.availability import obstacle
 from domain.chronicle import intrusive
 from domain.container import Container
 from domain.decider import NOTHING, Decision, Outcome
-from domain.environment import LayerKey
+from domain.environment import LayerKey, LayerLimitsSet
 from domain.fleet import Fleet
 from domain.layers import gone
 from domain.messages import (
@@ -30,6 +30,7 @@ from domain.operation import (
     BeginOperation,
     CancelOperation,
     DelayStarted,
+    Finished,
     Operation,
     OperationAsked,
     OperationCancelled,
@@ -49,6 +50,7 @@ from domain.operation import (
     StepStarted,
 )
 from domain.operation import Outcome as StepOutcome
+from domain.tenancy import missing
 
 
 def begin(fleet: Fleet, ask: BeginOperation) -> Outcome:
@@ -66,7 +68,7 @@ def begin(fleet: Fleet, ask: BeginOperation) -> Outcome:
             {"operation": str(layer.operation)},
         )
     request = OperationRequested(
-        operation, ask.kind, key[0], key[1], ask.plan, ask.settings, behind
+        operation, ask.kind, *key, ask.plan, ask.settings, behind, ask.before
     )
     facts: tuple[Event, ...] = (request,)
     if behind is None:
@@ -78,11 +80,7 @@ def find(fleet: Fleet, name: str) -> Operation | Refusal:
     """Return an operation that is not over."""
     operation = fleet.operations.get(OperationId(name))
     if operation is None:
-        return Refusal(
-            Code.OPERATION_NOT_FOUND,
-            f"there is no operation {name}; see `restow op list`",
-            "$.operation",
-        )
+        return missing("operation", name)
     if operation.state is OperationState.FINISHED:
         return Refusal(
             Code.OPERATION_ENDED,
@@ -143,9 +141,8 @@ def from_queue(fleet: Fleet, operation: Operation) -> tuple[Event, ...]:
 def move(fleet: Fleet, operation: Operation, now: Instant) -> tuple[Event, ...]:
     if operation.settings.sequential and operation.steps:
         return ()
-    rollback = must_roll_back(operation)
-    if rollback:
-        return (RollbackStarted(operation.id, rollback),)
+    if must_roll_back(operation):
+        return roll_back(fleet, operation)
     todo = still_to_do(operation)
     if not todo:
         return () if operation.steps else finished(fleet, operation)
@@ -160,17 +157,33 @@ def failures(operation: Operation) -> int:
     return sum(step.outcome is StepOutcome.FAILED for step in operation.over)
 
 
-def must_roll_back(operation: Operation) -> tuple[Planned, ...]:
-    """Return the steps that undo what was done, where a failure is to be undone."""
+def must_roll_back(operation: Operation) -> bool:
+    """Say whether a failure is to be undone, and the time has come."""
     wanted = operation.settings.on_failure == "rollback" and not operation.rolling_back
-    if not wanted or operation.steps or not failures(operation):
-        return ()
+    return wanted and not operation.steps and failures(operation) > 0
+
+
+def roll_back(fleet: Fleet, operation: Operation) -> tuple[Event, ...]:
+    """Undo what was done, newest first; new containers are to be as the old ones were."""
     undo = tuple(
         Planned(step.planned.container, StepKind.RESIZE, *step.before)
         for step in reversed(operation.over)
-        if step.outcome is StepOutcome.DONE and step.planned.kind is StepKind.RESIZE
+        if was_resized(fleet, step)
     )
-    return (*undo, *retiring(operation))
+    started = RollbackStarted(operation.id, (*undo, *retiring(operation)))
+    layer = fleet.layers[operation.key]
+    meant = {(p.planned.reserved, p.planned.limit) for p in operation.over}
+    if operation.before is None or (layer.spec.reserved, layer.limit) not in meant:
+        return (started,)
+    return (started, LayerLimitsSet(layer.environment, layer.name, *operation.before))
+
+
+def was_resized(fleet: Fleet, step: Finished) -> bool:
+    """Say whether a step left its container with other limits than before, done or not."""
+    container = fleet.containers.get(step.planned.container)
+    if container is None or step.planned.kind is not StepKind.RESIZE or not any(step.before):
+        return False
+    return (container.reserved, container.limit) != step.before
 
 
 def retiring(operation: Operation) -> tuple[Planned, ...]:

@@ -176,8 +176,8 @@ def resize(at: At) -> tuple[Event, ...]:
     if isinstance(outcome, Refusal):
         return restore(at, outcome.detail)
     resized = [fact for fact in outcome.facts if isinstance(fact, ContainerScaled)]
-    at_once = bool(resized) and resized[0].allocated == at.container.applied
-    if at_once:
+    now = (at.container.applied, at.container.applied_limit)
+    if resized and (not at.container.running or (resized[0].allocated, resized[0].limit) == now):
         return (*outcome.facts, *put_back(at))
     return (*outcome.facts, enter(at, Stage.WORKING, Instant(at.now + ANSWER_MAX_MS)))
 
@@ -206,7 +206,8 @@ def leave_opening(at: At, why: str) -> tuple[Event, ...]:
 
 def leave_unrouting(at: At, why: str) -> tuple[Event, ...]:
     if why:
-        return failed(at, f"its removal from DNS could not be confirmed: {why}")
+        unsure = f"its removal from DNS could not be confirmed: {why}"
+        return order(at, Stage.ROUTING, ROUTER, route_in(at), unsure)
     return (enter(at, Stage.DRAINING, Instant(at.now + TTL_MS + GRACE_MS)),)
 
 

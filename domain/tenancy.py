@@ -1,6 +1,7 @@
 """Tenants cannot touch each other: what belongs to another one is not there."""
 
 from domain.decider import Ask
+from domain.environment import CreateEnvironment
 from domain.fleet import Fleet
 from domain.messages import Code, ContainerId, OperationId, Refusal, Tenant
 
@@ -22,25 +23,30 @@ def owner(fleet: Fleet, ask: Ask) -> Tenant | None:
 
 
 def foreign(fleet: Fleet, ask: Ask) -> Refusal | None:
-    """Refuse what a tenant asks about another's things, in words that do not betray them."""
+    """Refuse what a tenant asks about another's things, in the words for what is not there.
+
+    That the name of an environment is taken cannot be hidden from whoever wants it too.
+    """
     if not ask.tenant:
         return None
     tag = str(ask.command.__struct_config__.tag)
     if tag.startswith(OPERATORS_ONLY):
         return Refusal(Code.AUTH_DENIED, f"{tag} is for operators; {ask.tenant} is a tenant")
     whose = owner(fleet, ask)
-    if whose is None or whose == ask.tenant:
+    if whose is None or whose == ask.tenant or isinstance(ask.command, CreateEnvironment):
         return None
-    return _not_there(ask)
+    noun = next(noun for noun in MISSING if getattr(ask.command, noun, None) is not None)
+    return missing(noun, getattr(ask.command, noun))
 
 
-def _not_there(ask: Ask) -> Refusal:
-    for noun, code in (
-        ("operation", Code.OPERATION_NOT_FOUND),
-        ("container", Code.CONTAINER_NOT_FOUND),
-        ("environment", Code.ENVIRONMENT_NOT_FOUND),
-    ):
-        name = getattr(ask.command, noun, None)
-        if name is not None:
-            return Refusal(code, f"there is no {noun} {name}", f"$.{noun}")
-    return Refusal(Code.AUTH_DENIED, f"{ask.tenant} may not ask this")
+MISSING: dict[str, tuple[Code, str]] = {
+    "operation": (Code.OPERATION_NOT_FOUND, "see `restow op list`"),
+    "container": (Code.CONTAINER_NOT_FOUND, "see `restow container list`"),
+    "environment": (Code.ENVIRONMENT_NOT_FOUND, "create it first"),
+}
+
+
+def missing(noun: str, name: str) -> Refusal:
+    """Refuse a command about something that is not there, or that the asker may not know of."""
+    code, way = MISSING[noun]
+    return Refusal(code, f"there is no {noun} {name}; {way}", f"$.{noun}", {noun: name})

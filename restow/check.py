@@ -135,10 +135,10 @@ class Checker:
             hash=head.hash.hex(),
         )
 
-    def damaged(self, error: JournalDamagedError) -> Verdict:
-        """Say what was found before a damaged place."""
-        self._faults.append(Fault(error.position, str(error)))
-        return self.verdict(Head(position=self._region.position))
+    def damaged(self, head: Head, error: JournalDamagedError) -> Verdict:
+        """Say what was found up to `head`, after which the journal is damaged."""
+        self._faults.insert(0, Fault(error.position, str(error)))
+        return self.verdict(head)
 
 
 def kept(line: Availability) -> Kept:
@@ -165,7 +165,7 @@ async def check(address: Address, prefix: str) -> Verdict:
                 async for head, frame in frames:  # noqa: B007  the last one counts
                     checker.take(frame)
         except JournalDamagedError as error:
-            return checker.damaged(error)
+            return checker.damaged(head, error)
         return checker.verdict(head)
     finally:
         await close(bus)

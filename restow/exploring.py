@@ -217,6 +217,13 @@ def going_wrong(world: World) -> Iterator[Input]:
             yield Input("unhealthy", one.id, health(one), now)
         if one.running:
             yield Input("down", one.id, replace(health(one), running=False), now)
+        elif any(begins(order, one) for order in fleet.orders.values()):
+            yield Input("up before it is said", one.id, replace(health(one), healthy=True), now)
+
+
+def begins(order: Order, one: Container) -> bool:
+    """Say whether an order is to make this container run."""
+    return order.container == one.id and isinstance(order.work, Start | Restart)
 
 
 def failures(fleet: Fleet, order: Order) -> Iterator[tuple[str, ReportOrder]]:

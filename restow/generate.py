@@ -20,7 +20,7 @@ from domain.contracts.schemas import (
     problem_schema,
     reply_schema,
 )
-from restow import stories
+from restow.pages import pages as written_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = "docs/contracts"
@@ -42,7 +42,7 @@ def documents() -> Mapping[str, str]:
         "docs/commands.md": commands_page(),
         "docs/events.md": events_page(),
         "docs/errors.md": errors_page(),
-        **stories.pages(ROOT),
+        **written_pages(ROOT),
     }
     return {**{path: as_text(document) for path, document in data.items()}, **pages}
 

@@ -18,7 +18,7 @@ GROWN = 4
 LAYER: dict[str, Any] = {"environment": "shop", "layer": "app"}
 STEERING = frozenset({"operation.pause", "operation.resume", "operation.cancel"})
 PHASES = frozenset({"phase"})
-ILLNESS = frozenset({"unhealthy", "down"})
+ILLNESS = frozenset({"unhealthy", "down", "up before it is said"})
 
 
 def host(name: str, cloudlets: int = ROOMY) -> RegisterHost:
@@ -62,7 +62,7 @@ SEARCHES = (
         name="limits, rolled back",
         begin=PAIR,
         first=(limits(reserved=TIGHT, delay_s=0, on_failure="rollback"),),
-        without=ILLNESS,
+        without=STEERING | ILLNESS,
     ),
     Search(
         name="limits, out of DNS",
@@ -76,9 +76,33 @@ SEARCHES = (
         first=(limits(reserved=GROWN, delay_s=0, remove_from_dns=True, on_failure="rollback"),),
         without=STEERING,
     ),
+    Search(
+        name="limits of one that may be down",
+        begin=ONE,
+        first=(restart(accept_downtime=True), limits(reserved=TIGHT)),
+        without=STEERING,
+    ),
+    Search(
+        name="limits behind a migration",
+        begin=PAIR,
+        first=(MOVE, limits(limit=GROWN, delay_s=0, remove_from_dns=True)),
+        without=STEERING | ILLNESS | PHASES,
+    ),
+    Search(
+        name="limits behind a removal",
+        begin=PAIR,
+        first=(ScaleLayer(**LAYER, count=1), limits(reserved=TIGHT)),
+        without=STEERING | ILLNESS,
+    ),
     Search(name="scale out", begin=ONE, first=(ScaleLayer(**LAYER, count=2),)),
     Search(name="scale in", begin=PAIR, first=(ScaleLayer(**LAYER, count=1),)),
     Search(name="remove", begin=ONE, first=(RemoveEnvironment(environment="shop"),)),
+    Search(
+        name="remove behind a removal",
+        begin=PAIR,
+        first=(ScaleLayer(**LAYER, count=1), RemoveEnvironment(environment="shop")),
+        without=STEERING | ILLNESS,
+    ),
     Search(name="one behind another", begin=ONE, first=(restart(accept_downtime=True),) * 2),
     Search(name="migration", begin=ONE, first=(MOVE,)),
     Search(

@@ -1,15 +1,12 @@
 """The diagrams of `docs/stories`: what the sagas were seen to do in every small region.
 
 Nothing is drawn by hand. Each of `SEARCHES` goes every way that its region can go; whatever an
-operation, a step of one or a migration did on the way is a transition. The text between
-`<!-- generated: NAME -->` and `<!-- end -->` in a page is made of these, and of nothing else.
+operation, a step of one or a migration did on the way is a transition, and there are no others.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import groupby
-from pathlib import Path
 
 import msgspec
 
@@ -33,9 +30,7 @@ from domain.step import ANSWER_MAX_MS
 from restow.exploring import Happening, explore
 from restow.searches import SEARCHES
 
-FOLDER = "docs/stories"
 NOWHERE = "[*]"
-BLOCK = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 class Transition(msgspec.Struct, frozen=True, order=True):
@@ -123,7 +118,7 @@ def ordered(happening: Happening) -> str:
 
 
 def block(name: str) -> str:
-    """Return what stands between the marks called `name`."""
+    """Return the diagram and the table of a story, or the deadlines."""
     if name == "deadlines":
         return deadlines()
     ways = sorted(way for way in transitions() if way.story == name)
@@ -182,14 +177,3 @@ def deadlines() -> str:
     lines = ("| what | at most, s | and then |\n", "|---|---|---|\n")
     told = (f"| {what} | {ms / 1_000:g} | {then} |\n" for what, ms, then in rows)
     return "".join([*lines, *told])
-
-
-def pages(root: Path) -> Mapping[str, str]:
-    """Return the pages of the stories with their generated parts made anew, by their paths."""
-    paths = sorted((root / FOLDER).glob("*.md"))
-    return {str(path.relative_to(root)): filled(path.read_text("utf-8")) for path in paths}
-
-
-def filled(page: str) -> str:
-    """Return a page with everything between its marks made anew."""
-    return BLOCK.sub(lambda found: found[1] + "\n" + block(found[2]) + "\n" + found[3], page)

@@ -13,7 +13,17 @@ from domain.contracts import Reply
 from domain.messages import Code, Refusal
 from domain.problems import Problem, problem
 from domain.subjects import Subjects
-from handlers.bus import Bus, BusUnavailableError, Message, close, connect, listen, request, silence
+from handlers.bus import (
+    CONNECT_S,
+    Bus,
+    BusUnavailableError,
+    Message,
+    close,
+    connect,
+    listen,
+    request,
+    silence,
+)
 from handlers.journal.safety import verify
 from restow.client import Client
 from restow.settings import Region
@@ -133,9 +143,11 @@ def unread(error: BusUnavailableError) -> Refusal:
 
 
 @asynccontextmanager
-async def talk(region: Region, name: str = "restow") -> AsyncGenerator[Talk]:
+async def talk(
+    region: Region, name: str = "restow", *, within_s: float = CONNECT_S
+) -> AsyncGenerator[Talk]:
     """Return a conversation with a region. Raises `BusUnavailableError`."""
-    bus = await connect(region.address, name=name)
+    bus = await connect(region.address, name=name, within_s=within_s)
     try:
         yield Talk(bus, Subjects(region.prefix))
     finally:

@@ -9,7 +9,6 @@ import structlog
 
 from domain.decider import Frame
 from domain.facts import Fact
-from domain.messages import Refusal
 from domain.subjects import Subjects
 from handlers.agent import process as agent
 from handlers.agent.behaviour import Behaviour
@@ -17,13 +16,11 @@ from handlers.bus import Bus, close, connect
 from handlers.engine import process as engine
 from handlers.journal.reader import Head, follow
 from projections import process as projecting
-from projections.audit import Audit, AuditFeed, HistoryLine, Known, open_audit
+from projections.audit import Audit, AuditFeed, open_audit
 from restow import logs
 from restow.settings import Region
 
 log = structlog.stdlib.get_logger(__name__)
-
-AUDIT_FILE = "audit.db"
 
 
 async def run_engine(
@@ -73,13 +70,13 @@ class JournalFrames:
         return follow(self._bus, self._subjects, after or Head())
 
 
-async def run_reader(region: Region, data: Path, stop: asyncio.Event) -> None:
+async def run_reader(region: Region, audit_file: Path, stop: asyncio.Event) -> None:
     """Run the read side until `stop`; raises what goes wrong in it, as an exception group."""
     logs.verbose()
     subjects = Subjects(region.prefix)
     bus = await connect(region.address, name="restow reader")
     try:
-        with closing(new_audit(data)) as audit:
+        with closing(new_audit(audit_file)) as audit:
             frames = JournalFrames(bus, subjects)
             showing = projecting.run(bus, subjects, frames, audit=AuditFeed(audit), ready=_ready)
             await _until(asyncio.create_task(showing), stop)
@@ -87,10 +84,10 @@ async def run_reader(region: Region, data: Path, stop: asyncio.Event) -> None:
         await close(bus)
 
 
-def new_audit(data: Path) -> Audit:
-    """Open the audit in its directory; both are made where they are not there."""
-    data.mkdir(parents=True, exist_ok=True)
-    return open_audit(data / AUDIT_FILE)
+def new_audit(path: Path) -> Audit:
+    """Open the audit; it and its directory are made where they are not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return open_audit(path)
 
 
 def _ready() -> None:
@@ -106,15 +103,3 @@ async def _until(showing: asyncio.Task[None], stop: asyncio.Event) -> None:
     await asyncio.wait({showing})
     if not showing.cancelled():
         showing.result()
-
-
-def known_to_audit(path: Path, stream: str, version: int | None, *, exact: bool) -> Known | Refusal:
-    """Return an aggregate as the audit has it. Raises `FileNotFoundError`."""
-    with closing(open_audit(path, create=False)) as audit:
-        return audit.exact(stream, version) if exact else audit.show(stream, version)
-
-
-def history_in_audit(path: Path, stream: str) -> Sequence[HistoryLine]:
-    """Return the events of a stream as the audit has them. Raises `FileNotFoundError`."""
-    with closing(open_audit(path, create=False)) as audit:
-        return audit.history(stream)

@@ -43,7 +43,7 @@ for group, parts in {
         ("audit", "audit:audit"): "Any state at any version; the whole journal verified.",
     },
     RUNNING: {
-        ("demo", "demo:demo"): "Show a fleet at work on this machine, then prove it (a minute).",
+        ("demo", "restow.demo.command:demo"): "Show a fleet at work, and prove it (a minute).",
         ("up", "running:up"): "Start everything on this machine, with simulated hosts.",
         ("down", "running:down"): "Stop what `restow up` started.",
         ("engine", "process:engine"): "Run one engine.",
@@ -55,4 +55,6 @@ for group, parts in {
 }.items():
     for (name, place), text in parts.items():
         alias = ALIASES.get(name, ())
-        app.command(f"restow.cli.{place}", name=name, alias=alias, help=text, group=group)
+        own = {} if place == f"{name}:{name}" else {"help_epilogue": ""}
+        where = place if "." in place else f"restow.cli.{place}"
+        app.command(where, name=name, alias=alias, help=text, group=group, **own)

@@ -197,15 +197,13 @@ def _sagas(link: Item) -> list[tuple[str, str]]:
 
 def _told(link: Item) -> str:
     """Return one link in words."""
-    since_then = ago(int(str(link.get("at") or link.get("requested_at") or 0)))
+    at = link.get("at") or link.get("requested_at")
+    when = f", {ago(at)} ago" if at else ""
     reason = f', because "{link["reason"]}"' if link.get("reason") else ""
     match link["link"]:
         case "event":
-            return (
-                f"{link['type']} at position {link['position']}, {since_then} ago:"
-                f" {text(link['data'])}"
-            )
+            return f"{link['type']} at position {link['position']}{when}: {text(link['data'])}"
         case "command":
-            return f"command {link['command']} by {link['actor']}, {since_then} ago{reason}"
+            return f"command {link['command']} by {link['actor']}{when}{reason}"
         case kind:
-            return f"{kind} {link['id']} of {link['actor']}, {since_then} ago{reason}"
+            return f"{kind} {link['id']} of {link['actor']}{when}{reason}"

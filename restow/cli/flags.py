@@ -9,7 +9,8 @@ from restow.cli.output import Format, Look
 from restow.cli.spelling import Body, given, seconds
 
 OUTPUT = Parameter(name=("--output", "-o"), env_var="RESTOW_OUTPUT")
-PLAIN = Parameter(negative=())
+PLAIN = Parameter(negative=(), show_default=lambda value: value or None)
+"""Flags are off unless given, and a default that is nothing is not worth a word."""
 
 SIZE = Group("Size", sort_key=4)
 THE_BUS = Group("The bus", sort_key=8)
@@ -21,7 +22,9 @@ SEQUENCE = Group("How it goes through the containers", sort_key=5)
 def noun(name: str, text: str, *, alias: str = "") -> App:
     """Return the group of commands that a noun has: `restow <noun> <verb>`."""
     aliases = (alias,) if alias else ()
-    return App(name, text, alias=aliases, default_parameter=PLAIN, version_flags=())
+    return App(
+        name, text, alias=aliases, default_parameter=PLAIN, version_flags=(), help_epilogue=""
+    )
 
 
 @Parameter(name="*", group=THE_BUS)

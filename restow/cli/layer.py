@@ -35,6 +35,10 @@ def _operable(item: Item) -> str:
     return f"{text(item.get('operable'))}/{text(item.get('count'))}"
 
 
+Name = Annotated[str, Parameter(help="ENVIRONMENT/LAYER, as in shop/app.")]
+
+Spec = Annotated[str, Parameter(help="NAME[:COUNT][:KEY=VALUE or WORD]..., as in cache:2:hard.")]
+
 COLUMNS = (
     Column("LAYER", _name),
     field("COUNT", "count"),
@@ -118,13 +122,13 @@ async def list_layers(
 
 
 @layer.command(help_epilogue="For example: restow layer show shop/app")
-async def show(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+async def show(name: Name, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
     """Show one layer, named ENVIRONMENT/LAYER."""
     await show_one("layer.show", _key(name), "name", at=at, how=how)
 
 
 @layer.command(help_epilogue="For example: restow layer add shop cache:2:reserved=2")
-async def add(environment: str, spec: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def add(environment: str, spec: Spec, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Add a layer, written as in `restow env create --layer`."""
     body: Body = {"environment": environment, "layer": spelling.layer(spec)}
     await ask("layer.add", body, at=at, how=how)
@@ -132,14 +136,14 @@ async def add(environment: str, spec: str, /, *, at: At = HERE, how: Asking = SI
 
 @layer.command(help_epilogue="For example: restow layer change shop/app --var MODE=fast")
 async def change(
-    name: str, /, *, kind: Kind = AS_IT_IS, at: At = HERE, how: Asking = SIMPLY
+    name: Name, /, *, kind: Kind = AS_IT_IS, at: At = HERE, how: Asking = SIMPLY
 ) -> None:
     """Change what the next containers of a layer are like; those that run keep what they have."""
     await ask("layer.change", {**_key(name), **kind.body}, at=at, how=how)
 
 
 @layer.command(help_epilogue="For example: restow layer remove shop/cache")
-async def remove(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def remove(name: Name, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Stop and remove all containers of a layer, then the layer."""
     await ask("layer.remove", _key(name), at=at, how=how)
 
@@ -148,7 +152,7 @@ async def remove(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     help_epilogue="For example:\n\nrestow layer scale shop/app 6\n\nrestow layer scale shop/app +2"
 )
 async def scale(
-    name: str,
+    name: Name,
     count: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
@@ -164,7 +168,7 @@ async def scale(
 
 @layer.command(help_epilogue="For example: restow layer limits shop/app --reserved 2 --limit 16")
 async def limits(
-    name: str,
+    name: Name,
     /,
     *,
     size: Size = SAME_SIZE,
@@ -182,7 +186,7 @@ async def limits(
     "restow layer restart shop/app --all-at-once --accept-downtime"
 )
 async def restart(
-    name: str, /, *, sequence: Sequence = USUAL, at: At = HERE, how: Asking = SIMPLY
+    name: Name, /, *, sequence: Sequence = USUAL, at: At = HERE, how: Asking = SIMPLY
 ) -> None:
     """Restart all containers of a layer, one by one or all at once."""
     await ask("layer.restart", {**_key(name), **sequence.body}, at=at, how=how)

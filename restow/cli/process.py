@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from handlers.agent.behaviour import Behaviour
 from restow.cli.flags import HERE, At
 from restow.cli.talk import region_of
-from restow.settings import data_directory
+from restow.settings import AUDIT_FILE, data_directory
 from restow.stopping import stop_signals
 from restow.wiring import run_agent, run_engine, run_reader
 
@@ -63,4 +63,4 @@ async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) ->
 async def reader(*, data: Data = None, at: At = HERE) -> None:
     """Run the read side: queries, public events, audit."""
     with stop_signals() as stop:
-        await run_reader(region_of(at), (data or data_directory()) / "reader", stop)
+        await run_reader(region_of(at), (data or data_directory()) / AUDIT_FILE, stop)

@@ -1,7 +1,7 @@
 """One conversation with a region: commands asked, questions put, answers shown."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from domain.contracts.replies import Reply
@@ -32,19 +32,25 @@ from restow.talk import talk as conversation
 T = TypeVar("T")
 
 LINES_A_PAGE = 1_000
+CONNECT_S = 4.0
+"""How long someone who types waits for a connection."""
 
 
 @asynccontextmanager
 async def talk(at: At) -> AsyncGenerator[Talk]:
-    """Return a conversation with the region that is meant.
-
-    Raises `UsageError` and `ProblemError` where it is not named or its bus is away.
-    """
-    quiet()
+    """Return a conversation with the region that is meant. Raises as `region_of`, `reachable`."""
     region = region_of(at)
-    try:
-        async with conversation(region) as said:
+    with reachable(region):
+        async with conversation(region, within_s=CONNECT_S) as said:
             yield said
+
+
+@contextmanager
+def reachable(region: Region) -> Generator[None]:
+    """Be quiet on the bus. Raises `ProblemError` where it cannot be reached."""
+    quiet()
+    try:
+        yield
     except BusUnavailableError as error:
         away = Refusal(Code.BUS_UNAVAILABLE, f"{error} (named by {region.source})")
         raise ProblemError(problem(away)) from error

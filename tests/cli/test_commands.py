@@ -85,17 +85,25 @@ LINES = [
     ),
     ("layer restart shop/app", "layer.restart", {"environment": "shop", "layer": "app"}),
     (
-        "layer restart shop/app --one-by-one --delay 1m30s --dns remove --on-failure continue"
-        " --ask --surge --no-queue",
+        "layer restart shop/app --one-by-one --delay 1m30s --dns remove --on-failure stop --ask",
         "layer.restart",
         {
             "environment": "shop",
             "layer": "app",
             "delay_s": 90,
             "remove_from_dns": True,
-            "on_failure": "continue",
+            "on_failure": "stop",
             "ask": True,
+        },
+    ),
+    (
+        "layer restart shop/app --surge --accept-downtime --no-queue",
+        "layer.restart",
+        {
+            "environment": "shop",
+            "layer": "app",
             "surge": True,
+            "accept_downtime": True,
             "queue": False,
         },
     ),
@@ -155,14 +163,12 @@ async def test_every_command_has_an_id_and_keeps_one_that_is_given(restow, booth
     assert ids[2] == "mine"
 
 
-async def test_a_file_is_the_body_of_an_environment_and_flags_go_before_it(
-    restow, booth, tmp_path
-):
+async def test_a_file_is_the_body_of_an_environment_and_flags_go_before_it(restow, booth, tmp_path):
     booth.says("environment.create", DONE)
     layers = [{"name": "app"}]
     (tmp_path / "shop.json").write_bytes(msgspec.json.encode({"layers": layers, "domain": "a.b"}))
 
-    ended = await restow(*"env create shop --file shop.json --domain c.d".split())
+    ended = await restow(*["env", "create", "shop", "--file", "shop.json", "--domain", "c.d"])
 
     assert ended.code == 0
     assert booth.body("environment.create") == {

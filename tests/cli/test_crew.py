@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -20,8 +18,10 @@ SLEEPER = (sys.executable, "-c", "import time; print('up', flush=True); time.sle
 STUBBORN = (
     sys.executable,
     "-c",
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-    " print('up', flush=True); time.sleep(600)",
+    (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "print('up', flush=True); time.sleep(600)"
+    ),
 )
 FAILING = (sys.executable, "-c", "import sys; sys.exit('no room on the quay')")
 
@@ -87,10 +87,13 @@ async def test_the_backoff_grows_while_it_crashes(tmp_path):
 
 
 async def test_a_process_that_is_not_kept_ends_the_crew_with_its_last_words(tmp_path):
-    with pytest.raises(MemberEndedError, match="ended with code 1\nno room on the quay"):
+    async def run() -> None:
         async with crew(tmp_path, print) as members:
             await members.start(Member("one", FAILING, kept=False))
             await asyncio.sleep(PATIENCE_S)
+
+    with pytest.raises(MemberEndedError, match="ended with code 1\nno room on the quay"):
+        await run()
 
 
 async def test_who_does_not_listen_is_killed_after_the_grace(tmp_path, monkeypatch):
@@ -123,14 +126,14 @@ async def test_killing_the_crew_kills_its_processes(tmp_path):
         "        await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    parent = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, str(tmp_path)), stdout=asyncio.subprocess.PIPE
     )
-    with parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        await until(lambda: is_up(tmp_path / "one.log"), "it starts")
+    assert parent.stdout is not None
+    pid = int(await parent.stdout.readline())
+    await until(lambda: is_up(tmp_path / "one.log"), "it starts")
 
-        parent.send_signal(signal.SIGKILL)
+    parent.kill()
+    await parent.wait()
 
     await until(lambda: not runs(pid), "the kernel ends it too")

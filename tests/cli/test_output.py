@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from domain.messages import Code, Refusal
-from domain.problems import problem
+from domain.problems import PROBLEMS, problem
 from restow.cli.output import (
     Look,
     Page,
@@ -78,8 +78,15 @@ def test_one_thing_is_a_line_for_each_member(capsys):
 
 @pytest.mark.parametrize(
     ("past_ms", "expected"),
-    [(0, "0s"), (4_999, "4s"), (90_000, "90s"), (119_999, "119s"), (300_000, "5m")]
-    + [(7_200_000, "2h"), (172_800_000, "2d"), (-5_000, "0s")],
+    [
+        (0, "0s"),
+        (4_999, "4s"),
+        (119_999, "119s"),
+        (120_000, "2m"),
+        (7_200_000, "2h"),
+        (172_800_000, "2d"),
+        (-5_000, "0s"),
+    ],
 )
 def test_times_are_told_as_time_since(past_ms, expected):
     now = 1_700_000_000_000
@@ -94,8 +101,17 @@ def test_never_is_a_dash():
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(None, "-"), ("", "-"), ([], "-"), ({}, "-"), (0, "0"), (True, "yes"), (False, "no")]
-    + [(["a", "b"], "a,b"), ({"zone": "north", "n": 1}, "zone=north,n=1")],
+    [
+        (None, "-"),
+        ("", "-"),
+        ([], "-"),
+        ({}, "-"),
+        (0, "0"),
+        (True, "yes"),
+        (False, "no"),
+        (["a", "b"], "a,b"),
+        ({"zone": "north", "n": 1}, "zone=north,n=1"),
+    ],
 )
 def test_values_are_shown_as_people_write_them(value, expected):
     assert text(value) == expected
@@ -117,6 +133,6 @@ def test_a_problem_has_cause_numbers_way_on_and_handle(capsys):
         "error: capacity.insufficient: no host can take node7 (2 cloudlets)",
         "  hosts 1,200 · 1,010 too full · 16 cordoned",
         "  at    $.count",
-        "  try   Look at the reasons counted in `facts`: ask for less, add hosts, or uncordon some.",
+        f"  try   {PROBLEMS[Code.CAPACITY_INSUFFICIENT].way_on}",
         "  command cmd-1  position 182,401  docs/errors.md#capacity-insufficient",
     ]

@@ -9,19 +9,31 @@ import pytest
 from domain.chronicle import evolve
 from domain.facts import members, tag
 from domain.fleet import Fleet
+from domain.host import CordonHost
 from domain.invariants import broken
 from domain.migration import MigrationEvent, MigrationState
-from domain.operation import OperationEvent, OperationState, Outcome, Stage, StepKind
-from domain.operation import StepAdvanced, StepFinished
+from domain.operation import (
+    OperationEvent,
+    OperationState,
+    Outcome,
+    Stage,
+    StepAdvanced,
+    StepFinished,
+    StepKind,
+)
 from domain.orders import ReportOrder
 from domain.wire import decode_frame
 from restow.exploring import Happening, Input, copy, explore
+from restow.pages import filled, pages, parts
 from restow.searches import SEARCHES
-from restow.stories import Transition, block, filled, pages, seen, transitions
+from restow.stories import Transition, block, seen, transitions
 from tests.simulation.stories import live
 
+NOBODY = CordonHost(host="nobody")
+"""A command of a heard input that a journal does not tell."""
 ROOT = Path(__file__).parents[2]
 WORLDS = range(40)
+STORIES = ("operation", "migration", *(f"step {kind}" for kind in StepKind))
 
 
 @cache
@@ -43,7 +55,7 @@ def told(journal: list[bytes]) -> Iterator[Happening]:
             for fact in facts:
                 after = copy(before)
                 evolve(after, fact, commit.at)
-                heard = Input(commit.command, "", None, commit.at)
+                heard = Input(commit.command, "", NOBODY, commit.at)
                 yield Happening(heard, fact, before, after, facts)
                 before = after
 
@@ -63,9 +75,9 @@ def test_the_pages_show_what_was_found():
     assert {path: (ROOT / path).read_text() for path in pages(ROOT)} == pages(ROOT)
 
 
-@pytest.mark.parametrize("story", ["operation", "migration", *(f"step {k}" for k in StepKind)])
+@pytest.mark.parametrize("story", STORIES)
 def test_each_story_has_a_page_that_shows_it(story):
-    shown = [path for path, page in pages(ROOT).items() if f"<!-- generated: {story} -->" in page]
+    shown = [path for path, page in pages(ROOT).items() if story in parts(page)]
 
     assert len(shown) == 1
 
@@ -73,9 +85,9 @@ def test_each_story_has_a_page_that_shows_it(story):
 def test_a_page_with_an_older_diagram_is_noticed():
     page = "# A\n<!-- generated: migration -->\n\nold\n<!-- end -->\nrest\n"
 
-    assert "stateDiagram-v2" in filled(page)
-    assert "old" not in filled(page)
-    assert filled(page).endswith("<!-- end -->\nrest\n")
+    assert "stateDiagram-v2" in filled(ROOT, page)
+    assert "old" not in filled(ROOT, page)
+    assert filled(ROOT, page).endswith("<!-- end -->\nrest\n")
 
 
 def test_a_story_that_nobody_has_seen_is_refused():
@@ -127,21 +139,15 @@ def test_nothing_is_stuck_wherever_a_search_came():
     assert stuck == []
 
 
+def moved_by_another_answer(happening: Happening) -> bool:
+    """Say whether a step that waits for one order was moved by the answer to another."""
+    event, heard = happening.event, happening.heard.command
+    if not isinstance(event, StepAdvanced | StepFinished) or not isinstance(heard, ReportOrder):
+        return False
+    step = happening.before.operations[event.operation].step(event.container)
+    own = happening.heard.about == event.container and event.container in happening.after.containers
+    return own and step is not None and step.order not in {None, heard.order}
+
+
 def test_an_answer_moves_only_the_step_that_waits_for_it():
-    moved_by_another = [
-        happening
-        for happening in found()
-        if isinstance(happening.event, StepAdvanced | StepFinished)
-        if isinstance(happening.heard.command, ReportOrder)
-        if happening.heard.about == happening.event.container
-        for step in [waiting(happening)]
-        if step is not None and step.order not in {None, happening.heard.command.order}
-        if happening.event.container in happening.after.containers
-    ]
-
-    assert moved_by_another == []
-
-
-def waiting(happening: Happening):
-    event = happening.event
-    return happening.before.operations[event.operation].step(event.container)
+    assert [one for one in found() if moved_by_another_answer(one)] == []

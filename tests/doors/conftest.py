@@ -52,6 +52,6 @@ def open_doors(engine_bus, subjects, desk):
 
 
 @pytest.fixture
-async def doors(streams, open_doors):  # noqa: ARG001 -- a fixture needs it, the test does not
+async def doors(streams, open_doors):
     async with open_doors():
         yield

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from domain.messages import REMEMBER_MS, Code, Refusal
+from handlers.doors import durable
 from handlers.journal.stream import api
 from tests.doors.conftest import NOW
 from tests.doors.desk import all_taken, count, until
@@ -43,7 +44,7 @@ class Publisher:
 
 
 @pytest.fixture
-async def publisher(bus, subjects, streams):  # noqa: ARG001 -- they must be there
+async def publisher(bus, subjects, streams):
     publisher = Publisher(bus, subjects)
     await publisher.listen()
     return publisher
@@ -188,6 +189,19 @@ async def test_an_engine_that_stops_leaves_the_command_to_the_next(publisher, op
         assert (await publisher.outcome("r-1"))["status"] == "accepted"
 
     assert len(desk.asked) == 1
+
+
+async def test_a_command_whose_acknowledgement_is_lost_has_one_outcome(
+    publisher, open_doors, desk, monkeypatch
+):
+    monkeypatch.setattr(durable, "ACK", durable.NAK)
+    async with open_doors():
+        await publisher.publish("layer.restart", CP | {"id": "r-1"})
+        await until(lambda: len(desk.asked) >= 3)
+        monkeypatch.undo()
+        await all_taken(publisher.bus, publisher.subjects)
+
+    assert await count(publisher.bus, publisher.subjects.stream("RES")) == 1
 
 
 async def test_an_outcome_that_cannot_be_stored_is_stored_later_and_once(

@@ -9,6 +9,7 @@ from domain.messages import Command
 from domain.migration import MigrateContainer
 from domain.operation import (
     CancelOperation,
+    Operation,
     OperationState,
     PauseOperation,
     RestartLayer,
@@ -63,11 +64,11 @@ def live(seed: int) -> World:
     return world
 
 
-def is_held(operation: object) -> bool:
+def is_held(operation: Operation) -> bool:
     """Say whether an operation waits for a human."""
-    return bool(getattr(operation, "paused", False)) or (
-        getattr(operation, "state", "") is OperationState.ASKING
-    )
+    if operation.state is OperationState.FINISHED:
+        return False
+    return operation.paused or operation.state is OperationState.ASKING
 
 
 def some_container(world: World, dice: Random) -> str:

@@ -283,14 +283,17 @@ class World:
 
     def check_end(self) -> None:
         """After everything settled: what is believed is so, and replay says the same."""
-        believed = {one.id: one.host for one in self.fleet.containers.values() if one.running}
-        assert believed == self.truth, self.story()
-        routed = {one.id for one in self.fleet.containers.values() if one.routed}
-        assert routed == self.machines.records & set(self.fleet.containers), self.story()
-        sizes = {one: self.machines.sizes[one] for one in believed}
-        meant = {one: self.fleet.containers[one] for one in believed}
-        assert sizes == {n: (one.allocated, one.limit) for n, one in meant.items()}, self.story()
-        assert state_of(self.shadow) == state_of(self.region)
+        containers = self.fleet.containers.values()
+        self._same("runs", {c.id: c.host for c in containers if c.running}, self.truth)
+        records = self.machines.records & set(self.fleet.containers)
+        self._same("in DNS", {c.id for c in containers if c.routed}, records)
+        sizes = {one: self.machines.sizes[one] for one in self.truth}
+        meant = {c.id: (c.allocated, c.limit) for c in containers if c.running}
+        self._same("size", meant, sizes)
+        self._same("state", state_of(self.region), state_of(self.shadow))
+
+    def _same(self, what: str, believed: object, so: object) -> None:
+        assert believed == so, self.story(f"{what}: {believed} is believed, {so} is so")
 
 
 def state_of(region: Region) -> dict[str, object]:

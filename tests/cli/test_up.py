@@ -1,0 +1,217 @@
+"""Everything on one machine, with real processes: started, kept up, found, stopped."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from domain.problems import Exit
+from handlers.nats_server import Server, ServerOptions, start
+from restow.locks import is_held
+from restow.settings import UP_FILE, Up, read_up
+
+PATIENCE_S = 45.0
+RESTOW = (sys.executable, "-m", "restow")
+
+
+class Machine:
+    """A data directory, and the `restow up` that runs in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / ".restow"
+        self.said = folder / "said.txt"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if "NATS" not in key},
+            "XDG_CONFIG_HOME": str(folder),
+        }
+
+    def up(self, *flags: str) -> None:
+        with self.said.open("ab") as said:
+            self.process = subprocess.Popen(
+                (*RESTOW, "up", "--hosts", "3", *flags),
+                cwd=self.folder,
+                env=self.environment,
+                stdout=said,
+                stderr=said,
+            )
+
+    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            (*RESTOW, *words),
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    @property
+    def text(self) -> str:
+        return self.said.read_text()
+
+    def written(self) -> Up:
+        up = read_up(self.data)
+        assert up is not None
+        return up
+
+    def until(self, true: Callable[[], object], what: str) -> None:
+        give_up = time.monotonic() + PATIENCE_S
+        while not true():
+            assert time.monotonic() < give_up, f"{what}\n{self.text}"
+            time.sleep(0.05)
+
+    def until_up(self) -> None:
+        self.until(lambda: "Ctrl-C stops all of it" in self.text, "it comes up")
+
+    def ended(self) -> int:
+        assert self.process is not None
+        return self.process.wait(PATIENCE_S)
+
+    def children(self) -> list[psutil.Process]:
+        assert self.process is not None
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path)
+    yield machine
+    if machine.process is not None and machine.process.poll() is None:
+        machine.process.terminate()
+        machine.process.wait(PATIENCE_S)
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(
+        process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes
+    )
+
+
+def test_up_is_found_kept_up_and_stopped(machine):
+    machine.up("--port", "-1")
+    machine.until_up()
+    assert "nats-server 2." in machine.text
+    assert "leader, position 0" in machine.text
+    assert "3 hosts joined, in 3 zones" in machine.text
+
+    status = machine.run("status")
+    assert (status.returncode, "leader" in status.stdout) == (0, True), status
+    assert "standby" in status.stdout
+    assert machine.run("host", "list", "-o", "name").stdout == "h01\nh02\nh03\n"
+
+    second = machine.run("up")
+    assert second.returncode == 0
+    assert f"already up: {machine.written().url}" in second.stdout
+
+    before = machine.written().children["reader"]
+    os.kill(before, signal.SIGKILL)
+    machine.until(lambda: "reader ended by SIGKILL" in machine.text, "the crash is said")
+    machine.until(lambda: machine.written().children["reader"] != before, "it is started again")
+
+    processes = machine.children()
+    assert len(processes) >= 7  # a server, two engines, the read side, three agents
+    assert machine.process is not None
+    machine.process.send_signal(signal.SIGINT)
+    assert machine.ended() == 0
+    assert machine.text.endswith("stopped\n")
+    assert gone(processes)
+    assert not (machine.data / UP_FILE).exists()
+
+
+def test_what_was_there_is_there_again_and_down_stops_it(machine):
+    machine.up("--port", "-1")
+    machine.until_up()
+    made = machine.run("env", "create", "shop", "--layer", "app:2", "--wait")
+    assert made.returncode == 0, made.stderr
+    pid = machine.written().pid
+    assert machine.run("down").stdout == f"stopped process {pid}\n"
+    assert machine.ended() == 0
+    machine.said.unlink()
+
+    machine.up("--port", "-1")
+    machine.until_up()
+    layers = msgspec.json.decode(machine.run("layer", "list", "-o", "json").stdout)["items"]
+    assert [(one["name"], one["operable"]) for one in layers] == [("app", 2)]
+
+    purged = machine.run("down", "--purge")
+    assert purged.returncode == 0
+    assert not machine.data.exists()
+
+
+def test_killing_up_leaves_nothing(machine):
+    machine.up("--port", "-1")
+    machine.until_up()
+    processes = machine.children()
+    assert len(processes) >= 7
+
+    assert machine.process is not None
+    machine.process.kill()
+    machine.ended()
+
+    machine.until(lambda: gone(processes), "the kernel ends all of them")
+    assert not is_held(machine.data)
+    stale = machine.run("status")
+    assert stale.returncode == Exit.UNREACHABLE
+    assert "named by .restow/up.json" in stale.stderr
+
+
+def test_a_stop_while_it_starts_stops_all(machine):
+    machine.up("--port", "-1")
+    machine.until(lambda: "nats-server" in machine.said.read_text(), "the server is started")
+    processes = machine.children()
+    assert machine.process is not None
+
+    machine.process.terminate()
+
+    assert machine.ended() == 0
+    assert gone(processes)
+
+
+def test_a_port_in_use_is_told_with_the_flag_that_chooses_another(machine, nats_server):
+    port = nats_server.url.rpartition(":")[2]
+    machine.up("--port", port)
+    assert machine.ended() == Exit.FAILED
+    assert port in machine.text
+    assert "--port" in machine.text
+
+
+def test_down_with_nothing_up_says_so(machine):
+    ended = machine.run("down")
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "nothing is up in .restow" in ended.stderr
+
+
+@pytest.fixture
+def unsafe(tmp_path: Path) -> Iterator[Server]:
+    """A server that acknowledges first and writes later."""
+    server = asyncio.run(start(ServerOptions(tmp_path / "unsafe", sync_always=False)))
+    yield server
+    server.stop()
+
+
+def test_a_server_that_may_lose_what_it_acknowledged_is_refused_by_its_setting(machine, unsafe):
+    machine.up("--url", unsafe.url, "--monitor", unsafe.monitor)
+    assert machine.ended() == Exit.REFUSED
+    assert "sync_interval" in machine.text
+    assert "--relaxed" in machine.text
+
+
+def test_relaxed_takes_such_a_server_and_says_so_in_every_status(machine, unsafe):
+    machine.up("--url", unsafe.url, "--monitor", unsafe.monitor, "--relaxed")
+    machine.until_up()
+    assert "used as it is" in machine.text
+
+    engines = msgspec.json.decode(machine.run("status", "-o", "json").stdout)["engines"]
+
+    assert {engine["durability"] for engine in engines} == {"relaxed"}
