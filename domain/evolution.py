@@ -204,7 +204,7 @@ def order_answered(fleet: Fleet, event: OrderAnswered, at: Instant) -> None:
     if old is None or old.resizing != event.order:
         return
     fleet.put(fleet.containers, old.id, replace(old, resizing=None))
-    if not event.done and old.running:
+    if not event.done and old.running and not old.sized:
         fleet.put(fleet.deadlines, resize_deadline(old.id), Instant(at + RESIZE_AGAIN_MS))
 
 
@@ -213,7 +213,7 @@ def resize_deadline(container: ContainerId) -> str:
     return f"size/{container}"
 
 
-def forget_resize(fleet: Fleet, container: ct.ContainerId) -> None:
+def forget_resize(fleet: Fleet, container: ContainerId) -> None:
     """Wait no more for the moment to order a size again: it came, or it is ordered anew."""
     if resize_deadline(container) in fleet.deadlines:
         fleet.put(fleet.deadlines, resize_deadline(container), None)

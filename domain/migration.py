@@ -43,7 +43,7 @@ class MigrateContainer(PublicCommand, frozen=True, kw_only=True, tag="container.
 
     `deadline_s` counts from granted to running on the target; past it, the container runs on its
     source. `queue=false` refuses where the migration could not begin at once. `force=true` (with
-    a reason) goes to a named host in spite of its state and its cloudlets; disk and hard groups hold.
+    a reason) goes to a named host in spite of its state and cloudlets; disk and hard groups hold.
     """
 
     container: NodeName

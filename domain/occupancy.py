@@ -61,8 +61,9 @@ class Occupancy:
         self.environments: dict[EnvironmentId, Sparse] = {}
         self.groups: dict[GroupKey, Sparse] = {}
         self._ranked = False
+        self._stale: dict[HostId, None] = {}
         for name in sorted(fleet.hosts):
-            self.host_changed(name, fleet.hosts[name])
+            self._take_in(name, fleet.hosts[name])
         for container in fleet.containers.values():
             self.container_changed(None, container)
 
@@ -118,8 +119,17 @@ class Occupancy:
         self.columns[7] = self.columns[4] << RANK_BITS | self.columns[6]
         self._ranked = True
 
-    def host_changed(self, host: HostId, new: Host | None) -> None:
-        """Take a host's numbers in; None when it was removed."""
+    def host_changed(self, host: HostId, _new: Host | None) -> None:
+        """Note that a host's numbers changed; they are taken in when somebody looks."""
+        self._stale[host] = None
+
+    def refresh(self) -> None:
+        """Take in the numbers of every host that changed since somebody looked."""
+        for host in self._stale:
+            self._take_in(host, self._fleet.hosts.get(host))
+        self._stale.clear()
+
+    def _take_in(self, host: HostId, new: Host | None) -> None:
         at = self.place.get(host)
         if at is None:
             if new is None:
@@ -153,6 +163,7 @@ class Occupancy:
         after = _hosts_of(new)
         if before == after:
             return
+        self.refresh()
         container = new or old
         if container is None:
             return
@@ -213,6 +224,7 @@ def occupancy(fleet: Fleet) -> Occupancy:
     """Return the fleet's occupancy, built now if nobody needed it before."""
     if not isinstance(fleet.watcher, Occupancy):
         fleet.watcher = Occupancy(fleet)
+    fleet.watcher.refresh()
     return fleet.watcher
 
 

@@ -113,7 +113,8 @@ DECIDE: dict[type[Command], Decide] = {
 
 def too_large(events: tuple[Recorded[Fact], ...]) -> bool:
     """Say whether a commit of these events would not pass the bus."""
-    return len(events) >= LOOK_AT_SIZE_FROM and size_of(events) > COMMIT_BYTES_MAX
+    few, many = len(events) < LOOK_AT_SIZE_FROM, len(events) > EVENTS_MAX
+    return many or (not few and size_of(events) > COMMIT_BYTES_MAX)
 
 
 class Undecided(msgspec.Struct, frozen=True):
@@ -200,12 +201,10 @@ class Region:
         accepted: list[Accepted] = []
         turn = deque([Undecided(ask.command, "", must=True)])
         for _ in range(ASKS_MAX):
-            if not turn:
+            if not turn or len(events) > EVENTS_MAX:
                 return self._answer(ask, accepted, events, versions), tuple(events)
             now = turn.popleft()
             outcome = DECIDE[type(now.command)](self.fleet, now.command, ask, at)
-            if len(events) > EVENTS_MAX:
-                return TOO_LARGE, ()
             if isinstance(outcome, Refusal):
                 if now.must:
                     return outcome, ()

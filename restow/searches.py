@@ -77,6 +77,12 @@ SEARCHES = (
         without=STEERING,
     ),
     Search(
+        name="limits, no room, in DNS all the while",
+        begin=(host("h1", TIGHT), host("h2", TIGHT), shop(2)),
+        first=(limits(reserved=GROWN, delay_s=0),),
+        without=STEERING | ILLNESS,
+    ),
+    Search(
         name="limits of one that may be down",
         begin=ONE,
         first=(restart(accept_downtime=True), limits(reserved=TIGHT)),
@@ -84,8 +90,8 @@ SEARCHES = (
     ),
     Search(
         name="limits behind a migration",
-        begin=PAIR,
-        first=(MOVE, limits(limit=GROWN, delay_s=0, remove_from_dns=True)),
+        begin=ONE,
+        first=(MOVE, limits(limit=GROWN, remove_from_dns=True, accept_downtime=True)),
         without=STEERING | ILLNESS | PHASES,
     ),
     Search(

@@ -72,8 +72,8 @@ class Asking:
     """Identity of this command: the same one again has no second effect, only the same answer."""
     reason: str | None = None
     """Why; kept with the events."""
-    output: Annotated[Literal["table", "json", "name"], OUTPUT] = "table"
-    """table (a sentence), json (the reply as it came), or name (of the operation)."""
+    output: Annotated[Format, OUTPUT] = "table"
+    """table or wide (a sentence), json or jsonl (the reply as it came), name (of what began)."""
 
     @property
     def body(self) -> Body:

@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
+import msgspec
+
 from domain.contracts.replies import Reply
 from domain.messages import Code, Refusal
 from domain.problems import Problem, problem
@@ -93,7 +95,7 @@ async def _follow(region: Talk, reply: Reply, how: Asking, patience_ms: int) -> 
     """Wait for all that was begun, one after the other, or say how to watch it."""
     waits = on_terminal() if how.wait is None else how.wait
     if not waits:
-        if how.output == "table":
+        if how.output in {"table", "wide"}:
             say(f"  restow op watch {reply.operation_id}")
         return
     for name in reply.operation_ids or (reply.operation_id,):
@@ -104,6 +106,8 @@ def show_reply(reply: Reply, how: Asking) -> None:
     """Print the answer to a command in the format that is wanted."""
     if how.output == "json":
         out(as_json(reply))
+    elif how.output == "jsonl":
+        out(msgspec.json.encode(reply).decode())
     elif how.output == "name":
         out(reply.operation_id or reply.command_id)
     else:

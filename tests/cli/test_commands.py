@@ -204,6 +204,13 @@ async def test_an_answer_as_json_is_the_reply_as_it_came(restow, booth):
     assert {key: ended.json[key] for key in DONE} == DONE
 
 
+async def test_an_answer_may_be_one_line_of_json(restow, booth, monkeypatch):
+    monkeypatch.setenv("RESTOW_OUTPUT", "jsonl")
+    booth.says("host.cordon", DONE)
+    ended = await restow("host", "cordon", "h01")
+    assert (ended.out.count("\n"), ended.json["command_id"]) == (1, "c-1")
+
+
 async def test_an_answer_may_be_the_name_of_the_operation_alone(restow, booth):
     booth.says("layer.restart", ACCEPTED)
 

@@ -108,30 +108,35 @@ class Machines:
 
     def _do(self, order: Order, answer: ReportOrder, dice: Random, *, fails: bool) -> None:
         takes = dice.randint(20, 900)
+        if isinstance(order.work, CallOff):
+            self._forbidden.add(order.work.migration)
+            answer = replace(answer, located=self.truth.get(order.container))
+        elif fails:
+            runs = self._fail(order, dice)
+            answer = replace(answer, done=False, detail="bad luck", running=runs)
+        else:
+            self._succeed(order, dice)
+        self._say(order, answer, takes)
+
+    def _succeed(self, order: Order, dice: Random) -> None:
+        name = order.container
         match order.work:
-            case CallOff(migration=migration):
-                self._forbidden.add(migration)
-                answer = replace(answer, located=self.truth.get(order.container))
-            case _ if fails:
-                runs = self._fail(order, dice)
-                answer = replace(answer, done=False, detail="bad luck", running=runs)
             case Start(cloudlets=cloudlets, limit=limit):
-                self.sizes[order.container] = (cloudlets, limit)
+                self.sizes[name] = (cloudlets, limit)
                 self._begin(order, dice)
             case Restart():
                 self._begin(order, dice)
             case Stop():
-                self.truth.pop(order.container, None)
-                self.well.pop(order.container, None)
+                self.truth.pop(name, None)
+                self.well.pop(name, None)
             case Resize(cloudlets=cloudlets, limit=limit):
-                self.sizes[order.container] = (cloudlets, limit)
+                self.sizes[name] = (cloudlets, limit)
             case RouteIn():
-                self.records.add(order.container)
+                self.records.add(name)
             case RouteOut():
                 self._unroute(order)
             case _:
                 raise AssertionError(order)
-        self._say(order, answer, takes)
 
     def _fail(self, order: Order, dice: Random) -> bool:
         """Fail, and say whether the container runs."""

@@ -1,0 +1,278 @@
+"""The engine is killed after every frame of every story, and the story ends as if it had not been.
+
+What a machine does is drawn by the name of its order, so the same decisions lead to the same
+world: after a crash the journal is the same, byte for byte, to the end.
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from domain.decider import Ask
+from domain.environment import CreateEnvironment, LayerSpec, RemoveEnvironment
+from domain.messages import AskId, ContainerId, Unchanged
+from domain.migration import MigrateContainer
+from domain.operation import RestartLayer, ScaleLayer, ScaleNode, SetCloudletLimits
+from tests.simulation.machines import Nature
+from tests.simulation.test_worlds import nothing_is_stuck
+from tests.simulation.world import World
+
+Story = Callable[[World], None]
+
+
+def shop(world: World, count: int = 3) -> None:
+    """Begin with a small shop on six hosts."""
+    world.hosts(6, cloudlets=16)
+    app = LayerSpec(name="app", count=count, reserved=2, limit=8)
+    world.ask(CreateEnvironment(environment="shop", layers=(app,)), "create")
+    world.settle()
+
+
+def restart_one_by_one(world: World) -> None:
+    shop(world)
+    world.ask(RestartLayer(environment="shop", layer="app", delay_s=1), "restart")
+    world.settle()
+
+
+def restart_all_at_once(world: World) -> None:
+    shop(world)
+    how = RestartLayer(environment="shop", layer="app", mode="simultaneous", on_failure="continue")
+    world.ask(how, "restart")
+    world.settle()
+
+
+def restart_with_surge(world: World) -> None:
+    shop(world, count=1)
+    world.ask(RestartLayer(environment="shop", layer="app", surge=True), "restart")
+    world.settle()
+
+
+def scale_out_and_in(world: World) -> None:
+    shop(world)
+    world.ask(ScaleLayer(environment="shop", layer="app", count=5), "out")
+    world.ask(ScaleLayer(environment="shop", layer="app", count=2, victim="skew"), "in")
+    world.settle()
+
+
+def limits_and_back(world: World) -> None:
+    """Set limits that the last container cannot have; so none of them has."""
+    shop(world)
+    world.ask(ScaleNode(container="node3", reserved=10, limit=10), "grown")
+    full = CreateEnvironment(environment="full", layers=(LayerSpec(name="a", reserved=4),))
+    world.ask(full, "full")
+    world.ask(MigrateContainer(container="node4", target="h03"), "too early")
+    world.settle()
+    world.ask(MigrateContainer(container="node4", target="h03"), "beside")
+    world.settle()
+    how = SetCloudletLimits(
+        environment="shop", layer="app", reserved=13, delay_s=1, on_failure="rollback"
+    )
+    world.ask(how, "limits")
+    world.settle()
+
+
+def limits_without_dns(world: World) -> None:
+    shop(world)
+    how = SetCloudletLimits(
+        environment="shop", layer="app", reserved=4, limit=9, delay_s=0, remove_from_dns=True
+    )
+    world.ask(how, "limits")
+    world.settle()
+
+
+def move(world: World) -> None:
+    shop(world)
+    world.ask(MigrateContainer(container="node1"), "move")
+    world.settle()
+
+
+def move_too_slow(world: World) -> None:
+    shop(world)
+    world.ask(MigrateContainer(container="node3", deadline_s=1), "move")
+    world.settle()
+
+
+def move_and_grow(world: World) -> None:
+    """Grow while the target has no room for more: the move is called off, the growth is kept."""
+    shop(world)
+    wide = LayerSpec(name="wide", reserved=13)
+    world.ask(CreateEnvironment(environment="full", layers=(wide,)), "full")
+    world.settle()
+    world.ask(MigrateContainer(container="node1", target="h04"), "move")
+    world.pass_(300)
+    world.ask(ScaleNode(container="node1", reserved=6), "grow")
+    world.settle()
+
+
+def remove_everything(world: World) -> None:
+    shop(world)
+    world.ask(RemoveEnvironment(environment="shop"), "remove")
+    world.settle()
+
+
+STORIES: tuple[Story, ...] = (
+    restart_one_by_one,
+    restart_all_at_once,
+    restart_with_surge,
+    scale_out_and_in,
+    limits_and_back,
+    limits_without_dns,
+    move,
+    move_too_slow,
+    move_and_grow,
+    remove_everything,
+)
+CALM = Nature()
+ECHO = Nature(repeat=1.0, loss=0.3)
+
+
+@cache
+def undisturbed(story: Story, nature: Nature = CALM) -> World:
+    world = World(1, nature)
+    story(world)
+    world.check_end()
+    nothing_is_stuck(world)
+    return world
+
+
+def outcome(world: World) -> object:
+    """Return how a story ended, whatever the moments at which things happened."""
+    fleet = world.fleet
+    return (
+        fleet.containers,
+        fleet.hosts,
+        fleet.layers,
+        fleet.environments,
+        {one.id: (one.outcome, one.over) for one in fleet.operations.values()},
+        {one.id: (one.state, one.target, one.detail) for one in fleet.migrations.values()},
+        world.started,
+        world.truth,
+        world.machines.records,
+    )
+
+
+def each(stories: tuple[Story, ...]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("story", stories, ids=[story.__name__ for story in stories])
+
+
+class TestTheStories:
+    """They must be what they say, or the crashes below prove nothing."""
+
+    @each((restart_one_by_one, restart_all_at_once))
+    def test_every_container_restarts_once(self, story: Story) -> None:
+        world = undisturbed(story)
+
+        assert world.started == {ContainerId(f"node{n}"): 2 for n in (1, 2, 3)}
+        assert [one.restarts for one in world.fleet.containers.values()] == [1, 1, 1]
+
+    def test_a_surge_container_comes_and_goes(self) -> None:
+        world = undisturbed(restart_with_surge)
+
+        assert world.started == {"node1": 2, "node2": 1}
+        assert list(world.fleet.containers) == ["node1"]
+
+    def test_scaled_out_and_in(self) -> None:
+        world = undisturbed(scale_out_and_in)
+
+        assert len(world.started) == 5
+        assert len(world.fleet.containers) == 2
+        assert "node1" in world.fleet.containers
+
+    def test_limits_were_rolled_back(self) -> None:
+        world = undisturbed(limits_and_back)
+
+        (operation,) = [one for one in world.fleet.operations.values() if one.kind == "limits"]
+        assert operation.outcome == "rolled_back"
+        limits = {one.id: (one.reserved, one.limit) for one in world.fleet.containers.values()}
+        assert limits["node1"] == limits["node2"] == (2, 8)
+        assert limits["node3"] == (10, 10)
+
+    def test_limits_were_set(self) -> None:
+        world = undisturbed(limits_without_dns)
+
+        assert {(c.reserved, c.limit) for c in world.fleet.containers.values()} == {(4, 9)}
+
+    def test_moved(self) -> None:
+        world = undisturbed(move)
+
+        assert [one.state.value for one in world.fleet.migrations.values()] == ["completed"]
+        assert world.started["node1"] == 1
+
+    def test_reverted(self) -> None:
+        world = undisturbed(move_too_slow)
+
+        assert [one.state.value for one in world.fleet.migrations.values()] == ["reverted"]
+
+    def test_called_off_and_grown(self) -> None:
+        world = undisturbed(move_and_grow)
+
+        assert [one.state.value for one in world.fleet.migrations.values()] == ["reverted"]
+        assert world.fleet.containers[ContainerId("node1")].allocated == 6
+        assert any("MigrationOverdue" in line for line in world.trace)
+
+    def test_removed(self) -> None:
+        world = undisturbed(remove_everything)
+
+        assert not world.fleet.environments
+        assert not world.truth
+
+
+@each(STORIES)
+class TestCrashes:
+    def test_killed_after_any_frame_it_ends_the_same(self, story: Story) -> None:
+        whole = undisturbed(story)
+
+        for frame in range(len(whole.journal)):
+            world = World(1, kills=[frame])
+            story(world)
+            assert world.journal == whole.journal, world.story(f"killed after frame {frame}")
+            assert world.started == whole.started
+
+    def test_killed_before_any_frame_is_stored_it_ends_the_same(self, story: Story) -> None:
+        whole = undisturbed(story)
+
+        for frame in range(len(whole.journal)):
+            world = World(1, lost=[frame])
+            story(world)
+            assert world.journal == whole.journal, world.story(f"lost frame {frame}")
+            assert world.started == whole.started
+
+    def test_killed_after_every_frame_it_ends_the_same(self, story: Story) -> None:
+        whole = undisturbed(story)
+
+        world = World(1, kills=range(10_000))
+        story(world)
+
+        assert world.journal == whole.journal
+
+    def test_with_lost_and_repeated_messages_it_ends_the_same(self, story: Story) -> None:
+        calm = undisturbed(story)
+
+        for seed in range(5):
+            world = World(seed, ECHO)
+            story(world)
+            world.check_end()
+            assert world.started == calm.started, world.story()
+
+    def test_killed_after_any_frame_amid_repeated_messages(self, story: Story) -> None:
+        whole = undisturbed(story, ECHO)
+
+        for frame in range(0, len(whole.journal), 3):
+            world = World(1, ECHO, kills=[frame], lost=[frame + 1])
+            story(world)
+            assert outcome(world) == outcome(whole), world.story(f"killed after frame {frame}")
+
+    def test_a_report_that_comes_long_after_its_answer_was_forgotten_changes_nothing(
+        self, story: Story
+    ) -> None:
+        world = World(1)
+        story(world)
+        before = outcome(world)
+
+        for number, report in enumerate(list(world.machines.answered.values())):
+            commit = world.put(Ask(AskId(f"again-{number}"), report))
+            assert isinstance(commit.answer, Unchanged)
+            assert not commit.events
+
+        assert outcome(world) == before
