@@ -117,6 +117,16 @@ def too_large(events: tuple[Recorded[Fact], ...]) -> bool:
     return many or (not few and size_of(events) > COMMIT_BYTES_MAX)
 
 
+class BrokenHistoryError(ValueError):
+    """An event of the journal does not follow from those before it in its stream."""
+
+    def __init__(self, event: Recorded[Fact], last: int, position: int) -> None:
+        super().__init__(
+            f"after position {position}: {event.stream} goes from version {last}"
+            f" to {event.version}, {last + 1} was expected"
+        )
+
+
 class Undecided(msgspec.Struct, frozen=True):
     """A command whose turn comes: its name within the commit, and whether it may be refused."""
 
@@ -274,14 +284,20 @@ class Region:
         return Accepted(first, operations, version, containers, notices)
 
     def absorb(self, frame: Frame[Fact]) -> None:
-        """Take in a frame of the journal: what was decided, by whoever wrote it."""
+        """Take in a frame of the journal: what was decided, by whoever wrote it.
+
+        Raises `BrokenHistoryError` where an event is not the next one of its stream.
+        """
         self.epoch = frame.epoch
         versions = self.versions
         fleet = self.fleet
         for commit in frame.commits:
             at = commit.at
             for event in commit.events:
-                versions[event.stream] = event.version
+                stream, version = event.stream, event.version
+                if version != versions.get(stream, 0) + 1:
+                    raise BrokenHistoryError(event, versions.get(stream, 0), self.position)
+                versions[stream] = version
                 evolve(fleet, event.fact, at)
             self._remember(commit)
 

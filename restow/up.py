@@ -184,7 +184,7 @@ async def _keep_up(server: Server, say: Say) -> None:
 
 async def _start(plan: Plan, site: Site, say: Say) -> None:
     """Start engines, read side and agents, and make the hosts known."""
-    at = ("--url", site.up.url, "--prefix", plan.prefix)
+    at = _whereabouts(plan, site)
     await _start_engines(plan, site, at)
     await _leader(site, say)
     await site.crew.start(Member("reader", restow("reader", *at, "--data", str(plan.data))))
@@ -193,6 +193,17 @@ async def _start(plan: Plan, site: Site, say: Say) -> None:
     await _register(site, zones)
     say(f"{len(zones)} hosts joined, in {len(set(zones.values()))} zones")
     await _reader(site, say)
+
+
+def _whereabouts(plan: Plan, site: Site) -> tuple[str, ...]:
+    """Return the flags that lead a process to the bus.
+
+    Where the environment or a NATS context chose it, they choose it for the process, too: a
+    context may hold credentials, which do not belong on a command line.
+    """
+    inherited = plan.server is not None and plan.server.source != "--url"
+    url = () if inherited else ("--url", site.up.url)
+    return (*url, "--prefix", plan.prefix)
 
 
 def _hosts_before(data: Path) -> int:

@@ -35,7 +35,7 @@ async def run_engine(
     logs.verbose()
     await engine.run(
         name=name,
-        url=region.address.servers,
+        url=region.address,
         prefix=region.prefix,
         relaxed=relaxed,
         monitors=monitors,
@@ -50,7 +50,7 @@ async def run_agent(
     logs.verbose()
     await agent.run(
         hosts,
-        url=region.address.servers,
+        url=region.address,
         prefix=region.prefix,
         routing=routing,
         data=data,

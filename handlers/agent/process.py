@@ -25,7 +25,7 @@ from handlers.agent.records import Records, RecordsDamagedError, RecordsInUseErr
 from handlers.agent.router import RouterCrew
 from handlers.agent.simulated import SimulatedRuntime
 from handlers.agent.zone import SimulatedBalancer, SimulatedNames, ZoneFile
-from handlers.bus import connect
+from handlers.bus import Address, connect
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -74,7 +74,7 @@ class Site:
 async def run(  # noqa: PLR0913 - the settings of a process
     hosts: Sequence[str],
     *,
-    url: str,
+    url: Address | str,
     prefix: str,
     routing: bool,
     data: Path,
@@ -109,7 +109,7 @@ async def _until(stop: asyncio.Event, agents: Sequence[Coroutine[None, None, Non
 
 
 @contextlib.asynccontextmanager
-async def _connected(url: str, hosts: Sequence[str]) -> AsyncGenerator[Link]:
+async def _connected(url: Address | str, hosts: Sequence[str]) -> AsyncGenerator[Link]:
     bus = await connect(url, name=f"agent {' '.join(hosts)}")
     try:
         yield Link(bus)

@@ -129,6 +129,7 @@ class Service:
         self._new_id = new_id
         self._started = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         self._statistics = {endpoint.subject: Statistics() for endpoint in card.endpoints}
+        self._ours = ("$", *(f"{subject.partition('.')[0]}." for subject in card.listens))
         self._arrived = asyncio.Queue[Message](ARRIVED_MAX)
         self._answered = asyncio.Queue[_Begun]()
         self._in_flight: set[asyncio.Future[Any]] = set()
@@ -231,7 +232,7 @@ class Service:
 
     def _may_not_answer(self, reply: str) -> bool:
         """Whether the asker wants an answer where it may not publish itself, but we may."""
-        return reply.startswith(("$", *(f"{s.partition('.')[0]}." for s in self._card.listens)))
+        return reply.startswith(self._ours)
 
     def _too_much(self) -> Response:
         detail = f"{IN_FLIGHT_MAX:,} commands are being answered, which is the most at a time"

@@ -11,7 +11,7 @@ import structlog
 from domain.image import to_image
 from domain.region import Region
 from domain.subjects import Subjects
-from handlers.bus import Bus, BusUnavailableError, Message, connect, listen, silence
+from handlers.bus import Address, Bus, BusUnavailableError, Message, connect, listen, silence
 from handlers.engine.leader import Leader, StoppedError
 from handlers.engine.standby import Standby
 from handlers.journal import checkpoints
@@ -149,7 +149,7 @@ async def stoppable() -> AsyncGenerator[asyncio.Event]:
 async def run(  # noqa: PLR0913 - the settings of a process
     *,
     name: str,
-    url: str,
+    url: Address | str,
     prefix: str,
     relaxed: bool = False,
     monitors: Iterable[str] = (),

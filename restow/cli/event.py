@@ -1,6 +1,7 @@
 """`restow event`: what happened, as it happens, and why."""
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -95,6 +96,7 @@ async def tail(name: str | None = None, /, *, at: At = HERE, how: Reading = PLAI
             for line in answer["items"]:
                 out(_line(line, how))
                 position = line["position"]
+            sys.stdout.flush()  # whoever reads along wants it now
             if not answer["items"]:
                 position = max(position, answer["position"])
                 await asyncio.sleep(TAIL_S)

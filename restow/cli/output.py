@@ -54,6 +54,12 @@ def out(line: str = "") -> None:
     sys.stdout.write(f"{line}\n")
 
 
+def tell(line: str = "") -> None:
+    """Print a line of data that someone waits for: it is seen at once, also through a pipe."""
+    out(line)
+    sys.stdout.flush()
+
+
 def say(line: str = "") -> None:
     """Print a line of progress, a hint, or an error."""
     sys.stdout.flush()

@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from domain.problems import Exit
 from handlers.journal.safety import UnsafeServerError
 from handlers.nats_server import ServerStartError
-from restow.cli.output import out, say
+from restow.cli.output import say, tell
 from restow.crew import MemberEndedError
 from restow.locks import is_held
 from restow.logs import quiet
@@ -115,20 +115,20 @@ async def _until_stopped(plan: Plan) -> None:
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if stopped.done() and not serving.done():
-            out("stopping")
+            tell("stopping")
             serving.cancel()
             await asyncio.wait({serving})
         stopped.cancel()
     if not serving.cancelled():
         serving.result()
-    out("stopped")
+    tell("stopped")
 
 
 async def _serve(plan: Plan) -> None:
-    async with running(plan, out) as site:
-        out(f"data in {plan.data}, logs in {plan.data / 'logs'}")
-        out("\n".join(["try:", *(f"  {line}" for line in TRY)]))
-        out(f"up, process {site.up.pid}; Ctrl-C stops all of it")
+    async with running(plan, tell) as site:
+        tell(f"data in {plan.data}, logs in {plan.data / 'logs'}")
+        tell("\n".join(["try:", *(f"  {line}" for line in TRY)]))
+        tell(f"up, process {site.up.pid}; Ctrl-C stops all of it")
         await asyncio.get_running_loop().create_future()
 
 
@@ -136,7 +136,7 @@ def _already(plan: Plan, found: Up | None) -> int:
     if found is None:
         say(f"`restow up` is just starting in {plan.data}")
     else:
-        out(f"already up: {found.url}, prefix {found.prefix}, process {found.pid}, in {plan.data}")
+        tell(f"already up: {found.url}, prefix {found.prefix}, process {found.pid}, in {plan.data}")
         say("  try   restow status      stop  restow down")
     return Exit.DONE
 
@@ -153,12 +153,12 @@ def down(
         if found is None or not _stop(where, found):
             say(f"error: `restow up` in {where} did not stop within {DOWN_S:.0f} s")
             return Exit.FAILED
-        out(f"stopped process {found.pid}")
+        tell(f"stopped process {found.pid}")
     else:
         say(f"nothing is up in {where}")
     if purge and where.exists():
         shutil.rmtree(where)
-        out(f"removed {where}")
+        tell(f"removed {where}")
     return Exit.DONE
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from domain.contracts import Reply
 from domain.problems import Problem
-from restow.cli.output import on_terminal, out
+from restow.cli.output import on_terminal, tell
 from restow.cli.progress import Live, Plain, headline
 from restow.cli.watch import is_good, is_over, noun, query, summary
 from restow.demo.watching import Watching
@@ -45,7 +45,7 @@ class Scene:
 
     def tell(self, line: str) -> None:
         """Say what goes on, with the seconds since the beginning."""
-        out(f"{time.monotonic() - self._began:5.1f} s  {line}")
+        tell(f"{time.monotonic() - self._began:5.1f} s  {line}")
 
     async def ask(self, command: str, body: Mapping[str, Any], about: str) -> Reply:
         """Ask for a command that must be taken. Raises `DemoError` where it is refused."""

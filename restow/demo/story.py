@@ -13,7 +13,7 @@ import msgspec
 from domain.agent import Usage
 from domain.problems import Exit
 from handlers.nats_server import ANY_PORT, ServerStartError
-from restow.cli.output import out, say
+from restow.cli.output import say, tell
 from restow.crew import MemberEndedError
 from restow.demo.scene import DemoError, Scene
 from restow.demo.verdicts import Evidence, Takeover, judge, show
@@ -69,7 +69,7 @@ async def play(stage: Play) -> int:
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({playing, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not playing.done() and not stage.keep:
-            out("stopping")
+            tell("stopping")
             playing.cancel()
         await asyncio.wait({playing})
         stopped.cancel()
@@ -94,7 +94,7 @@ async def _play(stage: Play, data: Path, stop: asyncio.Event) -> int:
         data=data, hosts=HOSTS, zones=ZONES, port=ANY_PORT, seed=stage.seed, speed=stage.speed
     )
     try:
-        async with running(plan, out) as site:
+        async with running(plan, tell) as site:
             good = await _tell(site)
             if stage.keep:
                 await _stay(site, data, stop)
@@ -110,10 +110,11 @@ async def _play(stage: Play, data: Path, stop: asyncio.Event) -> int:
 async def _stay(site: Site, data: Path, stop: asyncio.Event) -> None:
     """Leave everything running until told to stop."""
     where = f"--url {site.up.url} --prefix {site.up.prefix}"
-    out(f"\nstays up until Ctrl-C, in {data}; from another terminal, with RESTOW_DATA={data}")
-    out("\n".join(f"  {line}" for line in TRY))
-    out(f"or from anywhere with {where}")
+    tell(f"\nstays up until Ctrl-C, in {data}; from another terminal, with RESTOW_DATA={data}")
+    tell("\n".join(f"  {line}" for line in TRY))
+    tell(f"or from anywhere with {where}")
     await stop.wait()
+    tell("stopping")
 
 
 async def _tell(site: Site) -> bool:

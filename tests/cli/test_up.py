@@ -19,6 +19,7 @@ from restow.locks import is_held
 from restow.settings import UP_FILE, Up, read_up
 
 PATIENCE_S = 45.0
+NOT_OURS = {"NATS_URL", "NATS_CONTEXT", "NATS_CREDS", "RESTOW_URL", "PYTHONUNBUFFERED"}
 RESTOW = (sys.executable, "-m", "restow")
 
 
@@ -31,7 +32,7 @@ class Machine:
         self.said = folder / "said.txt"
         self.process: subprocess.Popen[bytes] | None = None
         self.environment = {
-            **{key: value for key, value in os.environ.items() if "NATS" not in key},
+            **{key: value for key, value in os.environ.items() if key not in NOT_OURS},
             "XDG_CONFIG_HOME": str(folder),
         }
 
@@ -134,6 +135,15 @@ def test_what_was_there_is_there_again_and_down_stops_it(machine):
     machine.until_up()
     made = machine.run("env", "create", "shop", "--layer", "app:2", "--wait")
     assert made.returncode == 0, made.stderr
+    audited = machine.run("audit", "show", "environment.shop", "--version", "1", "-o", "json")
+    assert msgspec.json.decode(audited.stdout)["tag"] == "environment.created"
+    history = machine.run("audit", "history", "container.node1").stdout
+    assert "container.placed" in history
+    caused = machine.run("event", "why", "node1").stdout.splitlines()
+    assert "command environment.create by operator" in caused[-1]
+    verified = machine.run("audit", "verify")
+    assert (verified.returncode, verified.stderr) == (0, "")
+
     pid = machine.written().pid
     assert machine.run("down").stdout == f"stopped process {pid}\n"
     assert machine.ended() == 0
@@ -147,6 +157,25 @@ def test_what_was_there_is_there_again_and_down_stops_it(machine):
     purged = machine.run("down", "--purge")
     assert purged.returncode == 0
     assert not machine.data.exists()
+
+
+def test_a_killed_nats_server_is_started_again_and_all_goes_on(machine):
+    machine.up("--port", "-1")
+    machine.until_up()
+    made = machine.run("env", "create", "shop", "--layer", "app:2", "--wait")
+    assert made.returncode == 0, made.stderr
+    (server,) = [one for one in machine.children() if one.name() == "nats-server"]
+
+    server.kill()
+
+    machine.until(lambda: "nats-server ended by SIGKILL" in machine.text, "it is said")
+    machine.until(
+        lambda: (
+            machine.run("layer", "restart", "shop/app", "--delay", "0", "--wait").returncode == 0
+        ),
+        "commands are taken and done again",
+    )
+    assert machine.run("audit", "verify").returncode == 0
 
 
 def test_killing_up_leaves_nothing(machine):
@@ -215,3 +244,11 @@ def test_relaxed_takes_such_a_server_and_says_so_in_every_status(machine, unsafe
     engines = msgspec.json.decode(machine.run("status", "-o", "json").stdout)["engines"]
 
     assert {engine["durability"] for engine in engines} == {"relaxed"}
+
+
+def test_a_server_that_the_environment_names_is_used(machine, nats_server, prefix):
+    machine.environment["NATS_URL"] = nats_server.url
+    machine.up("--monitor", nats_server.monitor, "--prefix", prefix)
+    machine.until_up()
+    assert f"bus {nats_server.url} (named by NATS_URL) … used as it is" in machine.text
+    assert machine.run("host", "list", "-o", "name", "--prefix", prefix).stdout == "h01\nh02\nh03\n"

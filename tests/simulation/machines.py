@@ -28,12 +28,17 @@ from domain.orders import (
     RouteOut,
     Start,
     Stop,
+    Work,
 )
 
 LATE_MS = 200_000
 """How late a message may be that is late: later than a step waits for it."""
 SHORT = 0.25
 """How often a restart that fails cannot put the old container back."""
+
+
+Fault = tuple[str, type[Work]]
+"""A container, and the kind of order that will fail for it, once."""
 
 
 class Nature(msgspec.Struct, frozen=True):
@@ -75,6 +80,7 @@ class Machines:
         self.started: dict[ContainerId, int] = {}
         self.begun: dict[OrderId, Instant] = {}
         self.answered: dict[OrderId, ReportOrder] = {}
+        self.faults: list[Fault] = []
         self._forbidden: set[MigrationId] = set()
 
     def receive(self, order: Order) -> None:
@@ -93,11 +99,19 @@ class Machines:
             self._say(order, replace(answer, done=False, detail="expired", located=where), 1)
             return
         dice = self._street.dice(order.id)
-        fails = dice.random() < self._street.nature.failure
+        fails = self._is_fault(order) or dice.random() < self._street.nature.failure
         if isinstance(order.work, MigrateOut):
             self._move(order, answer, dice, fails=fails)
             return
         self._do(order, answer, dice, fails=fails)
+
+    def _is_fault(self, order: Order) -> bool:
+        """Say whether this is to fail, which it then does once."""
+        fault = (order.container, type(order.work))
+        if fault not in self.faults:
+            return False
+        self.faults.remove(fault)
+        return True
 
     def _say(self, order: Order, answer: ReportOrder, delay_ms: int) -> None:
         self._street.later(delay_ms, lambda: self._answer(order, answer))

@@ -61,7 +61,6 @@ def limits_and_back(world: World) -> None:
     world.ask(ScaleNode(container="node3", reserved=10, limit=10), "grown")
     full = CreateEnvironment(environment="full", layers=(LayerSpec(name="a", reserved=4),))
     world.ask(full, "full")
-    world.ask(MigrateContainer(container="node4", target="h03"), "too early")
     world.settle()
     world.ask(MigrateContainer(container="node4", target="h03"), "beside")
     world.settle()
