@@ -68,9 +68,12 @@ class Engine:
         self._role = "catching up"
         self._standby = Standby(self._bus, self._subjects, self._name)
         try:
-            if not await self._until_its_turn(stop):
-                return
-            writer = await self._standby.take_over()
+            await self._standby.catch_up()
+            writer = None
+            while writer is None:
+                if not await self._until_its_turn(stop):
+                    return
+                writer = await self._standby.take_over()
             self._role = "leader"
             log.info("engine.leads", engine=self._name, epoch=writer.head.epoch)
             region = self._standby.region
@@ -84,7 +87,6 @@ class Engine:
 
     async def _until_its_turn(self, stop: asyncio.Event) -> bool:
         """Follow the journal until it is this engine's turn to lead; False if it is to stop."""
-        await self._standby.catch_up()
         self._role = "standby"
         turn = asyncio.create_task(self._standby.until_its_turn())
         stopped = asyncio.create_task(stop.wait())

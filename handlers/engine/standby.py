@@ -97,16 +97,20 @@ class Standby:
             self._heard_at = now
         return now - self._heard_at > patience_s
 
-    async def take_over(self) -> Writer:
-        """Fence whoever wrote before, directly after what this standby has read."""
-        while True:
-            async for head, frame in read(self._bus, self._subjects, self.head):
-                self.region.absorb(frame)
-                self.head = head
-            try:
-                writer = await Writer.take_over(self._bus, self._subjects, self.head)
-            except NotAtTailError:
-                await asyncio.sleep(random.random() * JITTER_S)  # noqa: S311 - no secret
-                continue
-            self.region.epoch = writer.head.epoch
-            return writer
+    async def take_over(self) -> Writer | None:
+        """Fence whoever wrote before, directly after what this standby has read.
+
+        None if somebody else was faster, or writes after all: then there is a leader.
+        """
+        epoch = self.head.epoch
+        async for head, frame in read(self._bus, self._subjects, self.head):
+            self.region.absorb(frame)
+            self.head = head
+        if self.head.epoch != epoch:
+            return None
+        try:
+            writer = await Writer.take_over(self._bus, self._subjects, self.head)
+        except NotAtTailError:
+            return None
+        self.region.epoch = writer.head.epoch
+        return writer

@@ -1,15 +1,25 @@
 """`restow engine`, `restow agent`, `restow reader`: the processes of a region, one by one."""
 
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from domain.problems import Exit
 from handlers.agent.behaviour import Behaviour
+from handlers.agent.records import RecordsDamagedError, RecordsInUseError
+from handlers.journal.reader import JournalDamagedError
+from handlers.journal.safety import UnsafeServerError
+from handlers.journal.stream import UnsafeStreamError
+from projections.audit import AuditDamagedError
+from restow.cli.exits import EndedError
 from restow.cli.flags import HERE, At
-from restow.cli.talk import region_of
-from restow.settings import AUDIT_FILE, data_directory
+from restow.cli.output import say
+from restow.cli.talk import reachable, region_of
+from restow.settings import AUDIT_FILE, Region, data_directory
 from restow.stopping import stop_signals
 from restow.wiring import run_agent, run_engine, run_reader
 
@@ -33,10 +43,30 @@ NO_HOSTS = Hosts()
 RELAXED = Parameter(help="Accept that a power cut may lose what was acknowledged.")
 MONITOR = Parameter(help="Monitoring address of each NATS server, to verify that they sync always.")
 REPLICAS = Parameter(help="On how many NATS servers each stream is kept, when it is created.")
+ENDS: Mapping[type[Exception], Exit] = {
+    UnsafeServerError: Exit.REFUSED,
+    UnsafeStreamError: Exit.REFUSED,
+    JournalDamagedError: Exit.DIFFERENT,
+    RecordsDamagedError: Exit.DIFFERENT,
+    RecordsInUseError: Exit.CONFLICT,
+    AuditDamagedError: Exit.DIFFERENT,
+}
+"""How a process ends that must not run."""
 Data = Annotated[
     Path | None,
     Parameter(help="Where it keeps what it must not forget; else RESTOW_DATA, ./.restow."),
 ]
+
+
+@contextmanager
+def explained(region: Region) -> Generator[None]:
+    """Say in a sentence why a process cannot run. Raises `ProblemError`, `EndedError`."""
+    with reachable(region):
+        try:
+            yield
+        except tuple(ENDS) as error:
+            say(f"error: {error}")
+            raise EndedError(ENDS[type(error)]) from error
 
 
 async def engine(
@@ -49,7 +79,8 @@ async def engine(
 ) -> None:
     """Run an engine: active if none is, else a warm standby."""
     region = region_of(at)
-    await run_engine(region, name, monitors=monitor, relaxed=relaxed, replicas=replicas)
+    with explained(region):
+        await run_engine(region, name, monitors=monitor, relaxed=relaxed, replicas=replicas)
 
 
 async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) -> None:
@@ -57,10 +88,12 @@ async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) ->
     behaviour = Behaviour(seed=hosts.seed, speed=hosts.speed)
     where = (data or data_directory()) / "agents"
     region = region_of(at)
-    await run_agent(region, hosts.hosts, where, behaviour, routing=hosts.routing)
+    with explained(region):
+        await run_agent(region, hosts.hosts, where, behaviour, routing=hosts.routing)
 
 
 async def reader(*, data: Data = None, at: At = HERE) -> None:
     """Run the read side: queries, public events, audit."""
-    with stop_signals() as stop:
-        await run_reader(region_of(at), (data or data_directory()) / AUDIT_FILE, stop)
+    region = region_of(at)
+    with stop_signals() as stop, explained(region):
+        await run_reader(region, (data or data_directory()) / AUDIT_FILE, stop)

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from cyclopts import CycloptsError, MissingArgumentError
 
 from domain.contracts import decode_command
 from domain.messages import PublicCommand
@@ -70,15 +71,19 @@ def test_every_word_of_the_glossary_is_used_in_the_code():
     assert [word for word in words if not re.search(rf"\b{re.escape(word)}\b", code())] == []
 
 
-def test_every_command_line_that_is_shown_can_be_typed():
-    wrong = {}
-    for page, line in typed():
-        try:
-            app.parse_args(shlex.split(line), exit_on_error=False, print_error=False)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it is the finding
-            wrong[page, line] = repr(error)
+def objection(line: str) -> str:
+    """Say what is wrong with a command line; prose may name a command without its arguments."""
+    try:
+        app.parse_args(shlex.split(line), exit_on_error=False, print_error=False)
+    except MissingArgumentError:
+        return "" if re.fullmatch(r"[a-z ]+", line) else "it lacks an argument"
+    except CycloptsError as error:
+        return str(error)
+    return ""
 
-    assert wrong == {}
+
+def test_every_command_line_that_is_shown_can_be_typed():
+    assert {(page, line): objection(line) for page, line in typed() if objection(line)} == {}
 
 
 def test_the_pages_show_command_lines():

@@ -17,7 +17,6 @@ from domain.host import (
     RelabelHost,
     RemoveHost,
     UncordonHost,
-    evolve,
 )
 from domain.messages import Code, HostId
 from domain.migration import MigrateContainer
@@ -175,8 +174,3 @@ class TestRemoveHost:
         scene.when(host("h2", cloudlets=4))
 
         assert scene.fleet.hosts[HostId("h2")].free == 4
-
-
-def test_what_happens_to_a_host_that_was_never_registered_is_a_bug() -> None:
-    with pytest.raises(LookupError):
-        evolve(None, HostUncordoned(H1))

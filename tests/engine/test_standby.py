@@ -140,3 +140,19 @@ def huge_environment() -> CreateEnvironment:
     variables = {f"NAME_{n}": "x" * 1_900 for n in range(20)}
     layers = (LayerSpec(name="app", count=200, variables=variables),)
     return CreateEnvironment(environment="huge", layers=layers)
+
+
+async def test_of_two_whose_turn_it_is_one_leads_and_the_other_stays_a_standby(
+    bus: Bus, subjects: Subjects, writer: Writer
+):
+    region = Region()
+    await writer.append([region.decide(Ask(AskId("1"), NORTH), NOW)])
+    first, second = Standby(bus, subjects, "e1"), Standby(bus, subjects, "e2")
+    await first.catch_up()
+    await second.catch_up()
+    leads = await first.take_over()
+    assert leads is not None
+
+    assert await second.take_over() is None
+    assert second.head == leads.head
+    await leads.close()

@@ -69,7 +69,11 @@ class Street(Protocol):
 
 
 class Machines:
-    """What runs where (`truth`), is healthy (`well`), and stands in DNS (`records`)."""
+    """What runs where (`truth`), is healthy (`well`), and stands in DNS (`records`).
+
+    A test may say what goes wrong: orders that fail (`faults`), containers whose orders nobody
+    hears (`deaf`), which never become healthy (`sick`), whose next answer takes so long (`slow`).
+    """
 
     def __init__(self, street: Street) -> None:
         self._street = street
@@ -81,10 +85,16 @@ class Machines:
         self.begun: dict[OrderId, Instant] = {}
         self.answered: dict[OrderId, ReportOrder] = {}
         self.faults: list[Fault] = []
+        self.deaf: set[str] = set()
+        self.sick: set[str] = set()
+        self.slow: dict[str, int] = {}
+        self.excuse = "bad luck"
         self._forbidden: set[MigrationId] = set()
 
     def receive(self, order: Order) -> None:
         """Take an order: begin it, or repeat its answer, or wait until it has one."""
+        if order.container in self.deaf:
+            return
         if order.id in self.answered:
             self._street.report(self.answered[order.id])
             return
@@ -121,13 +131,13 @@ class Machines:
         self._street.report(answer)
 
     def _do(self, order: Order, answer: ReportOrder, dice: Random, *, fails: bool) -> None:
-        takes = dice.randint(20, 900)
+        takes = self.slow.pop(order.container, 0) or dice.randint(20, 900)
         if isinstance(order.work, CallOff):
             self._forbidden.add(order.work.migration)
             answer = replace(answer, located=self.truth.get(order.container))
         elif fails:
             runs = self._fail(order, dice)
-            answer = replace(answer, done=False, detail="bad luck", running=runs)
+            answer = replace(answer, done=False, detail=self.excuse, running=runs)
         else:
             self._succeed(order, dice)
         self._say(order, answer, takes)
@@ -184,6 +194,8 @@ class Machines:
     def _recover(self, report: ReportHealth, nth: int) -> None:
         """Become healthy, wherever the container is by now; unless it was started anew."""
         where = self.truth.get(report.container)
+        if report.container in self.sick:
+            return
         if where is not None and self.started[report.container] == nth:
             self.well[report.container] = True
             self._street.report(replace(report, host=where))
@@ -206,7 +218,7 @@ class Machines:
         took = min(total, order.work.deadline_ms)
         answer = replace(answer, total_ms=took, located=order.to)
         if not in_time or fails:
-            answer = replace(answer, done=False, detail="bad luck" if in_time else "too slow")
+            answer = replace(answer, done=False, detail=self.excuse if in_time else "too slow")
         else:
             self._street.later(total - freeze, lambda: self._street.report(report))
             answer = replace(answer, located=order.work.target, freeze_ms=freeze)
