@@ -92,10 +92,6 @@ class Occupancy:
         return self.columns[3, : self.size]
 
     @property
-    def load(self) -> Numbers:
-        return self.columns[4, : self.size]
-
-    @property
     def mark(self) -> Numbers:
         return self.columns[5, : self.size]
 
@@ -161,12 +157,10 @@ class Occupancy:
         """Count a container where it is and where it is moving to."""
         before = _hosts_of(old)
         after = _hosts_of(new)
-        if before == after:
+        container = new or old
+        if before == after or container is None:
             return
         self.refresh()
-        container = new or old
-        if container is None:
-            return
         for host in before:
             self._count(container, self.place[host], -1)
         for host in after:
@@ -176,8 +170,6 @@ class Occupancy:
         key = (container.environment, container.layer)
         bump(self.layers.setdefault(key, {}), at, by)
         bump(self.environments.setdefault(container.environment, {}), at, by)
-        if key not in self._fleet.layers:
-            return
         for group, _ in groups_of(self._fleet, key):
             bump(self.groups.setdefault(group, {}), at, by)
 

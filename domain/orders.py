@@ -109,7 +109,7 @@ class OrderIssued(Event, frozen=True, gc=False, tag="order.issued"):
 
 
 class OrderAnswered(Event, frozen=True, gc=False, tag="order.answered"):
-    """The agent's one answer. `detail` says why when it is not done."""
+    """The agent's one answer, or ours where we gave it up. `detail` says why it is not done."""
 
     order: OrderId
     container: ContainerId

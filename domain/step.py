@@ -33,6 +33,7 @@ from domain.orders import (
     ORDER_LIFE_MS,
     ROUTER,
     AnyWork,
+    OrderAnswered,
     OrderIssued,
     Restart,
     RouteIn,
@@ -207,8 +208,17 @@ def leave_opening(at: At, why: str) -> tuple[Event, ...]:
 def leave_unrouting(at: At, why: str) -> tuple[Event, ...]:
     if why:
         unsure = f"its removal from DNS could not be confirmed: {why}"
-        return order(at, Stage.ROUTING, ROUTER, route_in(at), unsure)
+        back = order(at, Stage.ROUTING, ROUTER, route_in(at), unsure)
+        return (*give_up(at, why), *back)
     return (enter(at, Stage.DRAINING, Instant(at.now + TTL_MS + GRACE_MS)),)
+
+
+def give_up(at: At, why: str) -> tuple[Event, ...]:
+    """Answer an order in its addressee's place: what is heard of it later is taken for nothing."""
+    number = at.step.order
+    if number is None or number not in at.fleet.orders:
+        return ()
+    return (OrderAnswered(number, at.container.id, done=False, detail=why),)
 
 
 def leave_draining(at: At, why: str) -> tuple[Event, ...]:

@@ -1,4 +1,4 @@
-"""A small fleet and a shop on it: what tests begin with, so that they name only what they are about.
+"""A small fleet and a shop on it: what tests begin with, so that they name only what matters.
 
 `given(hosts(3), shop(app=2)).when(command)` lets everything before settle, asks the command, checks
 that a dry run says the same and leaves no trace, and returns the commit.
@@ -68,9 +68,9 @@ class Scene:
     def fleet(self) -> Fleet:
         return self.world.fleet
 
-    def ask(self, command: Command, **more: object) -> Commit[Fact]:
+    def ask(self, command: Command, **more: Any) -> Commit[Fact]:
         """Ask, and let nothing settle yet."""
-        return self.world.ask(command, **more)
+        return self.world.ask(command, None, **more)
 
     def settle(self) -> "Scene":
         self.world.settle()
@@ -143,6 +143,11 @@ def one(commit: Commit[Fact], kind: type[E]) -> E:
 def accepted(commit: Commit[Fact]) -> Accepted:
     assert isinstance(commit.answer, Accepted), commit.answer
     return commit.answer
+
+
+def done(commit: Commit[Fact]) -> bool:
+    """Say whether a commit says yes."""
+    return isinstance(commit.answer, Accepted)
 
 
 def refused(commit: Commit[Fact]) -> Refusal:

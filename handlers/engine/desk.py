@@ -17,14 +17,15 @@ from domain.decider import Answered, Ask, Commit
 from domain.facts import Fact
 from domain.messages import Code, Instant, Refusal
 from domain.region import Region
-from domain.wire import FRAME_BYTES
+from domain.wire import encode_commit
 from handlers.doors.desk import DeskClosedError
 
 log = structlog.stdlib.get_logger(__name__)
 
 ASKS_A_FRAME_MAX = 512
-EVENTS_A_FRAME_MAX = 600
-"""About `FRAME_BYTES`: a fact takes a few hundred bytes. A single larger commit goes alone."""
+FRAME_FULL_BYTES = 100 * 1_024
+"""A frame of this size is full. The last commit of a frame may be as large as a commit may be,
+and with what stands before it must still pass the bus, which takes 1 MiB."""
 WAITING_MAX = 20_000
 """Asks that may wait; one more is refused with `rate.limited`."""
 BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
@@ -52,11 +53,11 @@ class Batch(msgspec.Struct):
     answers: list[tuple[asyncio.Future[Answered], Answered]] = msgspec.field(
         default_factory=list[tuple[asyncio.Future[Answered], Answered]]
     )
-    events: int = 0
+    bytes: int = 0
 
     @property
     def full(self) -> bool:
-        return len(self.answers) >= ASKS_A_FRAME_MAX or self.events >= EVENTS_A_FRAME_MAX
+        return len(self.answers) >= ASKS_A_FRAME_MAX or self.bytes >= FRAME_FULL_BYTES
 
 
 class Desk:
@@ -126,13 +127,11 @@ class Desk:
             batch.answers.append((waiting.told, Answered(answer, known.position)))
             return
         if ask.dry_run:
-            answer, plan = self._region.plan(ask, now)
-            said = Answered(answer, self._region.position, plan, dry_run=True)
-            batch.answers.append((waiting.told, said))
+            batch.answers.append((waiting.told, self._plan(ask, now)))
             return
         commit = self._commit(ask, now)
         batch.commits.append(commit)
-        batch.events += len(commit.events)
+        batch.bytes += len(encode_commit(commit))
         batch.answers.append((waiting.told, Answered(commit.answer, self._region.position)))
 
     def _commit(self, ask: Ask, now: Instant) -> Commit[Fact]:
@@ -141,6 +140,14 @@ class Desk:
         except BUGS:
             log.exception("desk.bug", ask=ask.id, command=type(ask.command).__name__)
             return self._region.refuse(ask, broken(ask), now)
+
+    def _plan(self, ask: Ask, now: Instant) -> Answered:
+        try:
+            answer, plan = self._region.plan(ask, now)
+        except BUGS:
+            log.exception("desk.bug", ask=ask.id, command=type(ask.command).__name__)
+            answer, plan = broken(ask), ()
+        return Answered(answer, self._region.position, plan, dry_run=True)
 
     async def _land(self, batch: Batch) -> None:
         """Store what was decided, then let everybody know."""
@@ -163,7 +170,7 @@ BUSY = Refusal(
     Code.RATE_LIMITED,
     f"{WAITING_MAX} commands wait already; send this one again in a second",
     "",
-    {"waiting": WAITING_MAX, "frame_bytes": FRAME_BYTES},
+    {"waiting": WAITING_MAX},
 )
 
 

@@ -12,14 +12,14 @@ from domain.facts import Fact
 from domain.region import Region
 from domain.subjects import Subjects
 from handlers import doors
-from handlers.bus import Bus
+from handlers.bus import Bus, Message, listen, silence
 from handlers.engine import timers
 from handlers.engine.agents import Agents
 from handlers.engine.clock import now
 from handlers.engine.desk import Desk
 from handlers.engine.outbox import Outbox
 from handlers.engine.standby import BEAT_S, Beat
-from handlers.journal.writer import Writer
+from handlers.journal.writer import FencedError, Writer
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -53,23 +53,50 @@ class Leader:
     async def lead(self, stop: asyncio.Event) -> None:
         """Lead. Raises `FencedError`, `BusUnavailableError`, `StoppedError` (in groups)."""
         agents = Agents(self._bus, self._subjects, self.desk.ask, self._outbox, self.region.epoch)
+        fenced = False
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.desk.run())
                 group.create_task(self._outbox.run())
                 group.create_task(timers.run(self.region.fleet, self.desk.ask, now))
                 group.create_task(self._beat())
-                await agents.open(group)
+                group.create_task(self._outlived())
+                group.create_task(agents.run())
+                await agents.open()
                 async with doors.serve(
                     self._bus, self._subjects, self.desk, new_id=new_id, now=now
                 ):
                     await stop.wait()
                 raise StoppedError
+        except* FencedError:
+            fenced = True
+            raise
         finally:
             self.desk.close()
             await agents.close()
-            await self._say(leaving=True)
+            if not fenced:  # else another one leads already, whom nobody is to replace
+                await self._say(leaving=True)
             await self._writer.close()
+
+    async def _outlived(self) -> None:
+        """Raise `FencedError` when an engine of a later epoch is heard.
+
+        The next frame would tell; but who was paused and has nothing to write would lead on.
+        """
+        heard = asyncio.get_running_loop().create_future()
+
+        async def hear(message: Message) -> None:
+            beat = msgspec.json.decode(message.data, type=Beat)
+            if beat.epoch > self.region.epoch and not heard.done():
+                heard.set_result(beat)
+
+        listening = await listen(self._bus, self._subjects.leader, hear)
+        try:
+            beat: Beat = await heard
+        finally:
+            await silence(self._bus, listening)
+        message = f"epoch {self.region.epoch} is over: {beat.engine} leads under {beat.epoch}"
+        raise FencedError(message)
 
     async def _beat(self) -> None:
         while True:

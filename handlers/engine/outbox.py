@@ -1,7 +1,8 @@
 """Orders out: sent when they are journaled, and again until they are answered.
 
 What is owed is state (`Fleet.orders`), so a crash forgets nothing; sending twice does no harm,
-for an order's id makes carrying it out idempotent.
+for an order's id makes carrying it out idempotent. What is decided but not yet journaled is in
+that state too: only what stood there at first, and what was issued since, may leave.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from domain.decider import Commit
 from domain.facts import Fact
 from domain.fleet import Fleet
 from domain.messages import HostId, OrderId
-from domain.orders import Order, OrderIssued
+from domain.orders import OrderIssued
 from domain.subjects import Subjects
 from handlers.bus import Bus
 
@@ -22,34 +23,36 @@ AGAIN_S = 3.0
 """How long an order waits for its answer before it is sent again."""
 BURST = 2_000
 """Orders sent again in one go; the rest follow at the next look."""
+NEVER = float("-inf")
+"""When an order was sent that was not."""
 
 _encoder = msgspec.json.Encoder()
 
 
 class Outbox:
-    """Sends orders under the epoch of this engine."""
+    """Sends orders under the epoch of this engine. Made before it decides anything."""
 
     def __init__(self, bus: Bus, subjects: Subjects, fleet: Fleet, epoch: int) -> None:
         self._bus = bus
         self._subjects = subjects
         self._fleet = fleet
         self._epoch = epoch
-        self._sent: dict[OrderId, float] = {}
+        self._sent: dict[OrderId, float] = dict.fromkeys(fleet.orders, NEVER)
 
     async def issued(self, commits: Sequence[Commit[Fact]]) -> None:
         """Send the orders that these commits gave and that are still owed."""
         for commit in commits:
             for event in commit.events:
                 if type(event.fact) is OrderIssued:
-                    order = self._fleet.orders.get(event.fact.order)
-                    if order is not None:
-                        await self._send(order)
+                    self._sent[event.fact.order] = NEVER
+                    await self._send(event.fact.order)
 
     async def all_for(self, host: HostId) -> None:
         """Send a host everything that it owes an answer to; it has just said hello."""
-        for order in list(self._fleet.orders.values()):
-            if order.to == host:
-                await self._send(order)
+        for name in list(self._sent):
+            order = self._fleet.orders.get(name)
+            if order is not None and order.to == host:
+                await self._send(name)
 
     async def run(self) -> None:
         """Send again what has waited too long, for ever; at first everything that is owed."""
@@ -57,15 +60,16 @@ class Outbox:
             now = asyncio.get_running_loop().time()
             owed = self._fleet.orders
             self._sent = {name: at for name, at in self._sent.items() if name in owed}
-            late = [
-                order for order in owed.values() if self._sent.get(order.id, 0.0) + AGAIN_S <= now
-            ]
-            for order in late[:BURST]:
-                await self._send(order)
+            late = [name for name, at in self._sent.items() if at + AGAIN_S <= now]
+            for name in late[:BURST]:
+                await self._send(name)
             await asyncio.sleep(AGAIN_S / 2)
 
-    async def _send(self, order: Order) -> None:
-        self._sent[order.id] = asyncio.get_running_loop().time()
+    async def _send(self, name: OrderId) -> None:
+        order = self._fleet.orders.get(name)
+        if order is None:
+            return
+        self._sent[name] = asyncio.get_running_loop().time()
         if self._bus.is_connected:
             data = _encoder.encode(replace(order, epoch=self._epoch))
             await self._bus.publish(self._subjects.orders(order.to), data)

@@ -11,13 +11,22 @@ import structlog
 from domain.image import to_image
 from domain.region import Region
 from domain.subjects import Subjects
-from handlers.bus import Address, Bus, BusUnavailableError, Message, connect, listen, silence
+from handlers.bus import (
+    Address,
+    Bus,
+    BusClosedError,
+    BusUnavailableError,
+    Message,
+    connect,
+    listen,
+    silence,
+)
 from handlers.engine.leader import Leader, StoppedError
 from handlers.engine.standby import Standby
 from handlers.journal import checkpoints
 from handlers.journal.reader import Head
 from handlers.journal.safety import Durability, verify
-from handlers.journal.stream import ensure
+from handlers.journal.stream import JetStreamError, UnsafeStreamError, ensure
 from handlers.journal.writer import FencedError, WriterBrokenError
 
 log = structlog.stdlib.get_logger(__name__)
@@ -55,7 +64,10 @@ class Engine:
         self._kept = Head()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Be standby and leader in turn until `stop` is set."""
+        """Be standby and leader in turn until `stop` is set.
+
+        Raises `JournalDamagedError`, and `BusClosedError` when the connection is closed for good.
+        """
         listening = await listen(self._bus, self._subjects.status(), self._tell)
         try:
             while not stop.is_set():
@@ -83,6 +95,9 @@ class Engine:
             log.info("engine.stopped", engine=self._name)
         except* OVER as over:
             log.warning("engine.over", engine=self._name, why=str(over.exceptions))
+            if self._bus.is_closed:
+                message = f"engine {self._name}: the connection is closed for good"
+                raise BusClosedError(message) from over
             await asyncio.sleep(AGAIN_S)
 
     async def _until_its_turn(self, stop: asyncio.Event) -> bool:
@@ -114,7 +129,12 @@ class Engine:
                 await self._keep(head, region)
 
     async def _keep(self, head: Head, region: Region) -> None:
-        await checkpoints.save(self._bus, self._subjects, head, to_image(region))
+        """Keep a checkpoint; what stands in the way is no reason to stop standing by."""
+        try:
+            await checkpoints.save(self._bus, self._subjects, head, to_image(region))
+        except (BusUnavailableError, JetStreamError, UnsafeStreamError) as error:
+            log.warning("engine.checkpoint_failed", engine=self._name, why=str(error))
+            return
         self._kept = head
         log.info("engine.checkpoint", engine=self._name, position=head.position)
 

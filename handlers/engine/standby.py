@@ -1,8 +1,8 @@
 """A warm standby: reads the journal as it grows, and notices when nobody leads any more.
 
 The leader beats on `<p>.eng.beat`. Silence while the bus is there means that it is gone; silence
-because the bus is away means nothing. To be wrong is harmless: whoever takes over fences the
-other, whose frames are then refused.
+because the bus is away, or because this process was not listening, means nothing. To be wrong is
+harmless: whoever takes over fences the other, whose frames are then refused.
 """
 
 import asyncio
@@ -47,7 +47,9 @@ class Standby:
         self.region = Region()
         self.head = Head()
         self.leader = ""
-        self._heard_at = 0.0
+        self._silent_s = 0.0
+        self._looked_at = 0.0
+        self._left = False
 
     async def catch_up(self) -> None:
         """Start from the newest checkpoint and read the rest of the journal, verifying it."""
@@ -64,7 +66,8 @@ class Standby:
 
     async def until_its_turn(self) -> None:
         """Follow the journal until no leader has been heard for a while."""
-        self._heard_at = asyncio.get_running_loop().time()
+        self._left, self._silent_s = False, 0.0
+        self._looked_at = asyncio.get_running_loop().time()
         listening = await listen(self._bus, self._subjects.leader, self._hear)
         following = asyncio.create_task(self._follow())
         try:
@@ -81,21 +84,29 @@ class Standby:
 
     async def _follow(self) -> None:
         async for head, frame in follow(self._bus, self._subjects, self.head):
+            if frame.epoch > self.head.epoch:
+                self._left = False
             self.region.absorb(frame)
             self.head = head
+            self._silent_s = 0.0
 
     async def _hear(self, message: Message) -> None:
+        """Note who leads; one who was replaced and does not know it yet counts for nothing."""
         beat = msgspec.json.decode(message.data, type=Beat)
-        if beat.engine == self._name:
+        if beat.engine == self._name or beat.epoch < self.head.epoch:
             return
         self.leader = "" if beat.leaving else beat.engine
-        self._heard_at = 0.0 if beat.leaving else asyncio.get_running_loop().time()
+        self._left = beat.leaving
+        self._silent_s = 0.0
 
     def _is_silent(self, patience_s: float) -> bool:
+        """Say whether there is no leader. Time in which nobody listened is no silence."""
         now = asyncio.get_running_loop().time()
+        self._silent_s += min(now - self._looked_at, BEAT_S)
+        self._looked_at = now
         if not self._bus.is_connected:
-            self._heard_at = now
-        return now - self._heard_at > patience_s
+            self._silent_s = 0.0
+        return self._left or self._silent_s > patience_s
 
     async def take_over(self) -> Writer | None:
         """Fence whoever wrote before, directly after what this standby has read.

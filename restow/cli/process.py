@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from domain.problems import Exit
+from domain.region import BrokenHistoryError
 from handlers.agent.behaviour import Behaviour
 from handlers.agent.records import RecordsDamagedError, RecordsInUseError
 from handlers.journal.reader import JournalDamagedError
@@ -47,6 +48,7 @@ ENDS: Mapping[type[Exception], Exit] = {
     UnsafeServerError: Exit.REFUSED,
     UnsafeStreamError: Exit.REFUSED,
     JournalDamagedError: Exit.DIFFERENT,
+    BrokenHistoryError: Exit.DIFFERENT,
     RecordsDamagedError: Exit.DIFFERENT,
     RecordsInUseError: Exit.CONFLICT,
     AuditDamagedError: Exit.DIFFERENT,

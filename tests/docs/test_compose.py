@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -138,17 +137,3 @@ def test_the_image_is_made_of_what_is_pinned_and_runs_as_nobody_special():
     assert "--require-hashes --requirement requirements/core.txt" in IMAGE
     assert all(f"COPY {room} {room}\n" in IMAGE for room in ("domain", "handlers", "projections"))
     assert re.search(r"^USER restow$", IMAGE, re.MULTILINE)
-
-
-def test_docker_compose_reads_it():
-    docker = shutil.which("docker")
-    if docker is None or _run(docker, "compose", "version").returncode:
-        pytest.skip("docker has no compose here")
-
-    said = _run(docker, "compose", "--file", str(ROOT / "compose.yaml"), "config", "--quiet")
-
-    assert said.returncode == 0, said.stderr
-
-
-def _run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, capture_output=True, text=True, check=False)

@@ -11,6 +11,10 @@ from cyclopts import CycloptsError, MissingArgumentError
 
 from domain.contracts import decode_command
 from domain.messages import PublicCommand
+from domain.problems import EXIT_MEANINGS
+from domain.subjects import Subjects
+from handlers.journal.checkpoints import bucket
+from handlers.journal.stream import journal, others
 from restow.cli.app import app
 from restow.codemap import ROOMS, first_sentence
 
@@ -97,6 +101,23 @@ def test_every_body_that_is_shown_is_a_command():
 
     assert len(bodies) > 3
     assert [one for one in decoded.values() if not isinstance(one, PublicCommand)] == []
+
+
+def test_the_exit_codes_are_those_of_the_command_line():
+    page = (ROOT / "docs/operating.md").read_text()
+
+    told = re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE)
+    assert [(int(code), meaning) for code, meaning in told] == [
+        (code.value, meaning) for code, meaning in EXIT_MEANINGS.items()
+    ]
+
+
+def test_the_streams_are_those_that_an_engine_makes():
+    page = (ROOT / "docs/operating.md").read_text()
+    made = [journal(Subjects()), *others(Subjects()), bucket(Subjects())]
+
+    told = set(re.findall(r"^\| `(\S*<PREFIX>-\w+)`", page, re.MULTILINE))
+    assert {name.replace("<PREFIX>", "RESTOW") for name in told} == {one.name for one in made}
 
 
 def test_every_decision_says_what_it_costs_and_what_would_change_it():

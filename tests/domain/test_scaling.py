@@ -31,6 +31,7 @@ from tests.examples import (
     Scene,
     accepted,
     code,
+    done,
     facts,
     given,
     host,
@@ -95,7 +96,11 @@ class TestScaleNode:
         ("ask", "expected", "path"),
         [
             (ScaleNode(container="node1"), Code.REQUEST_INVALID, "$.reserved"),
-            (ScaleNode(container="node1", reserved=5, limit=4), Code.LIMITS_OUT_OF_RANGE, "$.limit"),
+            (
+                ScaleNode(container="node1", reserved=5, limit=4),
+                Code.LIMITS_OUT_OF_RANGE,
+                "$.limit",
+            ),
             (ScaleNode(container="node9", limit=4), Code.CONTAINER_NOT_FOUND, "$.container"),
             (ScaleNode(container="node1", reserved=9), Code.CAPACITY_INSUFFICIENT, "$.reserved"),
         ],
@@ -209,7 +214,7 @@ class TestScaleNodeByForce:
     def test_on_an_overloaded_host_a_limit_may_change(self) -> None:
         scene = given(hosts(1, cloudlets=8), shop(1), self.force(12))
 
-        assert accepted(scene.when(ScaleNode(container="node1", limit=20)))
+        assert done(scene.when(ScaleNode(container="node1", limit=20)))
 
 
 class TestSetCloudletLimits:
@@ -375,7 +380,7 @@ class TestRollback:
 
     def test_one_that_is_gone_is_left_out(self) -> None:
         scene = self.fleet()
-        scene.ask(self.limits(), name="limits")
+        scene.ask(self.limits())
         scene.pass_(1)
         scene.ask(PauseOperation(operation="op3"))
         scene.pass_(10_000)
@@ -518,7 +523,7 @@ class TestGrowthWhileMoving:
         scene.ask(ScaleNode(container="node1", reserved=5))
         scene.ask(RelabelHost(host="h1", labels={"zone": "b"}))
         other = CreateEnvironment(environment="big", layers=(layer(reserved=31),))
-        assert accepted(scene.ask(other))
+        assert done(scene.ask(other))
 
         scene.settle()
 

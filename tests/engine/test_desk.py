@@ -8,13 +8,16 @@ import pytest
 
 from domain.decider import Answered, Ask, Commit
 from domain.facts import Fact
-from domain.host import CordonHost, RegisterHost
+from domain.host import CordonHost, RegisterHost, RelabelHost
 from domain.messages import Accepted, AskId, Code, Command, Instant, Refusal
 from domain.region import DECIDE, Region
+from domain.wire import COMMIT_BYTES_MAX, encode_commit
 from handlers.doors.desk import DeskClosedError
-from handlers.engine.desk import ASKS_A_FRAME_MAX, WAITING_MAX, Desk
+from handlers.engine.desk import ASKS_A_FRAME_MAX, FRAME_FULL_BYTES, WAITING_MAX, Desk
 
 NORTH = RegisterHost(host="north", memory_mib=1_024, cpu_mhz=4_000, disk_gib=10)
+
+BUS_TAKES_BYTES = 1_024 * 1_024
 
 
 class Shelf:
@@ -205,3 +208,41 @@ async def test_one_too_many_is_told_to_come_back():
     desk.close()
     for one in told[:-1]:
         assert isinstance(one.exception(), DeskClosedError)
+
+
+async def test_a_mistake_over_a_dry_run_is_answered_internal_and_the_queue_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def stumble(*_: object) -> None:
+        message = "planted"
+        raise LookupError(message)
+
+    monkeypatch.setitem(DECIDE, CordonHost, stumble)  # type: ignore[misc]
+    shelf = Shelf()
+    async with running(shelf) as desk:
+        poison = await settled(desk.ask(ask("1", CordonHost(host="north"), dry_run=True)))
+        after = await settled(desk.ask(ask("2", NORTH)))
+
+    assert isinstance(poison.answer, Refusal)
+    assert poison.answer.code is Code.INTERNAL
+    assert isinstance(after.answer, Accepted)
+
+
+async def test_a_frame_of_few_but_large_commits_passes_the_bus():
+    shelf = Shelf()
+    shelf.open.clear()
+    async with running(shelf) as desk:
+        told = [desk.ask(ask("0", NORTH))]
+        await asyncio.sleep(0.05)
+        for number in range(200):
+            labels = {f"label-{n}": f"{number:x<60}" for n in range(500)}
+            told.append(desk.ask(ask(str(number + 1), RelabelHost(host="north", labels=labels))))
+        await asyncio.sleep(0.05)
+        shelf.open.set()
+        for one in told:
+            await settled(one)
+
+    sizes = [sum(len(encode_commit(commit)) for commit in frame) for frame in shelf.frames]
+    assert sum(sizes) > BUS_TAKES_BYTES
+    assert max(sizes) < FRAME_FULL_BYTES + sizes[1]
+    assert FRAME_FULL_BYTES + COMMIT_BYTES_MAX < BUS_TAKES_BYTES

@@ -33,8 +33,6 @@ from domain.orders import (
 
 LATE_MS = 200_000
 """How late a message may be that is late: later than a step waits for it."""
-SHORT = 0.25
-"""How often a restart that fails cannot put the old container back."""
 
 
 Fault = tuple[str, type[Work]]
@@ -72,7 +70,9 @@ class Machines:
     """What runs where (`truth`), is healthy (`well`), and stands in DNS (`records`).
 
     A test may say what goes wrong: orders that fail (`faults`), containers whose orders nobody
-    hears (`deaf`), which never become healthy (`sick`), whose next answer takes so long (`slow`).
+    hears (`deaf`), which never become healthy (`sick`), which are down after a restart that failed
+    (`fatal`), whose next answer takes so long (`slow`), kinds of orders whose answers do not
+    arrive (`unheard`).
     """
 
     def __init__(self, street: Street) -> None:
@@ -87,7 +87,10 @@ class Machines:
         self.faults: list[Fault] = []
         self.deaf: set[str] = set()
         self.sick: set[str] = set()
+        self.fatal: set[str] = set()
         self.slow: dict[str, int] = {}
+        self.unheard: set[type[Work]] = set()
+        self.answered_unheard: list[ReportOrder] = []
         self.excuse = "bad luck"
         self._forbidden: set[MigrationId] = set()
 
@@ -95,10 +98,8 @@ class Machines:
         """Take an order: begin it, or repeat its answer, or wait until it has one."""
         if order.container in self.deaf:
             return
-        if order.id in self.answered:
-            self._street.report(self.answered[order.id])
-            return
         if order.id in self.begun:
+            self._again(order)
             return
         self.begun[order.id] = self._street.now
         answer = ReportOrder(
@@ -115,6 +116,12 @@ class Machines:
             return
         self._do(order, answer, dice, fails=fails)
 
+    def _again(self, order: Order) -> None:
+        """Repeat the answer to an order that was begun before, if there is one yet."""
+        answer = self.answered.get(order.id)
+        if answer is not None and answer not in self.answered_unheard:
+            self._street.report(answer)
+
     def _is_fault(self, order: Order) -> bool:
         """Say whether this is to fail, which it then does once."""
         fault = (order.container, type(order.work))
@@ -128,7 +135,10 @@ class Machines:
 
     def _answer(self, order: Order, answer: ReportOrder) -> None:
         self.answered[order.id] = answer
-        self._street.report(answer)
+        if type(order.work) in self.unheard:
+            self.answered_unheard.append(answer)
+        else:
+            self._street.report(answer)
 
     def _do(self, order: Order, answer: ReportOrder, dice: Random, *, fails: bool) -> None:
         takes = self.slow.pop(order.container, 0) or dice.randint(20, 900)
@@ -164,7 +174,8 @@ class Machines:
 
     def _fail(self, order: Order, dice: Random) -> bool:
         """Fail, and say whether the container runs."""
-        if isinstance(order.work, Restart) and dice.random() < SHORT:
+        fatal = order.container in self.fatal or dice.random() < self._street.nature.failure
+        if isinstance(order.work, Restart) and fatal:
             self.truth.pop(order.container, None)
             self.well.pop(order.container, None)
         return order.container in self.truth

@@ -183,7 +183,7 @@ class TestTheStories:
 
         (operation,) = [one for one in world.fleet.operations.values() if one.kind == "limits"]
         assert operation.outcome == "rolled_back"
-        limits = {one.id: (one.reserved, one.limit) for one in world.fleet.containers.values()}
+        limits = {str(one.id): (one.reserved, one.limit) for one in world.fleet.containers.values()}
         assert limits["node1"] == limits["node2"] == (2, 8)
         assert limits["node3"] == (10, 10)
 
@@ -196,7 +196,7 @@ class TestTheStories:
         world = undisturbed(move)
 
         assert [one.state.value for one in world.fleet.migrations.values()] == ["completed"]
-        assert world.started["node1"] == 1
+        assert world.started[ContainerId("node1")] == 1
 
     def test_reverted(self) -> None:
         world = undisturbed(move_too_slow)

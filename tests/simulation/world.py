@@ -184,7 +184,7 @@ class World:
     def _next_due(self) -> int | None:
         dues = [max(at, self.now) for at in self._deadlines().values()]
         if self._heap:
-            dues.append(self._heap[0][0])
+            dues.append(Instant(self._heap[0][0]))
         return min(dues, default=None)
 
     def _deadlines(self) -> dict[str, Instant]:
@@ -276,6 +276,18 @@ class World:
     def happened(self) -> list[tuple[Instant, Event]]:
         """Return every event of the journal with its time."""
         return [(c.at, event.fact) for c in self.commits() for event in c.events]
+
+    def operable(self, environment: str, layer: str) -> list[int]:
+        """Return how many containers of a layer were operable after each frame."""
+        region = Region()
+        counts: list[int] = []
+        for data in self.journal:
+            region.absorb(decode_frame(data))
+            members = region.fleet.containers.values()
+            counts.append(
+                sum(c.operable for c in members if (c.environment, c.layer) == (environment, layer))
+            )
+        return counts
 
     def story(self, *wrong: str) -> str:
         """Return the end of the trace, for a test that fails."""

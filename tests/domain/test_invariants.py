@@ -1,0 +1,234 @@
+"""Every invariant can fail: a broken fleet is planted for each, and it says what is broken."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from domain import invariants
+from domain.fleet import Fleet
+from domain.host import HostState
+from domain.invariants import INVARIANTS, Invariant, broken, broken_by
+from domain.messages import (
+    ContainerId,
+    EnvironmentId,
+    HostId,
+    Instant,
+    LayerName,
+    MigrationId,
+    OperationId,
+    OrderId,
+)
+from domain.migration import MigrateContainer, MigrationGranted
+from domain.operation import RestartLayer, SetCloudletLimits, Settings, StepKind, StepStarted
+from tests.examples import Scene, given, hosts, shop
+
+NODE1, NODE2 = ContainerId("node1"), ContainerId("node2")
+H1, H2, H3 = HostId("h1"), HostId("h2"), HostId("h3")
+KEY = (EnvironmentId("shop"), LayerName("app"))
+Damage = Callable[[Fleet], None]
+
+
+def at_work() -> Scene:
+    """Return a fleet in which a restart is under way and a move waits for it."""
+    scene = given(hosts(3), shop(2, anti_affinity="hard"))
+    scene.ask(MigrateContainer(container="node1"))
+    scene.ask(RestartLayer(environment="shop", layer="app"))
+    scene.ask(RestartLayer(environment="shop", layer="app"))
+    return scene
+
+
+def host(fleet: Fleet, **other: object) -> None:
+    fleet.hosts[H1] = replace(fleet.hosts[H1], **other)
+
+
+def node(fleet: Fleet, **other: object) -> None:
+    fleet.containers[NODE2] = replace(fleet.containers[NODE2], **other)
+
+
+def layer(fleet: Fleet, **other: object) -> None:
+    fleet.layers[KEY] = replace(fleet.layers[KEY], **other)
+
+
+DAMAGES: list[tuple[Invariant, Damage, str]] = [
+    (
+        invariants.capacity_holds,
+        lambda fleet: host(fleet, cloudlets=0),
+        "host h1 has promised 1 of 0 cloudlets",
+    ),
+    (
+        invariants.capacity_holds,
+        lambda fleet: host(fleet, disk_gib=0),
+        "host h1 has promised 1 of 0 GiB",
+    ),
+    (
+        invariants.books_balance,
+        lambda fleet: host(fleet, used=7),
+        "host h1 has booked (7, 1, 1), its containers hold (1, 1, 1)",
+    ),
+    (
+        invariants.limits_hold,
+        lambda fleet: node(fleet, allocated=9),
+        "node2 holds 9, outside 1..1",
+    ),
+    (
+        invariants.hard_groups_hold,
+        lambda fleet: node(fleet, host=H1),
+        "node1, node2 of hard group ('shop', '/app') share host h1",
+    ),
+    (
+        invariants.hard_groups_hold,
+        lambda fleet: node(fleet, target=H3),
+        "node1, node2 of hard group ('shop', '/app') share host h3",
+    ),
+    (
+        invariants.everything_has_a_home,
+        lambda fleet: layer(fleet, containers=(NODE1, NODE2, NODE2)),
+        "node2 is not in its layer shop/app exactly once",
+    ),
+    (
+        invariants.everything_has_a_home,
+        lambda fleet: layer(fleet, containers=(NODE1,)),
+        "node2 is not in its layer shop/app exactly once",
+    ),
+    (
+        invariants.everything_has_a_home,
+        lambda fleet: node(fleet, host=HostId("h9")),
+        "node2 is on h9, which is not known",
+    ),
+    (
+        invariants.everything_has_a_home,
+        lambda fleet: layer(fleet, containers=(NODE2, NODE1)),
+        "layer ('shop', 'app') is out of order: ('node2', 'node1')",
+    ),
+    (
+        invariants.claims_are_held,
+        lambda fleet: node(fleet, claim="op2"),
+        "node2 is claimed by op2, which has no step for it",
+    ),
+    (
+        invariants.claims_are_held,
+        lambda fleet: node(fleet, claim="op9"),
+        "node2 is claimed by op9, which has no step for it",
+    ),
+    (
+        invariants.claims_are_held,
+        lambda fleet: node(fleet, claim="mv9", target=H3),
+        "node2 is claimed by mv9, and moves with None",
+    ),
+    (
+        invariants.claims_are_held,
+        lambda fleet: node(fleet, target=H3),
+        "node2 has target h3 and claim ''",
+    ),
+    (
+        invariants.one_operation_a_layer,
+        lambda fleet: layer(fleet, operation=None),
+        "operation op2 is waiting; holds: False, queued: False",
+    ),
+    (
+        invariants.one_operation_a_layer,
+        lambda fleet: layer(fleet, queue=(OperationId("op2"), OperationId("op3"))),
+        "operation op2 is waiting; holds: True, queued: True",
+    ),
+    (
+        invariants.moves_are_counted,
+        lambda fleet: host(fleet, leaving=0),
+        "host h1 counts 0 leaving and 0 arriving",
+    ),
+    (
+        invariants.hosts_are_open,
+        lambda fleet: host(fleet, state=HostState.REMOVED),
+        "host h1 is removed and has promised 1 cloudlets",
+    ),
+]
+
+
+NAMES = [f"{number}-{damaged[0].__name__}" for number, damaged in enumerate(DAMAGES)]
+
+
+@pytest.mark.parametrize(("invariant", "damage", "sentence"), DAMAGES, ids=NAMES)
+def test_damage_is_seen_and_said(invariant: Invariant, damage: Damage, sentence: str) -> None:
+    fleet = at_work().fleet
+    assert list(invariant(fleet)) == []
+
+    damage(fleet)
+
+    assert sentence in list(invariant(fleet))
+    assert sentence in broken(fleet)
+
+
+def test_every_invariant_is_broken_by_some_damage() -> None:
+    assert {invariant for invariant, _, _ in DAMAGES} == set(INVARIANTS)
+
+
+class TestNeverZero:
+    """`broken_by` looks at what is about to happen, not at what has."""
+
+    def step(self, kind: StepKind = StepKind.RESTART) -> StepStarted:
+        return StepStarted(OperationId("op2"), NODE1, kind)
+
+    def alone(self, restart: RestartLayer | SetCloudletLimits | None = None) -> Scene:
+        """Return a layer of two of which only node1 is operable, and an operation that waits."""
+        scene = given(hosts(3), shop(2))
+        scene.world.machines.crash(NODE2)
+        scene.settle()
+        scene.ask(restart or RestartLayer(environment="shop", layer="app"))
+        return scene
+
+    def test_to_begin_on_the_only_operable_one_breaks_it(self) -> None:
+        (sentence,) = broken_by(self.alone().fleet, self.step())
+
+        assert sentence.endswith("leaves layer shop/app without an operable container")
+
+    def test_to_move_the_only_operable_one_breaks_it(self) -> None:
+        granted = MigrationGranted(
+            MigrationId("mv1"),
+            NODE1,
+            H1,
+            H3,
+            OrderId("or9"),
+            Instant(0),
+        )
+
+        assert broken_by(self.alone().fleet, granted)
+
+    def test_while_another_one_is_operable_it_holds(self) -> None:
+        scene = given(hosts(3), shop(2))
+        scene.ask(MigrateContainer(container="node1"))
+        scene.ask(RestartLayer(environment="shop", layer="app"))
+        assert broken_by(scene.fleet, StepStarted(OperationId("op2"), NODE2, StepKind.RESTART))
+
+        scene.settle()
+
+        assert not broken_by(scene.fleet, StepStarted(OperationId("op2"), NODE2, StepKind.RESTART))
+
+    def test_one_that_is_not_operable_takes_nothing_away(self) -> None:
+        step = StepStarted(OperationId("op2"), NODE2, StepKind.RESTART)
+
+        assert not broken_by(self.alone().fleet, step)
+
+    def test_accepted_downtime_excuses(self) -> None:
+        scene = self.alone()
+        operation = scene.operation(2)
+        excused = replace(operation, settings=Settings(accept_downtime=True))
+        scene.fleet.operations[operation.id] = excused
+
+        assert not broken_by(scene.fleet, self.step())
+
+    def test_a_resize_without_leaving_dns_takes_nothing_away(self) -> None:
+        live = SetCloudletLimits(environment="shop", layer="app", reserved=2)
+        leaving = SetCloudletLimits(
+            environment="shop", layer="app", reserved=2, remove_from_dns=True
+        )
+
+        assert not broken_by(self.alone(live).fleet, self.step(StepKind.RESIZE))
+        assert broken_by(self.alone(leaving).fleet, self.step(StepKind.RESIZE))
+
+    def test_a_layer_that_is_leaving_or_has_one_container_has_nothing_to_keep(self) -> None:
+        scene = self.alone()
+        layer(scene.fleet, leaving=True)
+        assert not broken_by(scene.fleet, self.step())
+
+        layer(scene.fleet, leaving=False, containers=(NODE1,))
+        assert not broken_by(scene.fleet, self.step())

@@ -1,0 +1,221 @@
+"""Every public command asked twice, through the engine's own desk: one answer, one commit.
+
+Under the same id the answer is the recorded one, and another body is refused; under a new id the
+command is decided anew, and what is so already stays as it is.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
+import pytest
+
+from domain.decider import Answered, Ask, Commit
+from domain.environment import (
+    AddLayer,
+    ChangeLayer,
+    CreateEnvironment,
+    RemoveEnvironment,
+    RemoveLayer,
+)
+from domain.facts import Fact
+from domain.host import (
+    CordonHost,
+    RateHost,
+    RegisterHost,
+    RelabelHost,
+    RemoveHost,
+    UncordonHost,
+)
+from domain.messages import Accepted, AskId, Code, PublicCommand, Refusal, Unchanged
+from domain.migration import MigrateContainer
+from domain.operation import (
+    CancelOperation,
+    PauseOperation,
+    RestartLayer,
+    ResumeOperation,
+    ScaleLayer,
+    ScaleNode,
+    SetCloudletLimits,
+)
+from handlers.engine.desk import Desk
+from tests.domain.test_region import has_tag, subclasses
+from tests.examples import Scene, given, host, hosts, layer, shop
+
+DONE: list[PublicCommand] = [
+    host("h9"),
+    RelabelHost(host="h1", labels={"zone": "z"}),
+    RateHost(host="h1", load_mark=5),
+    CordonHost(host="h1"),
+    UncordonHost(host="h3"),
+    RemoveHost(host="h4"),
+    CreateEnvironment(environment="blog", layers=(layer(),)),
+    RemoveEnvironment(environment="shop"),
+    AddLayer(environment="shop", layer=layer("sql")),
+    ChangeLayer(environment="shop", layer="app", policy="pack"),
+    RemoveLayer(environment="shop", layer="app"),
+    ScaleNode(container="node1", reserved=4),
+    SetCloudletLimits(environment="shop", layer="app", reserved=3),
+    ScaleLayer(environment="shop", layer="app", count=4),
+    RestartLayer(environment="shop", layer="app"),
+    MigrateContainer(container="node2", target="h1"),
+    PauseOperation(operation="op3"),
+    ResumeOperation(operation="op4"),
+    CancelOperation(operation="op3"),
+]
+"""One of each, all of which are done in the fleet below."""
+
+UNDER_A_NEW_ID: dict[type[PublicCommand], type | Code] = {
+    RegisterHost: Unchanged,
+    RelabelHost: Unchanged,
+    RateHost: Unchanged,
+    CordonHost: Unchanged,
+    UncordonHost: Unchanged,
+    RemoveHost: Code.HOST_NOT_FOUND,
+    CreateEnvironment: Code.ENVIRONMENT_EXISTS,
+    RemoveEnvironment: Unchanged,
+    AddLayer: Code.LAYER_EXISTS,
+    ChangeLayer: Unchanged,
+    RemoveLayer: Unchanged,
+    ScaleNode: Unchanged,
+    SetCloudletLimits: Accepted,
+    ScaleLayer: Unchanged,
+    RestartLayer: Accepted,
+    MigrateContainer: Code.OPERATION_BUSY,
+    PauseOperation: Unchanged,
+    ResumeOperation: Unchanged,
+    CancelOperation: Unchanged,
+}
+"""What is said when it is asked again at once, though not repeated: a second wish."""
+
+
+def fleet() -> Scene:
+    """Return a fleet in which each of the commands above can be done."""
+    scene = given(hosts(3), shop(2), CordonHost(host="h3"))
+    scene.ask(host("h4"))
+    scene.ask(CordonHost(host="h4"))
+    scene.ask(CreateEnvironment(environment="busy", layers=(layer(count=2),)))
+    scene.settle()
+    busy = {"environment": "busy", "layer": "app", "delay_s": 300}
+    scene.ask(RestartLayer(**busy))  # type: ignore[arg-type]
+    scene.ask(RestartLayer(**busy))  # type: ignore[arg-type]
+    scene.ask(PauseOperation(operation="op4"))
+    return scene
+
+
+class Shelf:
+    """A desk over a region, with a journal that is a list."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.commits: list[Commit[Fact]] = []
+        self.desk = Desk(scene.world.region, self._store, self._effects, lambda: scene.world.now)
+
+    async def _store(self, commits: Sequence[Commit[Fact]]) -> None:
+        await asyncio.sleep(0)
+        self.commits.extend(commits)
+
+    async def _effects(self, commits: Sequence[Commit[Fact]]) -> None:
+        """Nothing is sent from here."""
+
+    async def ask(self, *asks: Ask) -> list[Answered]:
+        """Ask all this at once, and return what was answered."""
+        running = asyncio.create_task(self.desk.run())
+        try:
+            told = [self.desk.ask(ask) for ask in asks]
+            return await asyncio.gather(*told)
+        finally:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+
+
+def name_of(command: PublicCommand) -> str:
+    return type(command).__name__
+
+
+def ask(command: PublicCommand, name: str = "first", fingerprint: bytes = b"f") -> Ask:
+    return Ask(AskId(name), command, fingerprint=fingerprint)
+
+
+async def twice(first: Ask, second: Ask) -> tuple[Answered, Answered, Shelf]:
+    """Ask one after the other, the second by an engine that has both from its journal."""
+    scene = fleet()
+    shelf = Shelf(scene)
+    (one,) = await shelf.ask(first)
+    later = Shelf(scene)
+    (other,) = await later.ask(second)
+    return one, other, later
+
+
+@pytest.mark.parametrize("command", DONE, ids=name_of)
+class TestAskedTwice:
+    async def test_done(self, command: PublicCommand) -> None:
+        shelf = Shelf(fleet())
+
+        (answered,) = await shelf.ask(ask(command))
+
+        assert isinstance(answered.answer, Accepted), answered.answer
+        assert len(shelf.commits) == 1
+
+    async def test_under_the_same_id_it_has_the_recorded_answer(
+        self, command: PublicCommand
+    ) -> None:
+        one, other, later = await twice(ask(command), ask(command))
+
+        assert other == one
+        assert later.commits == []
+
+    async def test_under_the_same_id_at_once_it_has_the_one_answer(
+        self, command: PublicCommand
+    ) -> None:
+        shelf = Shelf(fleet())
+
+        answers = await shelf.ask(ask(command), ask(command), ask(command))
+
+        assert answers == [answers[0]] * 3
+        assert len(shelf.commits) == 1
+
+    async def test_another_body_under_the_same_id_is_refused(self, command: PublicCommand) -> None:
+        _, other, later = await twice(ask(command), ask(command, fingerprint=b"other"))
+
+        assert isinstance(other.answer, Refusal)
+        assert other.answer.code is Code.COMMAND_REUSED
+        assert later.commits == []
+
+    async def test_under_a_new_id_it_is_decided_anew(self, command: PublicCommand) -> None:
+        _, other, later = await twice(ask(command), ask(command, "second"))
+
+        expected = UNDER_A_NEW_ID[type(command)]
+        said = other.answer.code if isinstance(other.answer, Refusal) else type(other.answer)
+        assert said == expected
+        assert len(later.commits) == 1
+
+
+async def test_a_refusal_asked_again_is_the_same_refusal_though_it_could_be_done_now() -> None:
+    shelf = Shelf(given(host("h1", cloudlets=2)))
+
+    one, _, other, new = await shelf.ask(
+        ask(shop(4)), ask(host("h2"), "room"), ask(shop(4)), ask(shop(4), "anew")
+    )
+
+    assert isinstance(one.answer, Refusal)
+    assert other.answer == one.answer
+    assert isinstance(new.answer, Accepted)
+
+
+async def test_a_dry_run_is_not_an_answer() -> None:
+    shelf = Shelf(given(hosts(2)))
+    planned, done = await shelf.ask(
+        msgspec.structs.replace(ask(shop(1)), dry_run=True), ask(shop(1))
+    )
+
+    assert planned.dry_run
+    assert planned.plan == tuple(event.fact for event in shelf.commits[0].events)
+    assert isinstance(done.answer, Accepted)
+
+
+def test_every_public_command_is_here() -> None:
+    public = {command for command in subclasses(PublicCommand) if has_tag(command)}
+
+    assert {type(command) for command in DONE} == public == set(UNDER_A_NEW_ID)
