@@ -8,11 +8,17 @@ from collections import deque
 
 import msgspec
 
-from domain.messages import REMEMBER_MS, Answer, AskId, Instant
+from domain.messages import REMEMBER_MS, Answer, AskId, Instant, Tenant
 
 REMEMBER_OWN_MS = 10 * 60 * 1_000
+OPERATOR = Tenant("")
 OWN = ("agent.", "deadline.")
 """How the names of asks begin that come from our own processes."""
+
+
+def key_of(ask: AskId, tenant: Tenant) -> AskId:
+    """Return what an ask is remembered by: ids of tenants do not meet; no id has a blank."""
+    return AskId(f"{tenant} {ask}") if tenant else ask
 
 
 class Remembered(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -38,9 +44,9 @@ class Answers:
     def __len__(self) -> int:
         return len(self._known)
 
-    def get(self, ask: AskId) -> Remembered | None:
+    def get(self, ask: AskId, tenant: Tenant = OPERATOR) -> Remembered | None:
         """Return the answer to an ask, or None if it was never asked, or too long ago."""
-        return self._known.get(ask)
+        return self._known.get(key_of(ask, tenant))
 
     def keep(self, ask: AskId, command: str, remembered: Remembered) -> None:
         """Remember an answer to a command of this name, and forget those that are too old."""

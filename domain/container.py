@@ -174,7 +174,7 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     `host` is where it runs, `target` where it is moving to (both are charged); `claim` is the
     operation or migration that may make it inoperable now; `applied` and `applied_limit` are what
     its host gave it; `resizing` is the outstanding order to give it another size, `deferred` the
-    limits it is to have when it has stopped moving.
+    limits it is to have when it has stopped moving; `introduced` says that it was in DNS once.
     """
 
     id: ContainerId
@@ -199,6 +199,7 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     routed: bool = False
     restarts: int = 0
     moves: int = 0
+    introduced: bool = False
     applied_limit: int = 0
 
     @property

@@ -130,7 +130,7 @@ def health_changed(fleet: Fleet, event: ct.ContainerHealthChanged, _at: Instant)
 
 def container_routed(fleet: Fleet, event: ct.ContainerRouted, _at: Instant) -> None:
     old = fleet.containers[event.container]
-    fleet.put(fleet.containers, old.id, replace(old, routed=True))
+    fleet.put(fleet.containers, old.id, replace(old, routed=True, introduced=True))
 
 
 def container_unrouted(fleet: Fleet, event: ct.ContainerUnrouted, _at: Instant) -> None:

@@ -17,6 +17,7 @@ from domain.decider import Decision, Outcome
 from domain.messages import (
     CPU_OF_A_CLOUDLET_MHZ,
     MEMORY_OF_A_CLOUDLET_MIB,
+    ROUTING,
     Accepted,
     Code,
     DiskGib,
@@ -218,6 +219,12 @@ def capacity(command: RegisterHost) -> int:
 
 def register(host: Host | None, ask: RegisterHost) -> Outcome:
     """Register; asked again for the same hardware and labels, nothing changes."""
+    if ask.host == ROUTING:
+        return Refusal(
+            Code.REQUEST_INVALID,
+            f"{ROUTING} is what DNS and balancer are called; choose another name",
+            "$.host",
+        )
     cloudlets = capacity(ask)
     if host is None:
         registered = HostRegistered(

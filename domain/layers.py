@@ -42,6 +42,9 @@ from domain.operation import BeginOperation, Planned, Settings, StepKind
 from domain.placement import place, wish_for
 from domain.tenancy import missing
 
+NOTICES_MAX = 20
+"""Notices of one answer; of more it is only said how many."""
+
 LayerDecision = CreateEnvironment | RemoveEnvironment | AddLayer | ChangeLayer | RemoveLayer
 
 
@@ -130,7 +133,9 @@ def create(fleet: Fleet, ask: CreateEnvironment, tenant: Tenant) -> Outcome:
 
 def notices(specs: tuple[LayerSpec, ...]) -> tuple[str, ...]:
     """Return what the asker should know about the layers, though it is no reason to refuse."""
-    return tuple(note for spec in specs for note in localhost_links(spec.name, spec.variables))
+    notes = tuple(note for spec in specs for note in localhost_links(spec.name, spec.variables))
+    more = len(notes) - NOTICES_MAX
+    return notes if more <= 0 else (*notes[:NOTICES_MAX], f"and {more} more of the kind")
 
 
 def check_spec(spec: LayerSpec, groups: set[str], path: str) -> Refusal | None:

@@ -37,6 +37,9 @@ REASON_MAX = 500
 REMEMBER_MS = 24 * 60 * 60 * 1_000
 """How long the answer to an ask is remembered, and the longest that an ask may be late."""
 
+ROUTING = "routing"
+"""The addressee of orders to DNS and balancer, which no host may be called."""
+
 LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 HostName = Annotated[str, Meta(pattern=LABEL, min_length=1, max_length=63)]

@@ -39,7 +39,7 @@ def migrate(fleet: Fleet, ask: MigrateContainer, now: Instant) -> Outcome:
         return container
     if ask.target is not None and ask.target == container.host:
         return NOTHING
-    wrong = impossible(fleet, container, ask)
+    wrong = impossible(container, ask)
     if wrong is not None:
         return wrong
     target = choose(fleet, container, ask.target, force=ask.force)
@@ -74,7 +74,7 @@ def migrate(fleet: Fleet, ask: MigrateContainer, now: Instant) -> Outcome:
     return Decision(facts, answer=Accepted(operation=migration, containers=(container.id,)))
 
 
-def impossible(fleet: Fleet, container: Container, ask: MigrateContainer) -> Refusal | None:
+def impossible(container: Container, ask: MigrateContainer) -> Refusal | None:
     """Say what prevents a migration, whatever the target."""
     if container.migration is not None:
         return Refusal(
@@ -89,12 +89,6 @@ def impossible(fleet: Fleet, container: Container, ask: MigrateContainer) -> Ref
             f"{container.id} does not run, so there is nothing to move live; start it first",
             "$.container",
         )
-    if ask.target is not None and HostId(ask.target) not in fleet.hosts:
-        return Refusal(
-            Code.HOST_NOT_FOUND,
-            f"there is no host {ask.target}; leave target out and placement chooses",
-            "$.target",
-        )
     if ask.force and ask.target is None:
         return Refusal(Code.REQUEST_INVALID, "force=true wants a named target", "$.target")
     return None
@@ -102,6 +96,14 @@ def impossible(fleet: Fleet, container: Container, ask: MigrateContainer) -> Ref
 
 def wish(fleet: Fleet, container: Container) -> Wish:
     return wish_for(fleet, fleet.layers[container.environment, container.layer], container)
+
+
+def unknown_target(host: HostId) -> Refusal:
+    return Refusal(
+        Code.HOST_NOT_FOUND,
+        f"there is no host {host}; leave target out and placement chooses",
+        "$.target",
+    )
 
 
 def choose(
@@ -112,6 +114,8 @@ def choose(
     if target is None:
         return place(fleet, wanted)
     host = HostId(target)
+    if host not in fleet.hosts:
+        return unknown_target(host)
     against = "" if force else reluctance(fleet, wanted, host)
     against = against or objection(fleet, wanted, host)
     if against:
@@ -192,7 +196,8 @@ def grant(fleet: Fleet, ask: GrantMigration, now: Instant) -> Outcome:
     chosen = choose(fleet, container, migration.target, force=migration.forced)
     late = now >= migration.until
     if isinstance(chosen, Refusal):
-        return Decision((abandon(migration, chosen.detail),)) if late else NOTHING
+        never = late or chosen.code is Code.HOST_NOT_FOUND
+        return Decision((abandon(migration, chosen.detail),)) if never else NOTHING
     why = waits_for(fleet, container, chosen.host)
     if why:
         return Decision((abandon(migration, f"waited too long: {why}"),)) if late else NOTHING

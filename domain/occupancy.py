@@ -115,7 +115,7 @@ class Occupancy:
         self.columns[7] = self.columns[4] << RANK_BITS | self.columns[6]
         self._ranked = True
 
-    def host_changed(self, host: HostId, _new: Host | None) -> None:
+    def host_changed(self, host: HostId, _new: Host | None, /) -> None:
         """Note that a host's numbers changed; they are taken in when somebody looks."""
         self._stale[host] = None
 
@@ -214,10 +214,11 @@ def load_mark(host: Host) -> int:
 
 def occupancy(fleet: Fleet) -> Occupancy:
     """Return the fleet's occupancy, built now if nobody needed it before."""
-    if not isinstance(fleet.watcher, Occupancy):
-        fleet.watcher = Occupancy(fleet)
-    fleet.watcher.refresh()
-    return fleet.watcher
+    index = fleet.watcher
+    if not isinstance(index, Occupancy):
+        fleet.watcher = index = Occupancy(fleet)
+    index.refresh()
+    return index
 
 
 def positions(index: Occupancy, hosts: Iterable[HostId]) -> list[int]:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from domain.messages import (
+    ROUTING,
     AskId,
     Command,
     ContainerId,
@@ -23,8 +24,8 @@ from domain.messages import (
     OrderId,
 )
 
-ROUTER = HostId("routing")
-"""The addressee of orders to DNS and balancer; no host may have this name."""
+ROUTER = HostId(ROUTING)
+"""The addressee of orders to DNS and balancer."""
 
 ORDER_LIFE_MS = 120_000
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from domain import host, layers, moving, reports, scaling, sequence, step
-from domain.answers import Answers, Remembered
+from domain.answers import Answers, Remembered, key_of
 from domain.chronicle import evolve
 from domain.container import GrowDeferred, PlaceContainer, ReconcileSize
 from domain.deadlines import DeadlinePassed, passed
@@ -111,10 +111,10 @@ DECIDE: dict[type[Command], Decide] = {
 }
 
 
-def too_large(events: tuple[Recorded[Fact], ...]) -> bool:
-    """Say whether a commit of these events would not pass the bus."""
+def too_large(answer: Answer, events: tuple[Recorded[Fact], ...]) -> bool:
+    """Say whether a commit of this answer and these events would not pass the bus."""
     few, many = len(events) < LOOK_AT_SIZE_FROM, len(events) > EVENTS_MAX
-    return many or (not few and size_of(events) > COMMIT_BYTES_MAX)
+    return many or (not few and size_of(answer, events) > COMMIT_BYTES_MAX)
 
 
 class BrokenHistoryError(ValueError):
@@ -192,7 +192,7 @@ class Region:
         self.fleet.try_out()
         try:
             answer, events = self._carry_out(ask, at)
-            if not isinstance(answer, Refusal) and too_large(events):
+            if not isinstance(answer, Refusal) and too_large(answer, events):
                 answer = TOO_LARGE
             kept = keep and not isinstance(answer, Refusal)
         finally:
@@ -305,4 +305,4 @@ class Region:
         self.position += len(commit.events)
         self.at = commit.at
         remembered = Remembered(commit.answer, self.position, commit.fingerprint, commit.at)
-        self.answers.keep(commit.ask, commit.command, remembered)
+        self.answers.keep(key_of(commit.ask, commit.tenant), commit.command, remembered)

@@ -2,7 +2,10 @@
 
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from domain.container import (
+    Container,
     ContainerHealthChanged,
     ContainerRemoved,
     ContainerResized,
@@ -14,8 +17,9 @@ from domain.container import (
 )
 from domain.decider import NOTHING, Decision, Outcome
 from domain.fleet import Fleet
+from domain.layers import gone
 from domain.messages import Code, ContainerId, Event, Refusal
-from domain.migration import MigrationPhaseReached
+from domain.migration import MigrationPhaseReached, MigrationReverted
 from domain.moving import settle
 from domain.orders import (
     AnyReport,
@@ -70,14 +74,36 @@ def effects(fleet: Fleet, order: Order, report: ReportOrder) -> tuple[Event, ...
     container = fleet.containers.get(order.container)
     if container is None:
         return ()
+    if isinstance(work, Stop):
+        return removed(fleet, container) if report.done else ()
     if report.done:
         return done(container.id, work)
     stopped = isinstance(work, Restart) and not report.running and container.running
     return (ContainerStopped(container.id, report.detail),) if stopped else ()
 
 
+def removed(fleet: Fleet, container: Container) -> tuple[Event, ...]:
+    """Return what is so when a container is gone: no migration of it, and perhaps no layer.
+
+    Mostly the operation that took it away hears of it; after one that gave up waiting for this
+    very answer nobody else would see that a leaving layer has lost its last container.
+    """
+    facts: list[Event] = [ContainerRemoved(container.id)]
+    migration = fleet.migrations.get(container.migration) if container.migration else None
+    if migration is not None and container.target is not None:
+        reverted = MigrationReverted(
+            migration.id, container.id, migration.source, container.target, "it was removed"
+        )
+        facts.insert(0, reverted)
+    layer = fleet.layers[container.environment, container.layer]
+    last = layer.containers == (container.id,)
+    if last and layer.operation is None and not layer.queue:
+        facts.extend(gone(fleet, replace(layer, containers=())))
+    return tuple(facts)
+
+
 def done(
-    container: ContainerId, work: Start | Stop | Restart | Resize | RouteIn | RouteOut
+    container: ContainerId, work: Start | Restart | Resize | RouteIn | RouteOut
 ) -> tuple[Event, ...]:
     """Return what is so when an order was carried out."""
     match work:
@@ -87,8 +113,6 @@ def done(
             return (ContainerRestarted(container),)
         case Resize(cloudlets=cloudlets, limit=limit):
             return (ContainerResized(container, cloudlets, limit),)
-        case Stop():
-            return (ContainerRemoved(container),)
         case RouteIn():
             return (ContainerRouted(container),)
         case RouteOut():

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from domain.availability import obstacle
 from domain.chronicle import intrusive
-from domain.container import Container
+from domain.container import Container, ContainerRemoved
 from domain.decider import NOTHING, Decision, Outcome
 from domain.environment import LayerKey, LayerLimitsSet
 from domain.fleet import Fleet
@@ -17,6 +17,7 @@ from domain.layers import gone
 from domain.messages import (
     Accepted,
     Code,
+    ContainerId,
     EnvironmentId,
     Event,
     Instant,
@@ -123,9 +124,24 @@ def advance(fleet: Fleet, ask: AdvanceOperation, now: Instant) -> Outcome:
     operation = fleet.operations.get(OperationId(ask.operation))
     if operation is None or operation.state is OperationState.FINISHED:
         return NOTHING
+    unborn = never_started(fleet, operation)
+    if unborn:
+        again = AdvanceOperation(operation=operation.id)
+        return Decision(tuple(ContainerRemoved(name) for name in unborn), (again,))
     if operation.state is OperationState.QUEUED:
         return Decision(from_queue(fleet, operation))
     return Decision(move(fleet, operation, now))
+
+
+def never_started(fleet: Fleet, operation: Operation) -> tuple[ContainerId, ...]:
+    """Return the containers that a cancelled operation was to start and now never will."""
+    if not operation.cancelled:
+        return ()
+    return tuple(
+        planned.container
+        for planned in operation.todo
+        if planned.kind is StepKind.START and planned.container in fleet.containers
+    )
 
 
 def from_queue(fleet: Fleet, operation: Operation) -> tuple[Event, ...]:
@@ -146,7 +162,8 @@ def move(fleet: Fleet, operation: Operation, now: Instant) -> tuple[Event, ...]:
     todo = still_to_do(operation)
     if not todo:
         return () if operation.steps else finished(fleet, operation)
-    if operation.paused or operation.state is OperationState.ASKING:
+    asking = operation.state is OperationState.ASKING and not operation.cancelled
+    if operation.paused or asking:
         return ()
     if operation.settings.sequential:
         return next_step(fleet, operation, todo[0], now)

@@ -81,7 +81,7 @@ def opened(at: At) -> tuple[Event, ...]:
 def leaves_dns(at: At) -> bool:
     """Say whether the step takes its container out of DNS first; the last record never goes.
 
-    Only with the whole layer its name goes too.
+    Only with the whole layer its name goes too, or where downtime was accepted for a removal.
     """
     kind = at.step.planned.kind
     if not at.container.routed or kind is StepKind.START:
@@ -89,7 +89,7 @@ def leaves_dns(at: At) -> bool:
     if not at.operation.settings.remove_from_dns and kind is not StepKind.REMOVE:
         return False
     layer = at.fleet.layers[at.operation.key]
-    if layer.leaving:
+    if layer.leaving or (kind is StepKind.REMOVE and at.operation.settings.accept_downtime):
         return True
     others = (at.fleet.containers[name] for name in layer.containers if name != at.container.id)
     return any(other.routed and not other.claim for other in others)
@@ -196,7 +196,8 @@ def route_in(at: At) -> RouteIn:
 
 def put_back(at: At) -> tuple[Event, ...]:
     """Make the container findable again (or for the first time), else finish."""
-    if at.step.unrouted or at.step.planned.kind is StepKind.START:
+    first = not at.container.introduced
+    if at.step.unrouted or first or at.step.planned.kind is StepKind.START:
         return order(at, Stage.ROUTING, ROUTER, route_in(at))
     return done(at)
 

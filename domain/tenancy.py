@@ -32,6 +32,8 @@ def foreign(fleet: Fleet, ask: Ask) -> Refusal | None:
     tag = str(ask.command.__struct_config__.tag)
     if tag.startswith(OPERATORS_ONLY):
         return Refusal(Code.AUTH_DENIED, f"{tag} is for operators; {ask.tenant} is a tenant")
+    if getattr(ask.command, "force", False):
+        return Refusal(Code.AUTH_DENIED, f"force is for operators; {ask.tenant} is a tenant")
     whose = owner(fleet, ask)
     if whose is None or whose == ask.tenant or isinstance(ask.command, CreateEnvironment):
         return None

@@ -12,7 +12,7 @@ import msgspec
 
 from domain.decider import Commit, Frame, Recorded
 from domain.facts import FACTS, Fact
-from domain.messages import Event
+from domain.messages import Answer, Event
 from domain.upcasts import LEGACY, Old
 
 FRAME_VERSION = 1
@@ -70,9 +70,9 @@ def encode_commit(commit: Commit[Fact]) -> bytes:
     return _encoder.encode(commit)
 
 
-def size_of(events: Sequence[Recorded[Fact]]) -> int:
-    """Return how many bytes these events take in a frame."""
-    return len(_encoder.encode(events))
+def size_of(answer: Answer, events: Sequence[Recorded[Fact]]) -> int:
+    """Return how many bytes an answer and its events take in a frame."""
+    return len(_encoder.encode((answer, events)))
 
 
 def encode_fact(fact: Event) -> bytes:

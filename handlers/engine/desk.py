@@ -120,7 +120,7 @@ class Desk:
 
     def _take(self, waiting: Waiting, batch: Batch, now: Instant) -> None:
         ask = waiting.ask
-        known = self._region.answers.get(ask.id)
+        known = self._region.answers.get(ask.id, ask.tenant)
         if known is not None:
             same = known.fingerprint == ask.fingerprint
             answer = known.answer if same else reused(ask)

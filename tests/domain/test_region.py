@@ -315,7 +315,7 @@ class TestTooLarge:
         commit = self.wide().decide(asked(shop(1_000)), START)
 
         assert done(commit)
-        assert COMMIT_BYTES_MAX / 2 < size_of(commit.events) < COMMIT_BYTES_MAX
+        assert COMMIT_BYTES_MAX / 2 < size_of(commit.answer, commit.events) < COMMIT_BYTES_MAX
 
     def test_far_too_much_is_refused_before_all_of_it_was_tried(self) -> None:
         layers = tuple(layer(f"l{n}", count=1_000) for n in range(32))

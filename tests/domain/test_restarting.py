@@ -289,8 +289,8 @@ class TestResumeOperation:
     def test_it_answers_an_operation_that_asks_between_steps(self) -> None:
         scene = given(hosts(3), shop(3), restart(ask=True))
 
-        for done in (1, 2):
-            assert len(restarted(scene)) == done
+        for steps in (1, 2):
+            assert len(restarted(scene)) == steps
             assert scene.operation(2).state is OperationState.ASKING
             scene.ask(ResumeOperation(operation="op2"))
             scene.settle()

@@ -74,7 +74,7 @@ time.sleep(60)
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_server_does_not_outlive_its_owner(tmp_path: Path, how: signal.Signals):
-    with subprocess.Popen(  # noqa: ASYNC220, S603
+    with subprocess.Popen(  # noqa: ASYNC220
         [sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, cwd=Path.cwd()
     ) as owner:
         assert owner.stdout

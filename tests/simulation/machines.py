@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from domain.environment import Layer
 from domain.fleet import Fleet
-from domain.messages import AskId, ContainerId, HostId, Instant, MigrationId, OrderId
+from domain.messages import AskId, ContainerId, HostId, Instant, MigrationId, OperationId, OrderId
 from domain.orders import (
     CallOff,
     MigrateOut,
@@ -181,14 +181,20 @@ class Machines:
         return order.container in self.truth
 
     def _unroute(self, order: Order) -> None:
-        """Take a record out of DNS; the last one of a layer goes only with the layer."""
+        """Take a record out of DNS.
+
+        The last one of a layer goes only with the layer, or where its downtime was accepted.
+        """
         self.records.discard(order.container)
-        one = self._street.fleet.containers.get(order.container)
+        fleet = self._street.fleet
+        one = fleet.containers.get(order.container)
         if one is None:
             return
-        layer: Layer = self._street.fleet.layers[one.environment, one.layer]
+        layer: Layer = fleet.layers[one.environment, one.layer]
+        operation = fleet.operations[OperationId(order.saga)]
         left = self.records & set(layer.containers)
-        assert left or layer.leaving, f"{order} took the last record of {layer.key}"
+        accepted = layer.leaving or operation.settings.accept_downtime
+        assert left or accepted, f"{order} took the last record of {layer.key}"
 
     def _begin(self, order: Order, dice: Random) -> None:
         where = self.truth.get(order.container)

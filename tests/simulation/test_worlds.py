@@ -10,7 +10,12 @@ from domain.operation import OperationState
 from tests.simulation.stories import live
 from tests.simulation.world import World
 
-BANK: tuple[int, ...] = ()
+BANK = (
+    23,  # a cancelled operation left containers behind that it never started
+    48,  # with its downtime accepted, a removed container kept its record in DNS
+    124,  # the same, after the engine was killed between the step and its order
+    145,  # the same, with another container of the layer under a claim
+)
 """Seeds that once found a bug, and what it was."""
 
 

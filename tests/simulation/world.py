@@ -198,7 +198,7 @@ class World:
             return
         saga, at = min(self._deadlines().items(), key=lambda item: (item[1], item[0]))
         self._fired.add((saga, at))
-        self._tell(Ask(AskId(f"due/{saga}/{at}"), DeadlinePassed(saga=saga, due=at)))
+        self._tell(Ask(AskId(f"due {saga} {at}"), DeadlinePassed(saga=saga, due=at)))
 
     # Orders and reports
 
@@ -233,11 +233,12 @@ class World:
         """Take a report in; of a container's health only what is so still counts."""
         if isinstance(report, ReportHealth) and self.machines.outdated(report):
             return
-        self._tell(Ask(report.ask, report, actor=f"host:{report.host}"))
+        name = AskId(f"{report.host} {report.ask}")
+        self._tell(Ask(name, report, actor=f"host:{report.host}"))
 
     def _tell(self, ask: Ask) -> None:
         """Ask what may have been asked before: then it has its answer."""
-        if self.region.answers.get(ask.id) is None:
+        if self.region.answers.get(ask.id, ask.tenant) is None:
             self.put(ask)
 
     # What tests look at

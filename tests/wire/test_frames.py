@@ -131,6 +131,7 @@ def test_sizes_and_counts() -> None:
     (commit,) = frame(event, event).commits
 
     assert count_events([commit, commit]) == 4
-    assert size_of(()) == 1
-    assert size_of((event, event)) > 2 * len(encode_fact(event.fact))
+    assert size_of(Unchanged(), ()) < 20
+    assert size_of(Unchanged(), (event, event)) > 2 * len(encode_fact(event.fact))
+    assert size_of(Refusal(Code.REQUEST_INVALID, "x" * 100), ()) > 100
     assert encode_commit(commit) in encode_frame(frame(event, event))
