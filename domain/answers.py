@@ -17,8 +17,11 @@ OWN = ("agent.", "deadline.")
 
 
 def key_of(ask: AskId, tenant: Tenant) -> AskId:
-    """Return what an ask is remembered by: ids of tenants do not meet; no id has a blank."""
-    return AskId(f"{tenant} {ask}") if tenant else ask
+    """Return what an ask is remembered by, so that ids of tenants do not meet.
+
+    No id that a client chose has a blank, and no name of a host, with which reports begin, an @.
+    """
+    return AskId(f"@{tenant} {ask}") if tenant else ask
 
 
 class Remembered(msgspec.Struct, frozen=True, gc=False, array_like=True):

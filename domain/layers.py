@@ -40,7 +40,7 @@ from domain.messages import (
 )
 from domain.operation import BeginOperation, Planned, Settings, StepKind
 from domain.placement import place, wish_for
-from domain.tenancy import missing
+from domain.tenancy import exists, missing
 
 NOTICES_MAX = 20
 """Notices of one answer; of more it is only said how many."""
@@ -105,11 +105,7 @@ def create(fleet: Fleet, ask: CreateEnvironment, tenant: Tenant) -> Outcome:
     """Create an environment whole: every container has a host, or nothing was created."""
     name = EnvironmentId(ask.environment)
     if name in fleet.environments:
-        return Refusal(
-            Code.ENVIRONMENT_EXISTS,
-            f"environment {name} exists; choose another name, or add layers to it",
-            "$.environment",
-        )
+        return exists(name)
     names = [spec.name for spec in ask.layers]
     twice = next((label for label in names if names.count(label) > 1), None)
     if twice is not None:

@@ -35,8 +35,10 @@ def foreign(fleet: Fleet, ask: Ask) -> Refusal | None:
     if getattr(ask.command, "force", False):
         return Refusal(Code.AUTH_DENIED, f"force is for operators; {ask.tenant} is a tenant")
     whose = owner(fleet, ask)
-    if whose is None or whose == ask.tenant or isinstance(ask.command, CreateEnvironment):
+    if whose is None or whose == ask.tenant:
         return None
+    if isinstance(ask.command, CreateEnvironment):
+        return exists(ask.command.environment)
     noun = next(noun for noun in MISSING if getattr(ask.command, noun, None) is not None)
     return missing(noun, getattr(ask.command, noun))
 
@@ -52,3 +54,12 @@ def missing(noun: str, name: str) -> Refusal:
     """Refuse a command about something that is not there, or that the asker may not know of."""
     code, way = MISSING[noun]
     return Refusal(code, f"there is no {noun} {name}; {way}", f"$.{noun}", {noun: name})
+
+
+def exists(name: str) -> Refusal:
+    """Refuse to create an environment whose name is taken, whoever has it."""
+    return Refusal(
+        Code.ENVIRONMENT_EXISTS,
+        f"environment {name} exists; choose another name, or add layers to it",
+        "$.environment",
+    )
