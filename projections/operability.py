@@ -189,7 +189,11 @@ class Operability:
         gone = self._seen.pop(event.container)
         self._tallies[gone.key].containers.discard(event.container)
 
-    def started(self, event: ct.ContainerStarted | ct.ContainerRestarted) -> None:
+    def started(self, event: ct.ContainerStarted) -> None:
+        """It runs; it may be known to be healthy already, where the answer to its start is late."""
+        self._set(event.container, running=True)
+
+    def restarted(self, event: ct.ContainerRestarted) -> None:
         self._set(event.container, running=True, healthy=False)
 
     def stopped(self, event: ct.ContainerStopped) -> None:
@@ -265,7 +269,7 @@ CHANGES: Mapping[type[Event], Callable[[Operability, Any], None]] = {
     ct.ContainerPlaced: Operability.container_placed,
     ct.ContainerRemoved: Operability.container_removed,
     ct.ContainerStarted: Operability.started,
-    ct.ContainerRestarted: Operability.started,
+    ct.ContainerRestarted: Operability.restarted,
     ct.ContainerStopped: Operability.stopped,
     ct.ContainerHealthChanged: Operability.health,
     ct.ContainerRouted: Operability.routed,

@@ -10,6 +10,8 @@ from contextlib import aclosing
 import msgspec
 from msgspec.structs import replace
 
+from domain.certificate import Certificate
+from domain.certifier import Certifier
 from domain.decider import Commit, Frame
 from domain.facts import Fact
 from domain.image import to_image
@@ -17,6 +19,7 @@ from domain.invariants import INVARIANTS, broken
 from domain.messages import AskId, Refusal
 from domain.region import BrokenHistoryError, Region
 from domain.subjects import Subjects
+from domain.witness import Witness
 from handlers.bus import Address, close, connect
 from handlers.journal.reader import Head, JournalDamagedError, read
 from projections.operability import Availability, Operability
@@ -50,7 +53,11 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay found. `good` is what the exit code says."""
+    """What a replay found. `good` is what the exit code says.
+
+    `certificates` were made, of each operation and migration that is over; `holding` were found
+    right by the witness and say that a container was always operable, but for what was excused.
+    """
 
     frames: int
     epochs: int
@@ -62,6 +69,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     layers: tuple[Kept, ...] = ()
     faults: tuple[Fault, ...] = ()
     hash: str = ""
+    certificates: int = 0
+    holding: int = 0
 
     @property
     def good(self) -> bool:
@@ -80,10 +89,15 @@ class Checker:
         self._refused = 0
         self._checks = 0
         self._faults: list[Fault] = []
+        self._certifier = Certifier()
+        self._witness = Witness()
+        self._certificates: list[Certificate] = []
 
-    def take(self, frame: Frame[Fact]) -> None:
-        """Take in the next frame."""
+    def take(self, frame: Frame[Fact], hash_: bytes) -> None:
+        """Take in the next frame, and its hash."""
         self._frames += 1
+        self._certificates += self._certifier.take(frame, hash_)
+        self._witness.see(frame, hash_)
         self._again.absorb(frame)
         self._operability.take(frame)
         self._region.absorb(replace(frame, commits=()))
@@ -100,9 +114,9 @@ class Checker:
         for sentence in broken(self._region.fleet):
             self._fault(sentence)
 
-    def _fault(self, what: str) -> None:
+    def _fault(self, what: str, position: int = 0) -> None:
         if len(self._faults) < FAULTS_MAX:
-            self._faults.append(Fault(self._region.position, what))
+            self._faults.append(Fault(position or self._region.position, what))
 
     def verdict(self, head: Head) -> Verdict:
         """Say what was found, the whole journal having been read up to `head`."""
@@ -124,6 +138,7 @@ class Checker:
         for line in layers:
             if not line.never_zero:
                 self._fault(f"layer {line.environment}/{line.layer} had no operable container")
+        holding = sum(map(self._holds, self._certificates))
         return Verdict(
             frames=self._frames,
             epochs=head.epoch,
@@ -135,7 +150,21 @@ class Checker:
             layers=tuple(map(kept, layers)),
             faults=tuple(self._faults),
             hash=head.hash.hex(),
+            certificates=len(self._certificates),
+            holding=holding,
         )
+
+    def _holds(self, certificate: Certificate) -> bool:
+        """Have a certificate checked, and say whether it is right and the promise was kept."""
+        wrong = self._witness.check(certificate)
+        where = f"{certificate.environment}/{certificate.layer}"
+        for sentence in wrong:
+            self._fault(f"certificate of {sentence}", certificate.finished)
+        for zero in certificate.zeros:
+            if not zero.excuses:
+                fell = f"{certificate.subject}: nothing of {where} was operable"
+                self._fault(f"certificate of {fell} from {zero.since} to {zero.until}", zero.since)
+        return certificate.holds and not wrong
 
 
 def kept(line: Availability) -> Kept:
@@ -160,7 +189,7 @@ async def check(address: Address, prefix: str) -> Verdict:
         try:
             async with aclosing(read(bus, Subjects(prefix), head)) as frames:
                 async for after, frame in frames:
-                    checker.take(frame)
+                    checker.take(frame, after.hash)
                     head = after
         except (JournalDamagedError, BrokenHistoryError) as error:
             return checker.broken_off(head, error)

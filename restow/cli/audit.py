@@ -23,7 +23,7 @@ for verb, text in KEPT.items():  # loaded when used: they bring a library that v
 
 @audit.command(help_epilogue="For example: restow audit verify -o json")
 async def verify(*, at: At = HERE, how: Reading = PLAINLY) -> None:
-    """Replay the whole journal: hash chain, versions, answers, invariants after every commit.
+    """Replay the whole journal: hash chain, versions, answers, invariants, certificates.
 
     Nothing but the journal is believed. Ends with 9 where something is not as it must be.
     """
@@ -40,6 +40,7 @@ async def verify(*, at: At = HERE, how: Reading = PLAINLY) -> None:
         out(f"hash chain ends with {verdict.hash[:16]}")
         out(f"{verdict.asks:,} asks, each answered once, {verdict.refused:,} of them refused")
         out(f"{verdict.invariants} invariants, {verdict.checks:,} checks after every commit")
+        out(f"{verdict.certificates:,} certificates of availability, {verdict.holding:,} hold")
     if not verdict.good:
         for fault in verdict.faults:
             say(f"error: at position {fault.position:,}: {fault.what}")

@@ -2,12 +2,18 @@
 
 from typing import Annotated
 
+import msgspec
 from cyclopts import Parameter
 
+from domain.messages import Refusal
+from domain.problems import Exit, problem
+from handlers.journal.reader import JournalDamagedError
+from restow.certificates import Checked, certificate_of
+from restow.cli.exits import EndedError, ProblemError
 from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
-from restow.cli.output import Column, Item, age, field, text
+from restow.cli.output import Column, Item, age, field, out, say, show_item, show_table, text
 from restow.cli.spelling import milliseconds
-from restow.cli.talk import ask, show_all, show_one, talk
+from restow.cli.talk import ask, reachable, region_of, show_all, show_one, talk
 from restow.cli.watch import watch as watch_it
 
 PATIENCE = Parameter(
@@ -34,6 +40,11 @@ COLUMNS = (
     field("DETAIL", "detail"),
     age("FINISHED", "finished_at", wide=True),
     field("PAUSED", "paused", wide=True),
+)
+TIMELINE = (
+    field("POSITION", "position"),
+    field("OPERABLE", "operable"),
+    field("OF", "containers"),
 )
 
 
@@ -79,3 +90,45 @@ async def resume(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
 async def cancel(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Begin no further step; what was done stays done."""
     await ask("operation.cancel", {"operation": name}, at=at, how=how)
+
+
+@operation.command(help_epilogue="For example: restow op certificate op5 -o json")
+async def certificate(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+    """Certify how many containers were operable while an operation or a migration went on.
+
+    Made from the journal alone, and checked by another method. Ends with 9 where it does not hold.
+    """
+    region = region_of(at)
+    with reachable(region):
+        try:
+            found = await certificate_of(region.address, region.prefix, name)
+        except JournalDamagedError as error:
+            say(f"error: {error}")
+            raise EndedError(Exit.DIFFERENT) from error
+    if isinstance(found, Refusal):
+        raise ProblemError(problem(found))
+    if how.output in {"table", "wide"}:
+        _tell(found, how)
+    else:
+        show_item(msgspec.to_builtins(found), how.look, lambda _: name)
+    for sentence in found.wrong:
+        say(f"error: {sentence}")
+    if not found.holds:
+        raise EndedError(Exit.DIFFERENT)
+
+
+def _tell(found: Checked, how: Reading) -> None:
+    """Print a certificate for people; the whole timeline only with `-o wide`."""
+    one = found.certificate
+    what = f"{one.kind} of {one.container or 'containers'} in {one.environment}/{one.layer}"
+    out(f"{one.subject}: {what}, {one.outcome}, positions {one.requested:,} to {one.finished:,}")
+    if how.output == "wide":
+        show_table(msgspec.to_builtins(one.timeline), TIMELINE, headers=how.look.headers)
+    at_least = next(point for point in one.timeline if point.position == one.minimum_at)
+    out(f"operable at least {one.minimum} of {at_least.containers}, at {one.minimum_at:,}")
+    for zero in one.zeros:
+        why = "; ".join(zero.excuses) or "NOT EXCUSED"
+        out(f"none operable from {zero.since:,} to {zero.until:,}: {why}")
+    out(f"stands on frames at {', '.join(f'{m.position:,} {m.hash[:16]}' for m in one.frames)}")
+    out(f"digest {one.digest}")
+    out("holds, and its witness agrees" if found.holds else "DOES NOT HOLD")

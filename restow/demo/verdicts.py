@@ -102,6 +102,7 @@ def judge(seen: Evidence) -> list[Judgement]:
     return [
         *_answers(seen),
         *_availability(seen),
+        _certificates(seen),
         *_moves(seen),
         *_restarts(seen),
         *_takeover(seen.takeover),
@@ -140,6 +141,14 @@ def _availability(seen: Evidence) -> Iterator[Judgement]:
             found = f"at least {layer.minimum} of {layer.of} at any time"
             promise = f"{layer.environment}/{layer.layer} was never without an operable container"
             yield Judgement(promise, layer.minimum > 0, found)
+
+
+def _certificates(seen: Evidence) -> Judgement:
+    """Compare the certificates with what the read side says is over, and count those that hold."""
+    over = len(seen.operations) + len(seen.migrations)
+    made, holding = seen.verdict.certificates, seen.verdict.holding
+    promise = "each operation and migration has a certificate of availability that holds"
+    return Judgement(promise, made == holding == over, f"{holding} of {over}")
 
 
 def _moves(seen: Evidence) -> Iterator[Judgement]:
