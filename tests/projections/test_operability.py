@@ -210,6 +210,13 @@ def test_a_step_that_is_not_intrusive_takes_nothing_away(kind):
     assert line(book).operable == 2
 
 
+def test_the_answer_to_a_start_that_comes_late_takes_nothing_back():
+    """Its host had said before that it runs and is healthy."""
+    book = layer_of(N1, N2)
+    book.say(ContainerStarted(N1))
+    assert line(book).operable == 2
+
+
 def test_a_container_out_of_dns_is_not_operable_whatever_the_step():
     book = layer_of(N1, N2)
     book.say(asked(), *step(N1, Stage.UNROUTING, StepKind.RESIZE), ContainerUnrouted(N1))
