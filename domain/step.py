@@ -195,8 +195,8 @@ def route_in(at: At) -> RouteIn:
 
 
 def put_back(at: At) -> tuple[Event, ...]:
-    """Make the container findable again (or for the first time), else finish."""
-    first = not at.container.introduced
+    """Make the container findable again (or, being healthy, for the first time), else finish."""
+    first = at.container.healthy and not at.container.introduced
     if at.step.unrouted or first or at.step.planned.kind is StepKind.START:
         return order(at, Stage.ROUTING, ROUTER, route_in(at))
     return done(at)

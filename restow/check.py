@@ -96,14 +96,14 @@ class Checker:
     def take(self, frame: Frame[Fact], hash_: bytes) -> None:
         """Take in the next frame, and its hash."""
         self._frames += 1
-        self._certificates += self._certifier.take(frame, hash_)
-        self._witness.see(frame, hash_)
         self._again.absorb(frame)
         self._operability.take(frame)
         self._region.absorb(replace(frame, commits=()))
         for commit in frame.commits:
             self._region.absorb(replace(frame, commits=(commit,)))
             self._look_at(commit)
+        self._certificates += self._certifier.take(frame, hash_)
+        self._witness.see(frame, hash_)
 
     def _look_at(self, commit: Commit[Fact]) -> None:
         if commit.ask in self._asks:

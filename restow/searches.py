@@ -109,6 +109,12 @@ SEARCHES = (
         first=(ScaleLayer(**LAYER, count=1), RemoveEnvironment(environment="shop")),
         without=STEERING | ILLNESS,
     ),
+    Search(
+        name="surge behind another",
+        begin=ONE,
+        first=(restart(accept_downtime=True), restart(surge=True)),
+        without=ILLNESS,
+    ),
     Search(name="one behind another", begin=ONE, first=(restart(accept_downtime=True),) * 2),
     Search(name="migration", begin=ONE, first=(MOVE,)),
     Search(

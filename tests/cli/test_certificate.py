@@ -146,7 +146,7 @@ async def test_verifying_finds_the_certificate_that_does_not_hold(world, writer,
 
     verdict = await check(Address(nats_url), prefix)
 
-    assert (verdict.certificates, verdict.holding) == (3, 1)
+    assert (verdict.certificates, verdict.holding) == (3, 2)
     faults = [fault.what for fault in verdict.faults]
     assert any(what.startswith("certificate of op2: nothing of shop/app was") for what in faults)
 

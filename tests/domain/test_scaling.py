@@ -6,6 +6,7 @@ from domain.container import (
     CapacityForced,
     ContainerPlaced,
     ContainerResized,
+    ContainerRouted,
     ContainerScaled,
     GrowthDeferred,
     GrowthRefused,
@@ -25,7 +26,7 @@ from domain.operation import (
     StepKind,
     StepStarted,
 )
-from domain.orders import OrderIssued, Resize, Stop
+from domain.orders import OrderIssued, Resize, Start, Stop
 from domain.sequence import roll_back
 from tests.examples import (
     Scene,
@@ -320,6 +321,15 @@ class TestSetCloudletLimits:
 
         assert scene.operation(2).outcome == "failed"
         assert scene.container("node1").operable
+
+    def test_one_that_never_served_is_not_put_into_dns_for_it(self) -> None:
+        scene = given(hosts(2)).fail("node2", Start)
+        scene.ask(shop(2))
+        scene.settle().ask(self.limits(reserved=2))
+
+        scene.settle()
+        assert scene.container("node2").reserved == 2
+        assert "node2" not in {fact.container for fact in scene.happened(ContainerRouted)}
 
 
 class TestRollback:
