@@ -15,6 +15,7 @@ from domain.migration import Migration, MigrationState
 from domain.operation import Finished, Operation, OperationState, Outcome, Stage, Step, StepKind
 
 NONE = Instant(0)
+DEPLOYING = {StepKind.REDEPLOY, StepKind.DEPLOY}
 
 
 def requested(fleet: Fleet, event: op.OperationRequested, at: Instant) -> None:
@@ -27,11 +28,13 @@ def requested(fleet: Fleet, event: op.OperationRequested, at: Instant) -> None:
         event.plan,
         requested_at=at,
         before=event.before,
+        software=event.software,
+        after=event.after,
     )
     fleet.put(fleet.counters, "operation", int(event.operation.removeprefix("op")))
     fleet.put_operation(new)
     layer = fleet.layers[new.key]
-    if event.behind is None:
+    if event.behind is None and event.after is None:
         layer = replace(layer, operation=new.id)
     else:
         layer = replace(layer, queue=(*layer.queue, new.id))
@@ -40,8 +43,9 @@ def requested(fleet: Fleet, event: op.OperationRequested, at: Instant) -> None:
 
 def started(fleet: Fleet, event: op.OperationStarted, _at: Instant) -> None:
     old = fleet.operations[event.operation]
-    fleet.put_operation(replace(old, state=OperationState.RUNNING))
     layer = fleet.layers[old.key]
+    previous = layer.software if old.software else None
+    fleet.put_operation(replace(old, state=OperationState.RUNNING, previous=previous))
     queue = tuple(name for name in layer.queue if name != old.id)
     fleet.put(fleet.layers, old.key, replace(layer, operation=old.id, queue=queue))
 
@@ -61,7 +65,8 @@ def step_started(fleet: Fleet, event: op.StepStarted, _at: Instant) -> None:
     old = fleet.operations[event.operation]
     planned = next(p for p in old.todo if p.container == event.container and p.kind is event.kind)
     container = fleet.containers[event.container]
-    step = Step(planned, before=(container.reserved, container.limit))
+    ran = container.software or old.previous if event.kind in DEPLOYING else None
+    step = Step(planned, before=(container.reserved, container.limit), ran=ran)
     new = replace(
         old,
         todo=tuple(p for p in old.todo if p is not planned),
@@ -99,7 +104,7 @@ def step_finished(fleet: Fleet, event: op.StepFinished, at: Instant) -> None:
     step = old.step(event.container) or Step(
         next(p for p in old.todo if p.container == event.container)
     )
-    over = Finished(step.planned, event.outcome, event.detail, step.before)
+    over = Finished(step.planned, event.outcome, event.detail, step.before, step.ran)
     routed = step.stage is Stage.ROUTING and event.outcome is Outcome.DONE
     new = replace(
         old,

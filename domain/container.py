@@ -21,6 +21,7 @@ from domain.messages import (
     MigrationId,
     OrderId,
 )
+from domain.software import Software
 
 
 class PlaceContainer(Command, frozen=True, kw_only=True, tag="container.place"):
@@ -72,10 +73,26 @@ class ContainerPlaced(Event, frozen=True, gc=False, tag="container.placed"):
 
 
 class ContainerStarted(Event, frozen=True, gc=False, tag="container.started"):
+    """It runs. `software` is what it was started from, None where only that it runs was seen."""
+
     container: ContainerId
+    software: Software | None = None
 
 
 class ContainerRestarted(Event, frozen=True, gc=False, tag="container.restarted"):
+    container: ContainerId
+
+
+class ContainerRedeployed(Event, frozen=True, gc=False, tag="container.redeployed"):
+    """Another one is in its place, of this software; all that is its own was kept."""
+
+    container: ContainerId
+    software: Software
+
+
+class ContainerHalted(Event, frozen=True, gc=False, tag="container.halted"):
+    """It does not run any more, as was asked; it keeps its host and all that it holds."""
+
     container: ContainerId
 
 
@@ -155,6 +172,8 @@ ContainerEvent = (
     ContainerPlaced
     | ContainerStarted
     | ContainerRestarted
+    | ContainerRedeployed
+    | ContainerHalted
     | ContainerStopped
     | ContainerHealthChanged
     | ContainerRouted
@@ -175,6 +194,8 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     operation or migration that may make it inoperable now; `applied` and `applied_limit` are what
     its host gave it; `resizing` is the outstanding order to give it another size, `deferred` the
     limits it is to have when it has stopped moving; `introduced` says that it was in DNS once.
+    `software` is what it was last started from; `halted`: it stands still because its environment
+    was stopped.
     """
 
     id: ContainerId
@@ -201,6 +222,8 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     moves: int = 0
     introduced: bool = False
     applied_limit: int = 0
+    software: Software | None = None
+    halted: bool = False
 
     @property
     def sized(self) -> bool:

@@ -27,6 +27,7 @@ from domain.messages import (
     PublicCommand,
     Tenant,
 )
+from domain.software import Application, Software
 
 LAYERS_MAX = 32
 DOMAIN_DEFAULT = "restow.internal"
@@ -89,6 +90,21 @@ class RemoveEnvironment(PublicCommand, frozen=True, kw_only=True, tag="environme
     environment: EnvironmentName
 
 
+class StopEnvironment(PublicCommand, frozen=True, kw_only=True, tag="environment.stop"):
+    """Stop all containers of an environment, out of DNS first; none is removed, all is kept.
+
+    What they reserve stays theirs. Containers added while it is stopped begin with the others.
+    """
+
+    environment: EnvironmentName
+
+
+class StartEnvironment(PublicCommand, frozen=True, kw_only=True, tag="environment.start"):
+    """Start all containers of an environment again, layer after layer in their order."""
+
+    environment: EnvironmentName
+
+
 class AddLayer(PublicCommand, frozen=True, kw_only=True, tag="layer.add"):
     """Add a layer to an environment; every container is placed, or nothing is added."""
 
@@ -126,6 +142,18 @@ class EnvironmentLeaving(Event, frozen=True, gc=False, tag="environment.leaving"
     environment: EnvironmentId
 
 
+class EnvironmentStopped(Event, frozen=True, gc=False, tag="environment.stopped"):
+    """It is to stand still: an operation on each layer stops its containers."""
+
+    environment: EnvironmentId
+
+
+class EnvironmentStarted(Event, frozen=True, gc=False, tag="environment.started"):
+    """It is to run again: an operation on each layer starts its containers."""
+
+    environment: EnvironmentId
+
+
 class EnvironmentRemoved(Event, frozen=True, gc=False, tag="environment.removed"):
     environment: EnvironmentId
 
@@ -151,6 +179,14 @@ class LayerLimitsSet(Event, frozen=True, gc=False, tag="layer.limits-set"):
     limit: int
 
 
+class LayerSoftwareSet(Event, frozen=True, gc=False, tag="layer.software-set"):
+    """What containers added from now on run."""
+
+    environment: EnvironmentId
+    layer: LayerName
+    software: Software
+
+
 class LayerLeaving(Event, frozen=True, gc=False, tag="layer.leaving"):
     environment: EnvironmentId
     layer: LayerName
@@ -164,10 +200,13 @@ class LayerRemoved(Event, frozen=True, gc=False, tag="layer.removed"):
 EnvironmentEvent = (
     EnvironmentCreated
     | EnvironmentLeaving
+    | EnvironmentStopped
+    | EnvironmentStarted
     | EnvironmentRemoved
     | LayerAdded
     | LayerChanged
     | LayerLimitsSet
+    | LayerSoftwareSet
     | LayerLeaving
     | LayerRemoved
 )
@@ -176,6 +215,7 @@ EnvironmentEvent = (
 class EnvironmentState(StrEnum):
     ACTIVE = "active"
     LEAVING = "leaving"
+    STOPPED = "stopped"
 
 
 class Environment(msgspec.Struct, frozen=True, gc=False):
@@ -203,6 +243,12 @@ class Layer(msgspec.Struct, frozen=True, gc=False):
     operation: OperationId | None = None
     queue: tuple[OperationId, ...] = ()
     leaving: bool = False
+    application: Application | None = None
+
+    @property
+    def software(self) -> Software:
+        """What containers added from now on run."""
+        return Software(self.spec.image, self.application)
 
     @property
     def name(self) -> LayerName:

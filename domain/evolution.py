@@ -72,6 +72,23 @@ def layer_limits_set(fleet: Fleet, event: env.LayerLimitsSet, _at: Instant) -> N
     fleet.put(fleet.layers, old.key, replace(old, spec=spec))
 
 
+def environment_stopped(fleet: Fleet, event: env.EnvironmentStopped, _at: Instant) -> None:
+    old = fleet.environments[event.environment]
+    fleet.put(fleet.environments, old.id, replace(old, state=EnvironmentState.STOPPED))
+
+
+def environment_started(fleet: Fleet, event: env.EnvironmentStarted, _at: Instant) -> None:
+    old = fleet.environments[event.environment]
+    fleet.put(fleet.environments, old.id, replace(old, state=EnvironmentState.ACTIVE))
+
+
+def layer_software_set(fleet: Fleet, event: env.LayerSoftwareSet, _at: Instant) -> None:
+    old = fleet.layers[event.environment, event.layer]
+    spec = replace(old.spec, image=event.software.image)
+    new = replace(old, spec=spec, application=event.software.application)
+    fleet.put(fleet.layers, old.key, new)
+
+
 def layer_leaving(fleet: Fleet, event: env.LayerLeaving, _at: Instant) -> None:
     old = fleet.layers[event.environment, event.layer]
     fleet.put(fleet.layers, old.key, replace(old, leaving=True))
@@ -85,6 +102,7 @@ def layer_removed(fleet: Fleet, event: env.LayerRemoved, _at: Instant) -> None:
 
 
 def container_placed(fleet: Fleet, event: ct.ContainerPlaced, _at: Instant) -> None:
+    home = fleet.environments[event.environment]
     new = Container(
         event.container,
         event.environment,
@@ -97,6 +115,7 @@ def container_placed(fleet: Fleet, event: ct.ContainerPlaced, _at: Instant) -> N
         event.disk_gib,
         event.name,
         event.address,
+        halted=home.state is EnvironmentState.STOPPED,
     )
     charge(fleet, event.host, new.allocated, new.disk_gib, 1)
     fleet.put(fleet.containers, new.id, new)
@@ -108,13 +127,29 @@ def container_placed(fleet: Fleet, event: ct.ContainerPlaced, _at: Instant) -> N
 
 def container_started(fleet: Fleet, event: ct.ContainerStarted, _at: Instant) -> None:
     old = fleet.containers[event.container]
-    fleet.put(fleet.containers, old.id, replace(old, running=True))
+    software = event.software or old.software
+    new = replace(old, running=True, halted=False, software=software)
+    fleet.put(fleet.containers, old.id, new)
 
 
 def container_restarted(fleet: Fleet, event: ct.ContainerRestarted, _at: Instant) -> None:
     old = fleet.containers[event.container]
-    new = replace(old, running=True, healthy=False, restarts=old.restarts + 1)
+    restarts = old.restarts + 1
+    new = replace(old, running=True, healthy=False, halted=False, restarts=restarts)
     fleet.put(fleet.containers, old.id, new)
+
+
+def container_redeployed(fleet: Fleet, event: ct.ContainerRedeployed, _at: Instant) -> None:
+    old = fleet.containers[event.container]
+    new = replace(old, running=True, healthy=False, halted=False, software=event.software)
+    fleet.put(fleet.containers, old.id, new)
+
+
+def container_halted(fleet: Fleet, event: ct.ContainerHalted, _at: Instant) -> None:
+    old = fleet.containers[event.container]
+    new = replace(old, running=False, healthy=False, halted=True)
+    fleet.put(fleet.containers, old.id, new)
+    forget_resize(fleet, old.id)
 
 
 def container_stopped(fleet: Fleet, event: ct.ContainerStopped, _at: Instant) -> None:
@@ -228,15 +263,20 @@ EVOLVE: dict[type[Event], Evolve] = {
     h.HostRemoved: host_event,
     env.EnvironmentCreated: environment_created,
     env.EnvironmentLeaving: environment_leaving,
+    env.EnvironmentStopped: environment_stopped,
+    env.EnvironmentStarted: environment_started,
     env.EnvironmentRemoved: environment_removed,
     env.LayerAdded: layer_added,
     env.LayerChanged: layer_changed,
     env.LayerLimitsSet: layer_limits_set,
+    env.LayerSoftwareSet: layer_software_set,
     env.LayerLeaving: layer_leaving,
     env.LayerRemoved: layer_removed,
     ct.ContainerPlaced: container_placed,
     ct.ContainerStarted: container_started,
     ct.ContainerRestarted: container_restarted,
+    ct.ContainerRedeployed: container_redeployed,
+    ct.ContainerHalted: container_halted,
     ct.ContainerStopped: container_stopped,
     ct.ContainerHealthChanged: health_changed,
     ct.ContainerRouted: container_routed,

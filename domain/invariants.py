@@ -124,6 +124,13 @@ def hosts_are_open(fleet: Fleet) -> Iterator[str]:
             yield f"host {host.id} is removed and has promised {host.used} cloudlets"
 
 
+def the_halted_stand_still(fleet: Fleet) -> Iterator[str]:
+    """What was stopped on purpose neither runs nor is healthy."""
+    for one in fleet.containers.values():
+        if one.halted and (one.running or one.healthy):
+            yield f"{one.id} is halted; running: {one.running}, healthy: {one.healthy}"
+
+
 INVARIANTS: tuple[Invariant, ...] = (
     capacity_holds,
     books_balance,
@@ -134,6 +141,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     one_operation_a_layer,
     moves_are_counted,
     hosts_are_open,
+    the_halted_stand_still,
 )
 
 

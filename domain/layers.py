@@ -101,6 +101,28 @@ def find_layer(fleet: Fleet, environment: str, layer: str) -> Layer | Refusal:
     return found
 
 
+def stopped(fleet: Fleet, layer: Layer) -> bool:
+    """Say whether the layer stands still with its environment."""
+    return fleet.environments[layer.environment].state is EnvironmentState.STOPPED
+
+
+def standstill(name: EnvironmentId) -> Refusal:
+    """Refuse what wants containers that run, in an environment whose containers do not."""
+    return Refusal(
+        Code.ENVIRONMENT_STOPPED,
+        f"environment {name} is stopped; start it first (restow env start {name})",
+        "$.environment",
+    )
+
+
+def find_started(fleet: Fleet, environment: str, layer: str) -> Layer | Refusal:
+    """Return a layer in which something new may begin, and whose containers are to run."""
+    found = find_layer(fleet, environment, layer)
+    if not isinstance(found, Refusal) and stopped(fleet, found):
+        return standstill(found.environment)
+    return found
+
+
 def create(fleet: Fleet, ask: CreateEnvironment, tenant: Tenant) -> Outcome:
     """Create an environment whole: every container has a host, or nothing was created."""
     name = EnvironmentId(ask.environment)
@@ -216,6 +238,8 @@ def add(fleet: Fleet, ask: AddLayer) -> Outcome:
     if wrong is not None:
         return wrong
     then = populate(environment.id, spec, fleet.next_number("node"), spec.count)
+    if environment.state is EnvironmentState.STOPPED:
+        then = then[:-1]  # placed now, started with all the others
     added = LayerAdded(environment.id, LayerName(spec.name), spec)
     return Decision((added,), tuple(then), Accepted(notices=notices((spec,))))
 

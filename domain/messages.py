@@ -97,6 +97,7 @@ class Code(StrEnum):
     ENVIRONMENT_NOT_FOUND = "environment.not_found"
     ENVIRONMENT_EXISTS = "environment.exists"
     ENVIRONMENT_LEAVING = "environment.leaving"
+    ENVIRONMENT_STOPPED = "environment.stopped"
     LAYER_NOT_FOUND = "layer.not_found"
     LAYER_EXISTS = "layer.exists"
     CONTAINER_NOT_FOUND = "container.not_found"

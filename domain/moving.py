@@ -9,6 +9,7 @@ from domain.availability import obstacle
 from domain.container import CapacityForced, Container, Placing
 from domain.decider import NOTHING, Decision, Outcome
 from domain.fleet import Fleet
+from domain.layers import standstill, stopped
 from domain.messages import Accepted, Code, Event, HostId, Instant, MigrationId, Refusal
 from domain.migration import (
     ARRIVING_MAX,
@@ -83,6 +84,8 @@ def impossible(container: Container, ask: MigrateContainer) -> Refusal | None:
             "$.container",
             {"migration": str(container.migration)},
         )
+    if stopped(fleet, fleet.layers[container.environment, container.layer]):
+        return standstill(container.environment)
     if not container.running:
         return Refusal(
             Code.MIGRATION_NOT_POSSIBLE,

@@ -1,6 +1,7 @@
 """Operations on a layer: what is asked, what happens, and what is remembered of it.
 
-An operation is a list of steps, one container each: start, restart, resize, remove. Sequential
+An operation is a list of steps, one container each: start, stop, restart, resize, redeploy, deploy
+or remove it. Sequential
 operations take one step at a time, in ascending container number, with a delay that runs from
 *healthy* of one to the start of the next; simultaneous ones take all at once. `sequence.py` has
 the saga that carries an operation on, `step.py` the stages of one step.
@@ -31,6 +32,7 @@ from domain.messages import (
     OrderId,
     PublicCommand,
 )
+from domain.software import Software
 
 TTL_MS = 1_000
 GRACE_MS = 500
@@ -131,6 +133,9 @@ class StepKind(StrEnum):
     RESTART = "restart"
     RESIZE = "resize"
     REMOVE = "remove"
+    REDEPLOY = "redeploy"
+    DEPLOY = "deploy"
+    STOP = "stop"
 
 
 class Stage(StrEnum):
@@ -174,7 +179,8 @@ class Settings(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class BeginOperation(Command, frozen=True, kw_only=True, tag="operation.begin"):
     """Request an operation: it starts, or waits in the layer's queue. Internal.
 
-    `before` are the layer's reserved and limit that a rollback goes back to.
+    `before` are the layer's reserved and limit that a rollback goes back to; `software` is what
+    the layer is to run from its start on; `after` must be over before it begins.
     """
 
     kind: str
@@ -184,6 +190,8 @@ class BeginOperation(Command, frozen=True, kw_only=True, tag="operation.begin"):
     settings: Settings
     queue: bool = True
     before: tuple[int, int] | None = None
+    software: Software | None = None
+    after: OperationId | None = None
 
 
 class AdvanceOperation(Command, frozen=True, kw_only=True, tag="operation.advance"):
@@ -209,6 +217,8 @@ class OperationRequested(Event, frozen=True, gc=False, tag="operation.requested"
     settings: Settings
     behind: OperationId | None = None
     before: tuple[int, int] | None = None
+    software: Software | None = None
+    after: OperationId | None = None
 
 
 class OperationStarted(Event, frozen=True, gc=False, tag="operation.started"):
@@ -317,7 +327,7 @@ class OperationState(StrEnum):
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
-    """A step under way.
+    """A step under way. `ran` is what the container ran when it began.
 
     `unrouted`: this step took the container out of DNS, so it puts it back. `failed`: the work
     went wrong and the container is only being put back. `before`: its limits, for a rollback.
@@ -330,6 +340,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     unrouted: bool = False
     failed: str = ""
     before: tuple[int, int] = (0, 0)
+    ran: Software | None = None
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):
@@ -337,6 +348,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
     outcome: Outcome
     detail: str = ""
     before: tuple[int, int] = (0, 0)
+    ran: Software | None = None
 
 
 class Operation(msgspec.Struct, frozen=True, gc=False):
@@ -344,7 +356,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
 
     `rest_from` is when the last step became healthy (or failed), where the delay is counted
     from; `rested` says that the delay before the next step is over, or that there is none.
-    `before` are the limits of its layer that a rollback goes back to.
+    `before` are the limits, `previous` the software of its layer that a rollback goes back to.
     """
 
     id: OperationId
@@ -367,6 +379,9 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     requested_at: Instant = Instant(0)
     finished_at: Instant = Instant(0)
     before: tuple[int, int] | None = None
+    software: Software | None = None
+    previous: Software | None = None
+    after: OperationId | None = None
 
     @property
     def key(self) -> tuple[EnvironmentId, LayerName]:

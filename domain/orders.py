@@ -23,6 +23,7 @@ from domain.messages import (
     MigrationId,
     OrderId,
 )
+from domain.software import Application
 
 ROUTER = HostId(ROUTING)
 """The addressee of orders to DNS and balancer."""
@@ -46,6 +47,7 @@ class Start(Work, frozen=True, gc=False, tag="start"):
     variables: Mapping[str, str] = {}
     volumes: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
+    application: Application | None = None
 
 
 class Stop(Work, frozen=True, gc=False, tag="stop"):
@@ -54,6 +56,20 @@ class Stop(Work, frozen=True, gc=False, tag="stop"):
 
 class Restart(Work, frozen=True, gc=False, tag="restart"):
     """Stop and start the container's process; on failure the old one is left or put back."""
+
+
+class Redeploy(Work, frozen=True, gc=False, tag="redeploy"):
+    """Put another container in its place, from `image` and with `application`.
+
+    Volumes, variables, size, name and address are kept; on failure the old one is left or put back.
+    """
+
+    image: str
+    application: Application | None = None
+
+
+class Halt(Work, frozen=True, gc=False, tag="halt"):
+    """Stop the container's process, and keep all that belongs to the container on its host."""
 
 
 class Resize(Work, frozen=True, gc=False, tag="resize"):
@@ -97,7 +113,9 @@ class RouteOut(Work, frozen=True, gc=False, tag="route-out"):
     address: str
 
 
-AnyWork = Start | Stop | Restart | Resize | MigrateOut | CallOff | RouteIn | RouteOut
+AnyWork = (
+    Start | Stop | Restart | Redeploy | Halt | Resize | MigrateOut | CallOff | RouteIn | RouteOut
+)
 
 
 class OrderIssued(Event, frozen=True, gc=False, tag="order.issued"):

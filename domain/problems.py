@@ -140,6 +140,11 @@ PROBLEMS: Mapping[Code, Kind] = {
         "The environment or layer is being removed",
         "Wait until it is gone; nothing new begins in it.",
     ),
+    Code.ENVIRONMENT_STOPPED: Kind(
+        409,
+        "The environment is stopped",
+        "Start it with `restow env start <environment>`, then send it again under a new id.",
+    ),
     Code.LAYER_NOT_FOUND: Kind(
         404, "There is no such layer", "See `restow env show <environment>` for its layers."
     ),

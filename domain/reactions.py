@@ -68,7 +68,16 @@ def finished(fleet: Fleet, event: op.OperationFinished) -> tuple[Command, ...]:
     over = fleet.operations[event.operation]
     layer = fleet.layers.get(over.key)
     queue = layer.queue[:1] if layer else ()
-    return (*(AdvanceOperation(operation=name) for name in queue), *wake(fleet, None))
+    heads = (*queue, *after(fleet, over))
+    return (*(AdvanceOperation(operation=name) for name in heads), *wake(fleet, None))
+
+
+def after(fleet: Fleet, over: op.Operation) -> tuple[OperationId, ...]:
+    """Return the operations of other layers whose turn may come when this one is over."""
+    home = fleet.environments.get(over.environment)
+    layers = [fleet.layers[over.environment, name] for name in home.layers] if home else []
+    heads = (layer.queue[0] for layer in layers if layer.queue and layer.name != over.layer)
+    return tuple(name for name in heads if fleet.operations[name].after == over.id)
 
 
 def answered(fleet: Fleet, event: OrderAnswered) -> tuple[Command, ...]:

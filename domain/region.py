@@ -11,18 +11,31 @@ from typing import Any
 
 import msgspec
 
-from domain import host, layers, moving, reports, scaling, sequence, step
+from domain import (
+    deployment,
+    host,
+    layers,
+    moving,
+    reports,
+    scaling,
+    sequence,
+    standstill,
+    step,
+)
 from domain.answers import Answers, Remembered, key_of
 from domain.chronicle import evolve
 from domain.container import GrowDeferred, PlaceContainer, ReconcileSize
 from domain.deadlines import DeadlinePassed, passed
 from domain.decider import Ask, Commit, Decision, Frame, Outcome, Recorded
+from domain.deployment import DeployApplication, RedeployLayer
 from domain.environment import (
     AddLayer,
     ChangeLayer,
     CreateEnvironment,
     RemoveEnvironment,
     RemoveLayer,
+    StartEnvironment,
+    StopEnvironment,
 )
 from domain.facts import Fact, members
 from domain.fleet import Fleet
@@ -96,6 +109,10 @@ DECIDE: dict[type[Command], Decide] = {
     GrowDeferred: lambda fleet, c, _ask, _now: scaling.grow_deferred(fleet, c),
     ReconcileSize: lambda fleet, c, _ask, now: scaling.reconcile_size(fleet, c, now),
     RestartLayer: lambda fleet, c, _ask, _now: scaling.restart_layer(fleet, c),
+    RedeployLayer: lambda fleet, c, _ask, _now: deployment.redeploy_layer(fleet, c),
+    DeployApplication: lambda fleet, c, _ask, _now: deployment.deploy_application(fleet, c),
+    StopEnvironment: lambda fleet, c, _ask, _now: standstill.stop_environment(fleet, c),
+    StartEnvironment: lambda fleet, c, _ask, _now: standstill.start_environment(fleet, c),
     SetCloudletLimits: lambda fleet, c, _ask, _now: scaling.set_limits(fleet, c),
     ScaleLayer: lambda fleet, c, _ask, _now: scaling.scale_layer(fleet, c),
     BeginOperation: lambda fleet, c, _ask, _now: sequence.begin(fleet, c),

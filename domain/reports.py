@@ -1,12 +1,15 @@
 """What agents report, and what follows from it at once. A report is an ask like any other."""
 
+from collections.abc import Callable
 from typing import assert_never
 
 from msgspec.structs import replace
 
 from domain.container import (
     Container,
+    ContainerHalted,
     ContainerHealthChanged,
+    ContainerRedeployed,
     ContainerRemoved,
     ContainerResized,
     ContainerRestarted,
@@ -24,9 +27,11 @@ from domain.moving import settle
 from domain.orders import (
     AnyReport,
     CallOff,
+    Halt,
     MigrateOut,
     Order,
     OrderAnswered,
+    Redeploy,
     ReportHealth,
     ReportOrder,
     ReportPhase,
@@ -36,7 +41,9 @@ from domain.orders import (
     RouteOut,
     Start,
     Stop,
+    Work,
 )
+from domain.software import Software
 
 
 def decide(fleet: Fleet, report: AnyReport) -> Outcome:
@@ -78,7 +85,8 @@ def effects(fleet: Fleet, order: Order, report: ReportOrder) -> tuple[Event, ...
         return removed(fleet, container) if report.done else ()
     if report.done:
         return done(container.id, work)
-    stopped = isinstance(work, Restart) and not report.running and container.running
+    new_process = isinstance(work, Restart | Redeploy)
+    stopped = new_process and not report.running and container.running
     return (ContainerStopped(container.id, report.detail),) if stopped else ()
 
 
@@ -103,20 +111,29 @@ def removed(fleet: Fleet, container: Container) -> tuple[Event, ...]:
 
 
 def done(
-    container: ContainerId, work: Start | Restart | Resize | RouteIn | RouteOut
+    container: ContainerId,
+    work: Start | Restart | Redeploy | Halt | Resize | RouteIn | RouteOut,
 ) -> tuple[Event, ...]:
     """Return what is so when an order was carried out."""
     match work:
         case Start(cloudlets=cloudlets, limit=limit):
-            return (ContainerStarted(container), ContainerResized(container, cloudlets, limit))
-        case Restart():
-            return (ContainerRestarted(container),)
+            started = ContainerStarted(container, Software(work.image, work.application))
+            return (started, ContainerResized(container, cloudlets, limit))
+        case Redeploy():
+            return (ContainerRedeployed(container, Software(work.image, work.application)),)
         case Resize(cloudlets=cloudlets, limit=limit):
             return (ContainerResized(container, cloudlets, limit),)
-        case RouteIn():
-            return (ContainerRouted(container),)
-        case RouteOut():
-            return (ContainerUnrouted(container),)
+        case Restart() | Halt() | RouteIn() | RouteOut():
+            return (DONE[type(work)](container),)
+
+
+DONE: dict[type[Work], Callable[[ContainerId], Event]] = {
+    Restart: ContainerRestarted,
+    Halt: ContainerHalted,
+    RouteIn: ContainerRouted,
+    RouteOut: ContainerUnrouted,
+}
+"""What is so when an order was carried out that says no more than that."""
 
 
 def health_reported(fleet: Fleet, report: ReportHealth) -> Outcome:

@@ -20,7 +20,7 @@ from domain.container import (
 from domain.decider import NOTHING, Decision, Outcome
 from domain.environment import Layer, LayerLimitsSet
 from domain.fleet import Fleet
-from domain.layers import find_layer
+from domain.layers import find_layer, find_started, standstill, stopped
 from domain.messages import COUNT_MAX, Accepted, Code, Command, ContainerId, Event, Instant, Refusal
 from domain.operation import (
     BeginOperation,
@@ -187,8 +187,10 @@ def begin(ask: LayerCommand, kind: str, plan: tuple[Planned, ...], how: Settings
 
 def sequenced(fleet: Fleet, layer: Layer, ask: SequencedCommand, meant: BeginOperation) -> Outcome:
     """Begin the operation, with a surge container around its steps where one is asked for."""
+    if ask.surge and stopped(fleet, layer):
+        return standstill(layer.environment)
     alone = len(layer.containers) == 1
-    intrusive = meant.kind == "restart" or ask.remove_from_dns
+    intrusive = meant.kind != "limits" or ask.remove_from_dns
     if alone and intrusive and not ask.surge and not meant.settings.accept_downtime:
         return would_break(layer, meant.kind)
     if not ask.surge:
@@ -206,7 +208,7 @@ def sequenced(fleet: Fleet, layer: Layer, ask: SequencedCommand, meant: BeginOpe
 
 def restart_layer(fleet: Fleet, ask: RestartLayer) -> Outcome:
     """Restart every container of the layer, in ascending number."""
-    layer = find_layer(fleet, ask.environment, ask.layer)
+    layer = find_started(fleet, ask.environment, ask.layer)
     if isinstance(layer, Refusal):
         return layer
     if ask.on_failure == "rollback":
@@ -261,7 +263,7 @@ def scale_layer(fleet: Fleet, ask: ScaleLayer) -> Outcome:
     more = count - len(staying)
     if more == 0:
         return NOTHING
-    return scale_out(fleet, ask, more) if more > 0 else scale_in(fleet, ask, staying, -more)
+    return scale_out(fleet, layer, ask, more) if more > 0 else scale_in(fleet, ask, staying, -more)
 
 
 def planned_to_leave(fleet: Fleet, layer: Layer) -> set[ContainerId]:
@@ -277,14 +279,21 @@ def at_work(fleet: Fleet, layer: Layer) -> list[Operation]:
     return [fleet.operations[name] for name in names]
 
 
-def scale_out(fleet: Fleet, ask: ScaleLayer, more: int) -> Outcome:
-    """Place all the new containers now, or refuse; an operation starts them."""
+def scale_out(fleet: Fleet, layer: Layer, ask: ScaleLayer, more: int) -> Outcome:
+    """Place all the new containers now, or refuse; an operation starts them.
+
+    In a stopped environment they are placed, and start with it.
+    """
     first = fleet.next_number("node")
     names = tuple(ContainerId(f"node{number}") for number in range(first, first + more))
     plan = tuple(Planned(name, StepKind.START) for name in names)
     how = Settings(sequential=False, accept_downtime=True, on_failure="continue")
     placing: Command = PlaceContainer(environment=ask.environment, layer=ask.layer)
-    then = (*(placing for _ in names), begin(ask, "scale-out", plan, how))
+    placings = tuple(placing for _ in names)
+    if stopped(fleet, layer):
+        told = (f"environment {layer.environment} is stopped; they start with it",)
+        return Decision(then=placings, answer=Accepted(containers=names, notices=told))
+    then = (*placings, begin(ask, "scale-out", plan, how))
     return Decision(then=then, answer=Accepted(containers=names))
 
 

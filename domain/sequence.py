@@ -11,7 +11,7 @@ from domain.availability import obstacle
 from domain.chronicle import intrusive
 from domain.container import Container, ContainerRemoved
 from domain.decider import NOTHING, Decision, Outcome
-from domain.environment import LayerKey, LayerLimitsSet
+from domain.environment import Layer, LayerKey, LayerLimitsSet, LayerSoftwareSet
 from domain.fleet import Fleet
 from domain.layers import gone
 from domain.messages import (
@@ -51,6 +51,8 @@ from domain.operation import (
     StepStarted,
 )
 from domain.operation import Outcome as StepOutcome
+from domain.orders import Redeploy
+from domain.software import Software
 from domain.tenancy import missing
 
 
@@ -69,12 +71,32 @@ def begin(fleet: Fleet, ask: BeginOperation) -> Outcome:
             {"operation": str(layer.operation)},
         )
     request = OperationRequested(
-        operation, ask.kind, *key, ask.plan, ask.settings, behind, ask.before
+        operation,
+        ask.kind,
+        *key,
+        ask.plan,
+        ask.settings,
+        behind,
+        ask.before,
+        ask.software,
+        ask.after,
     )
     facts: tuple[Event, ...] = (request,)
-    if behind is None:
-        facts = (request, OperationStarted(operation))
+    if behind is None and ask.after is None:
+        facts = (request, *start(layer, operation, ask.software))
     return Decision(facts, answer=Accepted(operation=operation))
+
+
+def start(layer: Layer, operation: OperationId, what: Software | None) -> tuple[Event, ...]:
+    """Start an operation; from now on its layer's new containers run what it brings."""
+    started = OperationStarted(operation)
+    if what is None:
+        return (started,)
+    old = layer.software
+    new = Software(what.image or old.image, what.application or old.application)
+    if new == old:
+        return (started,)
+    return (started, LayerSoftwareSet(layer.environment, layer.name, new))
 
 
 def find(fleet: Fleet, name: str) -> Operation | Refusal:
@@ -151,7 +173,10 @@ def from_queue(fleet: Fleet, operation: Operation) -> tuple[Event, ...]:
         return (over(operation),)
     if layer.operation is not None or layer.queue[:1] != (operation.id,):
         return ()
-    return (OperationStarted(operation.id),)
+    first = fleet.operations.get(operation.after) if operation.after else None
+    if first is not None and first.state is not OperationState.FINISHED:
+        return ()
+    return start(layer, operation.id, operation.software)
 
 
 def move(fleet: Fleet, operation: Operation, now: Instant) -> tuple[Event, ...]:
@@ -183,12 +208,14 @@ def must_roll_back(operation: Operation) -> bool:
 def roll_back(fleet: Fleet, operation: Operation) -> tuple[Event, ...]:
     """Undo what was done, newest first; new containers are to be as the old ones were."""
     undo = tuple(
-        Planned(step.planned.container, StepKind.RESIZE, *step.before)
+        Planned(step.planned.container, step.planned.kind, *step.before)
         for step in reversed(operation.over)
-        if was_resized(fleet, step)
+        if was_resized(fleet, step) or was_redeployed(fleet, step)
     )
     started = RollbackStarted(operation.id, (*undo, *retiring(operation)))
     layer = fleet.layers[operation.key]
+    if operation.previous is not None and operation.previous != layer.software:
+        return (started, LayerSoftwareSet(layer.environment, layer.name, operation.previous))
     meant = {(p.planned.reserved, p.planned.limit) for p in operation.over}
     if operation.before is None or (layer.spec.reserved, layer.limit) not in meant:
         return (started,)
@@ -201,6 +228,17 @@ def was_resized(fleet: Fleet, step: Finished) -> bool:
     if container is None or step.planned.kind is not StepKind.RESIZE or not any(step.before):
         return False
     return (container.reserved, container.limit) != step.before
+
+
+def was_redeployed(fleet: Fleet, step: Finished) -> bool:
+    """Say whether a container runs other software than before its step, or may yet do so."""
+    container = fleet.containers.get(step.planned.container)
+    if container is None or step.ran is None or step.planned.surge:
+        return False
+    if container.software != step.ran:
+        return True
+    orders = fleet.orders.values()
+    return any(o.container == container.id and isinstance(o.work, Redeploy) for o in orders)
 
 
 def retiring(operation: Operation) -> tuple[Planned, ...]:
@@ -256,6 +294,8 @@ def start_step(
     container = fleet.containers.get(planned.container)
     if container is None:
         return (StepFinished(operation.id, planned.container, StepOutcome.SKIPPED, "it is gone"),)
+    if planned.kind is StepKind.START and container.operable:
+        return (StepFinished(operation.id, planned.container, StepOutcome.SKIPPED, "it runs"),)
     why = not_now(fleet, operation, planned, container)
     if not why:
         return (StepStarted(operation.id, planned.container, planned.kind),)

@@ -33,8 +33,10 @@ from domain.orders import (
     ORDER_LIFE_MS,
     ROUTER,
     AnyWork,
+    Halt,
     OrderAnswered,
     OrderIssued,
+    Redeploy,
     Restart,
     RouteIn,
     RouteOut,
@@ -43,6 +45,7 @@ from domain.orders import (
     next_order,
 )
 from domain.scaling import grow
+from domain.software import Software
 
 ANSWER_MAX_MS = ORDER_LIFE_MS + 10_000
 """How long a step waits for the answer to an order: its life, and time to say so."""
@@ -81,11 +84,14 @@ def opened(at: At) -> tuple[Event, ...]:
 def leaves_dns(at: At) -> bool:
     """Say whether the step takes its container out of DNS first; the last record never goes.
 
-    Only with the whole layer its name goes too, or where downtime was accepted for a removal.
+    Only with the whole layer its name goes too, when its environment is stopped, or where
+    downtime was accepted for a removal.
     """
     kind = at.step.planned.kind
     if not at.container.routed or kind is StepKind.START:
         return False
+    if kind is StepKind.STOP:
+        return True
     if not at.operation.settings.remove_from_dns and kind is not StepKind.REMOVE:
         return False
     layer = at.fleet.layers[at.operation.key]
@@ -144,22 +150,52 @@ def work(at: At) -> tuple[Event, ...]:
     container = at.container
     match at.step.planned.kind:
         case StepKind.START:
-            return order(at, Stage.WORKING, container.host, start_of(at))
+            if container.running:
+                return checked(at)
+            return order(at, Stage.WORKING, container.host, start_of(at, own(at)))
         case StepKind.RESTART:
-            what = Restart() if container.running else start_of(at)
+            what = Restart() if container.running else start_of(at, own(at))
             return order(at, Stage.WORKING, container.host, what)
+        case StepKind.REDEPLOY | StepKind.DEPLOY:
+            return redeploy(at, wanted(at))
+        case StepKind.STOP:
+            return order(at, Stage.WORKING, container.host, Halt())
         case StepKind.REMOVE:
             return order(at, Stage.WORKING, container.host, Stop())
         case StepKind.RESIZE:
             return resize(at)
 
 
-def start_of(at: At) -> Start:
+def own(at: At) -> Software:
+    """Return what the container runs, or is to run when it is started for the first time."""
+    return at.container.software or at.fleet.layers[at.operation.key].software
+
+
+def wanted(at: At) -> Software:
+    """Return what a redeployed container is to run; on the way back, what it ran before."""
+    mine, asked = own(at), at.operation.software
+    if at.operation.rolling_back:
+        over = at.operation.over
+        return next((o.ran for o in over if o.planned.container == at.container.id and o.ran), mine)
+    if asked is None:
+        return mine
+    return Software(asked.image or mine.image, asked.application or mine.application)
+
+
+def redeploy(at: At, what: Software, failed: str = "") -> tuple[Event, ...]:
+    """Order another container in its place; where none runs, that one is started."""
+    to = at.container.host
+    if at.container.running:
+        return order(at, Stage.WORKING, to, Redeploy(what.image, what.application), failed)
+    return order(at, Stage.WORKING, to, start_of(at, what), failed)
+
+
+def start_of(at: At, what: Software) -> Start:
     spec = at.fleet.layers[at.operation.key].spec
     container = at.container
     return Start(
         container.name,
-        spec.image,
+        what.image,
         container.allocated,
         container.limit,
         container.disk_gib,
@@ -167,6 +203,7 @@ def start_of(at: At) -> Start:
         spec.variables,
         spec.volumes,
         spec.ports,
+        what.application,
     )
 
 
@@ -230,8 +267,13 @@ def leave_working(at: At, why: str) -> tuple[Event, ...]:
     kind = at.step.planned.kind
     if why:
         return put_old_back(at, f"{kind} failed: {why}")
-    if kind is StepKind.RESIZE:
-        return put_back(at)
+    if kind is StepKind.STOP:
+        return done(at)
+    return put_back(at) if kind is StepKind.RESIZE else checked(at)
+
+
+def checked(at: At) -> tuple[Event, ...]:
+    """Put the container back when it is healthy."""
     if at.container.healthy:
         return put_back(at)
     return (enter(at, Stage.CHECKING, Instant(at.now + HEALTH_MAX_MS)),)
@@ -247,9 +289,18 @@ def put_old_back(at: At, why: str) -> tuple[Event, ...]:
 
 
 def leave_checking(at: At, why: str) -> tuple[Event, ...]:
+    if why and goes_back(at):
+        return redeploy(at, at.step.ran or own(at), why)
     if why:
         return failed(at, at.step.failed or why)
     return put_back(at)
+
+
+def goes_back(at: At) -> bool:
+    """Say whether the old container is to be put back for one that does not become healthy."""
+    step = at.step
+    changed = step.ran is not None and step.ran != at.container.software
+    return changed and not step.failed and not at.operation.rolling_back
 
 
 def leave_routing(at: At, why: str) -> tuple[Event, ...]:

@@ -80,10 +80,13 @@ class LayerLine(Line, frozen=True, gc=False):
     operation: str
     queue: tuple[str, ...]
     version: int
+    application: str = ""
 
 
 class ContainerLine(Line, frozen=True, gc=False):
     """A container. `applied` are the cloudlets its host gave it; `claim` is who works on it now.
+
+    `image` and `application` are what it was started from, "" where that is not known.
 
     `why` explains where it was put; it is there when one container is shown, not in lists.
     """
@@ -112,6 +115,8 @@ class ContainerLine(Line, frozen=True, gc=False):
     moves: int
     version: int
     why: Placing | None = None
+    image: str = ""
+    application: str = ""
 
 
 class StepLine(Line, frozen=True, gc=False):
@@ -304,7 +309,7 @@ def layer_line(layer: Layer, fleet: Fleet, version: int) -> LayerLine:
     return LayerLine(
         environment=layer.environment,
         name=layer.name,
-        state="leaving" if layer.leaving else "active",
+        state=standing(layer, fleet),
         dns=layer_name(layer.name, layer.environment, domain),
         role=spec.role,
         image=spec.image,
@@ -321,7 +326,13 @@ def layer_line(layer: Layer, fleet: Fleet, version: int) -> LayerLine:
         operation=layer.operation or "",
         queue=layer.queue,
         version=version,
+        application=layer.software.label,
     )
+
+
+def standing(layer: Layer, fleet: Fleet) -> str:
+    """Return how a layer stands: `active`, `leaving`, or `stopped` with its environment."""
+    return "leaving" if layer.leaving else fleet.environments[layer.environment].state.value
 
 
 def container_line(container: Container, version: int, why: Placing | None = None) -> ContainerLine:
@@ -350,13 +361,15 @@ def container_line(container: Container, version: int, why: Placing | None = Non
         moves=container.moves,
         version=version,
         why=why,
+        image=container.software.image if container.software else "",
+        application=container.software.label if container.software else "",
     )
 
 
 def condition(container: Container) -> str:
     """Return in one word how a container is: the first thing that keeps it from serving."""
     if not container.running:
-        return "down"
+        return "stopped" if container.halted else "down"
     if container.target is not None:
         return "moving"
     if not container.healthy:

@@ -22,7 +22,13 @@ from domain.facts import Fact
 from domain.messages import ContainerId, Event
 from projections.feed import placed
 
-INTRUSIVE_KINDS = {op.StepKind.RESTART, op.StepKind.REMOVE}
+INTRUSIVE_KINDS = {
+    op.StepKind.RESTART,
+    op.StepKind.REMOVE,
+    op.StepKind.REDEPLOY,
+    op.StepKind.DEPLOY,
+    op.StepKind.STOP,
+}
 INTRUSIVE_STAGES = {op.Stage.UNROUTING, op.Stage.DRAINING, op.Stage.WORKING}
 """From the first of these on a step keeps its container from serving, until the step is over."""
 TIMELINE_MAX = 10_000
@@ -193,8 +199,11 @@ class Operability:
         """It runs; it may be known to be healthy already, where the answer to its start is late."""
         self._set(event.container, running=True)
 
-    def restarted(self, event: ct.ContainerRestarted) -> None:
+    def restarted(self, event: ct.ContainerRestarted | ct.ContainerRedeployed) -> None:
         self._set(event.container, running=True, healthy=False)
+
+    def halted(self, event: ct.ContainerHalted) -> None:
+        self._set(event.container, running=False, healthy=False)
 
     def stopped(self, event: ct.ContainerStopped) -> None:
         self._set(event.container, failure=True, running=False, healthy=False)
@@ -270,6 +279,8 @@ CHANGES: Mapping[type[Event], Callable[[Operability, Any], None]] = {
     ct.ContainerRemoved: Operability.container_removed,
     ct.ContainerStarted: Operability.started,
     ct.ContainerRestarted: Operability.restarted,
+    ct.ContainerRedeployed: Operability.restarted,
+    ct.ContainerHalted: Operability.halted,
     ct.ContainerStopped: Operability.stopped,
     ct.ContainerHealthChanged: Operability.health,
     ct.ContainerRouted: Operability.routed,

@@ -30,6 +30,7 @@ from domain.orders import (
     CallOff,
     MigrateOut,
     Order,
+    Redeploy,
     ReportHealth,
     ReportOrder,
     ReportPhase,
@@ -223,7 +224,7 @@ def going_wrong(world: World) -> Iterator[Input]:
 
 def begins(order: Order, one: Container) -> bool:
     """Say whether an order is to make this container run."""
-    return order.container == one.id and isinstance(order.work, Start | Restart)
+    return order.container == one.id and isinstance(order.work, Start | Restart | Redeploy)
 
 
 def failures(fleet: Fleet, order: Order) -> Iterator[tuple[str, ReportOrder]]:
@@ -234,7 +235,7 @@ def failures(fleet: Fleet, order: Order) -> Iterator[tuple[str, ReportOrder]]:
         return
     failed = replace(done(order), done=False, detail="it went wrong", located=order.to)
     yield "failed", replace(failed, running=not isinstance(order.work, Start))
-    if isinstance(order.work, Restart):
+    if isinstance(order.work, Restart | Redeploy):
         yield "failed, and it is down", replace(failed, running=False)
 
 
@@ -279,7 +280,9 @@ def key(world: World) -> object:
         ),
         tuple(operation_key(one, now) for _, one in sorted(fleet.operations.items())),
         tuple(migration_key(one, now) for _, one in sorted(fleet.migrations.items())),
-        tuple((o.operation, o.queue, o.leaving) for _, o in sorted(fleet.layers.items())),
+        tuple(
+            (o.operation, o.queue, o.leaving, o.software) for _, o in sorted(fleet.layers.items())
+        ),
         tuple(sorted((one.to, one.container, str(one.work)) for one in fleet.orders.values())),
         tuple(sorted((saga, due - now) for saga, due in fleet.deadlines.items())),
         world.left,
@@ -290,10 +293,10 @@ def operation_key(one: Operation, now: Instant) -> object:
     if one.state is OperationState.FINISHED:
         return (one.id, one.outcome)
     steps = tuple(
-        (step.planned, step.stage, step.until - now, step.unrouted, step.failed)
+        (step.planned, step.stage, step.until - now, step.unrouted, step.failed, step.ran)
         for step in one.steps
     )
-    over = tuple((step.planned, step.outcome) for step in one.over)
+    over = tuple((step.planned, step.outcome, step.ran) for step in one.over)
     rest = 0 if one.rested else one.rest_from - now
     return (
         one.id,

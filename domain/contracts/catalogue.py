@@ -9,6 +9,7 @@ from inspect import cleandoc
 
 import msgspec
 
+from domain.deployment import DeployApplication, RedeployLayer
 from domain.environment import (
     AddLayer,
     ChangeLayer,
@@ -16,6 +17,8 @@ from domain.environment import (
     LayerSpec,
     RemoveEnvironment,
     RemoveLayer,
+    StartEnvironment,
+    StopEnvironment,
 )
 from domain.facts import FACTS, tag
 from domain.host import (
@@ -179,6 +182,14 @@ COMMANDS: Mapping[str, CommandContract] = {
             (Code.ENVIRONMENT_NOT_FOUND, Code.OPERATION_BUSY),
         ),
         CommandContract(
+            StopEnvironment(environment="shop", reason="closed over the holidays"),
+            (Code.ENVIRONMENT_NOT_FOUND, Code.ENVIRONMENT_LEAVING),
+        ),
+        CommandContract(
+            StartEnvironment(environment="shop"),
+            (Code.ENVIRONMENT_NOT_FOUND, Code.ENVIRONMENT_LEAVING),
+        ),
+        CommandContract(
             AddLayer(environment="shop", layer=LayerSpec(name="cache", count=2, reserved=2)),
             (
                 Code.ENVIRONMENT_NOT_FOUND,
@@ -198,11 +209,26 @@ COMMANDS: Mapping[str, CommandContract] = {
         ),
         CommandContract(
             RestartLayer(environment="shop", layer="cp", delay_s=30, reason="new certificate"),
-            (*IN_SEQUENCE, *PLACING),
+            (*IN_SEQUENCE, *PLACING, Code.ENVIRONMENT_STOPPED),
+        ),
+        CommandContract(
+            RedeployLayer(
+                environment="shop", layer="cp", image="restow/counter:2", on_failure="rollback"
+            ),
+            (*IN_SEQUENCE, *PLACING, Code.ENVIRONMENT_STOPPED),
+        ),
+        CommandContract(
+            DeployApplication(
+                environment="shop",
+                layer="cp",
+                vcs="https://git.example.org/shop.git",
+                ref="v1.4.2",
+            ),
+            (*IN_SEQUENCE, *PLACING, Code.ENVIRONMENT_STOPPED),
         ),
         CommandContract(
             SetCloudletLimits(environment="shop", layer="cp", reserved=2, limit=16),
-            (*IN_SEQUENCE, *PLACING),
+            (*IN_SEQUENCE, *PLACING, Code.ENVIRONMENT_STOPPED),
         ),
         CommandContract(
             ScaleNode(container="node17", reserved=2, limit=16),
@@ -220,6 +246,7 @@ COMMANDS: Mapping[str, CommandContract] = {
                 Code.HOST_NOT_FOUND,
                 Code.OPERATION_BUSY,
                 Code.MIGRATION_NOT_POSSIBLE,
+                Code.ENVIRONMENT_STOPPED,
                 Code.AVAILABILITY_WOULD_BREAK,
                 *PLACING,
             ),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from domain.deployment import DeployApplication, one_source
 from domain.environment import AddLayer, CreateEnvironment, LayerSpec
 from domain.host import RegisterHost
 from domain.messages import CLOUDLETS_MAX, COUNT_MAX, REASON_MAX, Code, PublicCommand, Refusal
@@ -19,17 +20,26 @@ def check(command: PublicCommand) -> Refusal | None:
             return some_limit(command) or said_why(command)
         case SetCloudletLimits():
             return some_limit(command)
+        case DeployApplication():
+            return one_source(command)
         case MigrateContainer():
             return forced_somewhere(command) or said_why(command)
         case CreateEnvironment():
             return layers_apart(command)
         case AddLayer(layer=spec):
             return in_order(spec, "$.layer.")
-        case RegisterHost(host=host) if host == ROUTER:
-            detail = f"host must be another name: {ROUTER} is where orders to DNS and balancer go"
-            return Refusal(Code.REQUEST_INVALID, detail, "$.host")
+        case RegisterHost():
+            return no_router(command)
         case _:
             return None
+
+
+def no_router(ask: RegisterHost) -> Refusal | None:
+    """A host has another name than the router."""
+    if ask.host != ROUTER:
+        return None
+    detail = f"host must be another name: {ROUTER} is where orders to DNS and balancer go"
+    return Refusal(Code.REQUEST_INVALID, detail, "$.host")
 
 
 def one_target(ask: ScaleLayer) -> Refusal | None:

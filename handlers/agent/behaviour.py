@@ -13,6 +13,9 @@ DURATIONS_MS: Mapping[str, Span] = {
     "healthy": (400, 1_500),
     "stop": (50, 300),
     "restart": (400, 1_500),
+    "redeploy": (600, 2_500),
+    "fetch": (100, 800),
+    "halt": (50, 300),
     "resize": (10, 16),
     "receive": (5, 20),
     "copy": (20, 40),  # for each cloudlet

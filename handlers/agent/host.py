@@ -12,8 +12,10 @@ from domain.memory import ReportOwed
 from domain.messages import AskId, ContainerId, Instant
 from domain.orders import (
     CallOff,
+    Halt,
     MigrateOut,
     Order,
+    Redeploy,
     ReportHealth,
     Resize,
     Restart,
@@ -22,9 +24,11 @@ from domain.orders import (
     Start,
     Stop,
 )
+from domain.software import Application
 from domain.subjects import Subjects
 from handlers.agent.arriving import Arriving
 from handlers.agent.desk import Done
+from handlers.agent.fetch import Fetch, FetchFailedError
 from handlers.agent.leaving import Leaving
 from handlers.agent.link import Link
 from handlers.agent.peers import (
@@ -53,8 +57,9 @@ _saying_decoder: msgspec.json.Decoder[AnySaying] = msgspec.json.Decoder(AnySayin
 class HostCrew:
     """Carries out what hosts are ordered; see `Crew`."""
 
-    def __init__(self, post: Post, link: Link, subjects: Subjects) -> None:
+    def __init__(self, post: Post, link: Link, subjects: Subjects, fetch: Fetch) -> None:
         self._post = post
+        self._fetch = fetch
         self._link = link
         self._subjects = subjects
         self._leaving = Leaving(post)
@@ -80,23 +85,36 @@ class HostCrew:
                 return await self._resize(order.container, order.work)
             case RouteIn() | RouteOut():
                 return Done(done=False, detail=f"{self._post.host} is no router")
-            case Start() | Stop() | Restart():
+            case Start() | Stop() | Restart() | Redeploy() | Halt():
                 return await self._do(order.container, lambda: self._simple(order))
             case _:
                 assert_never(order.work)
 
     def settle(self, order: Order, done: Done) -> None:
         """What has just begun to run is not healthy yet, and the engine knows that."""
-        if done.done and isinstance(order.work, Start | Restart):
+        if done.done and isinstance(order.work, Start | Restart | Redeploy):
             self._told[order.container] = (done.running, False)
 
-    def _simple(self, order: Order) -> Awaitable[None]:
-        runtime, work = self._post.runtime, order.work
-        if isinstance(work, Start):
-            return runtime.start(spec_of(order.container, work), order.id)
-        if isinstance(work, Restart):
-            return runtime.restart(order.container, order.id)
-        return runtime.stop(order.container)
+    async def _simple(self, order: Order) -> None:
+        runtime, work, name = self._post.runtime, order.work, order.container
+        match work:
+            case Start():
+                await self._bring(work.application, order.id)
+                await runtime.start(spec_of(name, work), order.id)
+            case Redeploy():
+                await self._bring(work.application, order.id)
+                await runtime.redeploy(name, work.image, work.application, order.id)
+            case Restart():
+                await runtime.restart(name, order.id)
+            case Halt():
+                await runtime.halt(name)
+            case _:
+                await runtime.stop(name)
+
+    async def _bring(self, application: Application | None, mark: str) -> None:
+        """Have the application on this host before anything is stopped for it."""
+        if application is not None:
+            await self._fetch.fetch(application, mark)
 
     async def _do(self, container: ContainerId, work: Callable[[], Awaitable[None]]) -> Done:
         """Touch one container, alone, and say how that went and whether it runs."""
@@ -104,7 +122,7 @@ class HostCrew:
         async with self._post.lock(container):
             try:
                 await work()
-            except RuntimeFailedError as error:
+            except (RuntimeFailedError, FetchFailedError) as error:
                 detail = str(error)
         seen = self._post.runtime.look(container)
         return Done(done=not detail, detail=detail, running=seen is not None and seen.running)

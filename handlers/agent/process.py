@@ -15,6 +15,7 @@ from domain.orders import ROUTER
 from domain.subjects import Subjects
 from handlers.agent.behaviour import Behaviour
 from handlers.agent.desk import Desk
+from handlers.agent.fetch import SimulatedFetch
 from handlers.agent.host import HostCrew
 from handlers.agent.ledger import Ledger, Open
 from handlers.agent.link import Link
@@ -56,7 +57,7 @@ class Site:
             )
             files.callback(runtime.close)
             post = Post(ledger, runtime, Peers(self.link, self.subjects, self.pace), self.pace)
-            crew = HostCrew(post, self.link, self.subjects)
+            crew = HostCrew(post, self.link, self.subjects, SimulatedFetch(self.behaviour, host))
             await Desk(ledger, crew, self.link, self.subjects, pace=self.pace).run(now)
 
     async def router(self) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from domain.agent import Sample
 from domain.messages import ContainerId
+from domain.software import Application
 
 State = Literal["running", "stopped", "paused", "held"]
 
@@ -22,7 +23,7 @@ class RuntimeFailedError(RuntimeError):
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """What a container is: its name, image, sizes and surroundings."""
+    """What a container is: its name, image, application, sizes and surroundings."""
 
     container: ContainerId
     name: str
@@ -34,6 +35,7 @@ class Spec(msgspec.Struct, frozen=True):
     variables: Mapping[str, str] = {}
     volumes: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
+    application: Application | None = None
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -95,7 +97,23 @@ class Runtime(Protocol):
         ...
 
     async def start(self, spec: Spec, mark: str) -> None:
-        """Create the container and start it; on failure nothing is left of it."""
+        """Create the container and start it; on failure nothing new is left of it.
+
+        One that is there and does not run is started as `spec` says; what it keeps is kept.
+        """
+        ...
+
+    async def redeploy(
+        self, container: ContainerId, image: str, application: Application | None, mark: str
+    ) -> None:
+        """Put another container in its place, of this image and with this application.
+
+        Volumes and all else are kept; on failure the old one is left or put back.
+        """
+        ...
+
+    async def halt(self, container: ContainerId) -> None:
+        """Stop its process, if it is here and runs; all that belongs to it stays."""
         ...
 
     async def stop(self, container: ContainerId) -> None:

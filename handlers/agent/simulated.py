@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from domain.agent import Sample
 from domain.messages import CPU_OF_A_CLOUDLET_MHZ, MEMORY_OF_A_CLOUDLET_MIB, ContainerId
+from domain.software import Application
 from handlers.agent.behaviour import Behaviour, Dice
 from handlers.agent.ledger import Open
 from handlers.agent.records import Records
@@ -115,6 +116,24 @@ class SimulatedRuntime:
         await self._work("restart", mark)
         spec = self._there(container, "running", "stopped").spec
         self._put(replace(self._born(spec, mark), restarts=life.restarts + 1))
+
+    async def redeploy(
+        self, container: ContainerId, image: str, application: Application | None, mark: str
+    ) -> None:
+        if self._there(container, "running", "stopped").mark == mark:
+            return
+        await self._work("redeploy", mark)
+        life = self._there(container, "running", "stopped")
+        spec = replace(life.spec, image=image, application=application)
+        self._put(replace(self._born(spec, mark), restarts=life.restarts))
+
+    async def halt(self, container: ContainerId) -> None:
+        life = self._lives.get(container)
+        if life is None or self._there(container, "running", "stopped").state == "stopped":
+            return
+        await self._work("halt", f"{container}/{life.mark}")
+        life = self._there(container, "running", "stopped")
+        self._put(replace(life, state="stopped", age_ms=self._age_ms(life)))
 
     async def resize(self, container: ContainerId, cloudlets: int, limit: int) -> None:
         life = self._there(container)

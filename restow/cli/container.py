@@ -75,6 +75,8 @@ COLUMNS = (
     field("RUNNING", "running", wide=True),
     field("HEALTHY", "healthy", wide=True),
     field("ROUTED", "routed", wide=True),
+    field("IMAGE", "image", wide=True),
+    field("APPLICATION", "application", wide=True),
     field("ADDRESS", "address", wide=True),
     field("NAME", "name", wide=True),
 )

@@ -98,3 +98,15 @@ def _read(path: Path) -> Body:
 async def remove(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Stop and remove all containers of an environment, then the environment."""
     await ask("environment.remove", {"environment": name}, at=at, how=how)
+
+
+@environment.command(help_epilogue="For example: restow env stop shop")
+async def stop(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+    """Stop all containers of an environment, out of DNS first; nothing is removed."""
+    await ask("environment.stop", {"environment": name}, at=at, how=how)
+
+
+@environment.command(help_epilogue="For example: restow env start shop")
+async def start(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+    """Start all containers of an environment again, layer after layer."""
+    await ask("environment.start", {"environment": name}, at=at, how=how)

@@ -49,6 +49,7 @@ COLUMNS = (
     field("QUEUE", "queue", wide=True),
     field("ROLE", "role", wide=True),
     field("IMAGE", "image", wide=True),
+    field("APPLICATION", "application", wide=True),
     field("APART", "anti_affinity", wide=True),
     field("POLICY", "policy", wide=True),
     field("CONTAINERS", "containers", wide=True),
@@ -106,6 +107,29 @@ class Kind:
 
 
 AS_IT_IS = Kind()
+
+
+@Parameter(name="*", group="Where it comes from")
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where an application comes from: an archive, or a repository."""
+
+    archive: str | None = None
+    """URL of an archive: https:// or file://."""
+    sha256: str | None = None
+    """What the archive's SHA-256 must be."""
+    vcs: str | None = None
+    """URL of a repository: https://, ssh://, git:// or file://."""
+    ref: str | None = None
+    """Branch, tag or commit in it [default: its default branch]."""
+
+    @property
+    def body(self) -> Body:
+        """What goes into the body of the command."""
+        return given(archive=self.archive, sha256=self.sha256, vcs=self.vcs, ref=self.ref)
+
+
+NOWHERE = Source()
 
 
 def _key(name: str) -> Body:
@@ -190,3 +214,39 @@ async def restart(
 ) -> None:
     """Restart all containers of a layer, one by one or all at once."""
     await ask("layer.restart", {**_key(name), **sequence.body}, at=at, how=how)
+
+
+@layer.command(
+    help_epilogue="For example:\n\n"
+    "restow layer redeploy shop/app restow/counter:2 --on-failure rollback\n\n"
+    "restow layer redeploy shop/app restow/counter:2 --surge --delay 5s"
+)
+async def redeploy(
+    name: Name,
+    image: Annotated[str, Parameter(help="The image, with its tag.")],
+    /,
+    *,
+    sequence: Sequence = USUAL,
+    at: At = HERE,
+    how: Asking = SIMPLY,
+) -> None:
+    """Replace all containers of a layer by ones of another image; what is theirs is kept."""
+    await ask("layer.redeploy", {**_key(name), "image": image, **sequence.body}, at=at, how=how)
+
+
+@layer.command(
+    help_epilogue="For example:\n\n"
+    "restow layer deploy shop/app --archive https://example.org/shop.zip\n\n"
+    "restow layer deploy shop/app --vcs https://git.example.org/shop.git --ref v1.4.2"
+)
+async def deploy(
+    name: Name,
+    /,
+    *,
+    source: Source = NOWHERE,
+    sequence: Sequence = USUAL,
+    at: At = HERE,
+    how: Asking = SIMPLY,
+) -> None:
+    """Deploy an application into all containers of a layer, from an archive or a repository."""
+    await ask("layer.deploy", {**_key(name), **source.body, **sequence.body}, at=at, how=how)

@@ -16,8 +16,10 @@ from domain.fleet import Fleet
 from domain.messages import AskId, ContainerId, HostId, Instant, MigrationId, OperationId, OrderId
 from domain.orders import (
     CallOff,
+    Halt,
     MigrateOut,
     Order,
+    Redeploy,
     Report,
     ReportHealth,
     ReportOrder,
@@ -30,6 +32,7 @@ from domain.orders import (
     Stop,
     Work,
 )
+from domain.software import Software
 
 LATE_MS = 200_000
 """How late a message may be that is late: later than a step waits for it."""
@@ -80,6 +83,7 @@ class Machines:
         self.truth: dict[ContainerId, HostId] = {}
         self.well: dict[ContainerId, bool] = {}
         self.records: set[ContainerId] = set()
+        self.software: dict[ContainerId, Software] = {}
         self.sizes: dict[ContainerId, tuple[int, int]] = {}
         self.started: dict[ContainerId, int] = {}
         self.begun: dict[OrderId, Instant] = {}
@@ -155,12 +159,12 @@ class Machines:
     def _succeed(self, order: Order, dice: Random) -> None:
         name = order.container
         match order.work:
-            case Start(cloudlets=cloudlets, limit=limit):
-                self.sizes[name] = (cloudlets, limit)
+            case Start() | Redeploy():
+                self._install(order.container, order.work)
                 self._begin(order, dice)
             case Restart():
                 self._begin(order, dice)
-            case Stop():
+            case Stop() | Halt():
                 self.truth.pop(name, None)
                 self.well.pop(name, None)
             case Resize(cloudlets=cloudlets, limit=limit):
@@ -172,10 +176,15 @@ class Machines:
             case _:
                 raise AssertionError(order)
 
+    def _install(self, name: ContainerId, work: Start | Redeploy) -> None:
+        self.software[name] = Software(work.image, work.application)
+        if isinstance(work, Start):
+            self.sizes[name] = (work.cloudlets, work.limit)
+
     def _fail(self, order: Order, dice: Random) -> bool:
         """Fail, and say whether the container runs."""
         fatal = order.container in self.fatal or dice.random() < self._street.nature.failure
-        if isinstance(order.work, Restart) and fatal:
+        if isinstance(order.work, Restart | Redeploy) and fatal:
             self.truth.pop(order.container, None)
             self.well.pop(order.container, None)
         return order.container in self.truth
@@ -183,7 +192,8 @@ class Machines:
     def _unroute(self, order: Order) -> None:
         """Take a record out of DNS.
 
-        The last one of a layer goes only with the layer, or where its downtime was accepted.
+        The last one of a layer goes only with the layer, when its environment is stopped, or
+        where its downtime was accepted.
         """
         self.records.discard(order.container)
         fleet = self._street.fleet
@@ -193,7 +203,9 @@ class Machines:
         layer: Layer = fleet.layers[one.environment, one.layer]
         operation = fleet.operations[OperationId(order.saga)]
         left = self.records & set(layer.containers)
-        accepted = layer.leaving or operation.settings.accept_downtime
+        accepted = (
+            layer.leaving or operation.settings.accept_downtime or operation.kind == "stop"
+        )
         assert left or accepted, f"{order} took the last record of {layer.key}"
 
     def _begin(self, order: Order, dice: Random) -> None:

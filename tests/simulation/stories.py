@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from random import Random
 
-from domain.environment import CreateEnvironment, LayerSpec, RemoveLayer
+from domain.deployment import DeployApplication, RedeployLayer
+from domain.environment import (
+    CreateEnvironment,
+    LayerSpec,
+    RemoveLayer,
+    StartEnvironment,
+    StopEnvironment,
+)
 from domain.host import CordonHost, RelabelHost, RemoveHost, UncordonHost
 from domain.messages import Command
 from domain.migration import MigrateContainer
@@ -108,6 +115,37 @@ def restart_layer(_world: World, dice: Random) -> Command:
     )
 
 
+def redeploy_layer(_world: World, dice: Random) -> Command:
+    return RedeployLayer(
+        environment="shop",
+        layer=some_layer(dice),
+        image=f"restow/counter:{dice.randint(1, 3)}",
+        delay_s=dice.choice([0, 5, 30]),
+        mode=dice.choice(["sequential", "sequential", "sequential", "simultaneous"]),
+        on_failure=dice.choice(["stop", "continue", "rollback", "rollback"]),
+        surge=dice.random() < 0.2,
+        accept_downtime=dice.random() < 0.2,
+        ask=dice.random() < 0.1,
+        queue=dice.random() < 0.8,
+        remove_from_dns=dice.random() < 0.8,
+    )
+
+
+def deploy_application(_world: World, dice: Random) -> Command:
+    archive = dice.choice([None, "https://example.org/shop.zip"])
+    return DeployApplication(
+        environment="shop",
+        layer=some_layer(dice),
+        archive=archive,
+        vcs=None if archive else "https://git.example.org/shop.git",
+        ref=None if archive else dice.choice(["main", "v1", "v2"]),
+        delay_s=dice.choice([0, 5]),
+        mode=dice.choice(["sequential", "sequential", "simultaneous"]),
+        on_failure=dice.choice(["stop", "continue", "rollback"]),
+        surge=dice.random() < 0.1,
+    )
+
+
 def set_limits(_world: World, dice: Random) -> Command:
     return SetCloudletLimits(
         environment="shop",
@@ -156,6 +194,8 @@ WISHES: tuple[Wish, ...] = (
     scale_layer,
     scale_layer,
     restart_layer,
+    redeploy_layer,
+    deploy_application,
     set_limits,
     scale_node,
     migrate,
@@ -168,4 +208,6 @@ WISHES: tuple[Wish, ...] = (
     lambda _world, dice: UncordonHost(host=dice.choice(["h01", "h03"])),
     lambda _world, dice: RelabelHost(host="h02", labels={"zone": dice.choice("abc")}),
     lambda _world, _dice: RemoveHost(host="h02"),
+    lambda _world, _dice: StopEnvironment(environment="shop"),
+    lambda _world, _dice: StartEnvironment(environment="shop"),
 )

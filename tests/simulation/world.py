@@ -303,6 +303,8 @@ class World:
         sizes = {one: self.machines.sizes[one] for one in self.truth}
         meant = {c.id: (c.allocated, c.limit) for c in containers if c.running}
         self._same("size", meant, sizes)
+        software = {one: self.machines.software[one] for one in self.truth}
+        self._same("software", {c.id: c.software for c in containers if c.running}, software)
         self._same("state", state_of(self.region), state_of(self.shadow))
 
     def _same(self, what: str, believed: object, so: object) -> None:
