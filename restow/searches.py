@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from domain.environment import CreateEnvironment, LayerSpec, RemoveEnvironment
+from domain.deployment import DeployApplication, RedeployLayer
+from domain.environment import (
+    CreateEnvironment,
+    LayerSpec,
+    RemoveEnvironment,
+    StartEnvironment,
+    StopEnvironment,
+)
 from domain.host import RegisterHost
 from domain.messages import CPU_OF_A_CLOUDLET_MHZ, MEMORY_OF_A_CLOUDLET_MIB
 from domain.migration import MigrateContainer
@@ -43,9 +50,14 @@ def limits(**how: Any) -> SetCloudletLimits:
     return SetCloudletLimits(**(LAYER | how))
 
 
+def redeploy(**how: Any) -> RedeployLayer:
+    return RedeployLayer(**(LAYER | {"image": "restow/counter:2"} | how))
+
+
 ONE = (host("h1"), host("h2"), shop(1))
 PAIR = (host("h1"), host("h2"), shop(2))
 WIDE = (host("h1"), host("h2"), host("h3"), shop(2))
+STOP = StopEnvironment(environment="shop")
 MOVE = MigrateContainer(container="node1")
 
 SEARCHES = (
@@ -98,6 +110,77 @@ SEARCHES = (
         name="limits behind a removal",
         begin=PAIR,
         first=(ScaleLayer(**LAYER, count=1), limits(reserved=TIGHT)),
+        without=STEERING | ILLNESS,
+    ),
+    Search(
+        name="redeploy, rolled back",
+        begin=PAIR,
+        first=(redeploy(delay_s=0, on_failure="rollback"),),
+        without=STEERING | ILLNESS,
+    ),
+    Search(
+        name="redeploy of one that may be down",
+        begin=ONE,
+        first=(redeploy(accept_downtime=True),),
+        without=STEERING,
+    ),
+    Search(
+        name="redeploy behind a migration",
+        begin=ONE,
+        first=(MOVE, redeploy(accept_downtime=True)),
+        without=STEERING | ILLNESS | PHASES,
+    ),
+    Search(
+        name="redeploy behind a removal",
+        begin=PAIR,
+        first=(ScaleLayer(**LAYER, count=1), redeploy(accept_downtime=True)),
+        without=STEERING | ILLNESS,
+    ),
+    Search(
+        name="redeploy of two that may be ill",
+        begin=PAIR,
+        first=(redeploy(mode="simultaneous", remove_from_dns=False),),
+        without=STEERING,
+    ),
+    Search(
+        name="redeploy, one after another",
+        begin=PAIR,
+        first=(redeploy(delay_s=0),),
+        without=STEERING,
+    ),
+    Search(
+        name="stop behind a removal",
+        begin=PAIR,
+        first=(ScaleLayer(**LAYER, count=1), STOP),
+        without=STEERING | ILLNESS,
+    ),
+    Search(
+        name="stop behind a migration",
+        begin=ONE,
+        first=(MOVE, STOP),
+        without=STEERING | PHASES,
+    ),
+    Search(
+        name="start of what runs",
+        begin=ONE,
+        first=(STOP, StartEnvironment(environment="shop")),
+        without=STEERING,
+    ),
+    Search(
+        name="deploy",
+        begin=ONE,
+        first=(
+            DeployApplication(
+                **LAYER, vcs="https://git.example.org/shop.git", accept_downtime=True
+            ),
+        ),
+        without=STEERING | ILLNESS,
+    ),
+    Search(name="stop", begin=ONE, first=(STOP,)),
+    Search(
+        name="stop and start",
+        begin=ONE,
+        first=(STOP, StartEnvironment(environment="shop")),
         without=STEERING | ILLNESS,
     ),
     Search(name="scale out", begin=ONE, first=(ScaleLayer(**LAYER, count=2),)),

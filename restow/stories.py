@@ -23,6 +23,7 @@ from domain.operation import (
     OperationState,
     StepAdvanced,
     StepFinished,
+    StepKind,
     StepStarted,
 )
 from domain.orders import ORDER_LIFE_MS, OrderIssued
@@ -31,6 +32,8 @@ from restow.exploring import Happening, explore
 from restow.searches import SEARCHES
 
 NOWHERE = "[*]"
+ALIKE = {StepKind.DEPLOY: StepKind.REDEPLOY}
+"""Steps that are told as another kind, from which they differ only in what they order."""
 
 
 class Transition(msgspec.Struct, frozen=True, order=True):
@@ -68,6 +71,7 @@ def of_step(happening: Happening, event: StepStarted | StepAdvanced | StepFinish
     old = happening.before.operations[event.operation].step(event.container)
     new = after.step(event.container)
     kind = (old or new or after.over[-1]).planned.kind
+    kind = ALIKE.get(kind, kind)
     ended = event.outcome if isinstance(event, StepFinished) else ""
     before = old.stage if old else NOWHERE
     begins = before in {NOWHERE, "opening"}

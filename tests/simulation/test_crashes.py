@@ -10,10 +10,27 @@ from functools import cache
 import pytest
 
 from domain.decider import Ask
-from domain.environment import CreateEnvironment, LayerSpec, RemoveEnvironment
+from domain.deployment import DeployApplication, RedeployLayer
+from domain.environment import (
+    AddLayer,
+    CreateEnvironment,
+    LayerSpec,
+    RemoveEnvironment,
+    StartEnvironment,
+    StopEnvironment,
+)
 from domain.messages import AskId, ContainerId, Unchanged
 from domain.migration import MigrateContainer
-from domain.operation import RestartLayer, ScaleLayer, ScaleNode, SetCloudletLimits
+from domain.operation import (
+    Finished,
+    Operation,
+    RestartLayer,
+    ScaleLayer,
+    ScaleNode,
+    SetCloudletLimits,
+)
+from domain.orders import Redeploy
+from domain.software import Application, Software
 from tests.simulation.machines import Nature
 from tests.simulation.test_worlds import nothing_is_stuck
 from tests.simulation.world import World
@@ -110,6 +127,54 @@ def remove_everything(world: World) -> None:
     world.settle()
 
 
+def redeploy_with_surge(world: World) -> None:
+    shop(world, count=1)
+    how = RedeployLayer(environment="shop", layer="app", image="restow/counter:2", surge=True)
+    world.ask(how, "redeploy")
+    world.settle()
+
+
+def redeploy_and_back(world: World) -> None:
+    """Redeploy; the last one fails, so all go back to the old image."""
+    shop(world)
+    world.machines.faults.append(("node3", Redeploy))
+    how = RedeployLayer(
+        environment="shop",
+        layer="app",
+        image="restow/counter:2",
+        delay_s=1,
+        on_failure="rollback",
+    )
+    world.ask(how, "redeploy")
+    world.settle()
+
+
+def deploy_one_by_one(world: World) -> None:
+    shop(world)
+    how = DeployApplication(
+        environment="shop",
+        layer="app",
+        vcs="https://git.example.org/shop.git",
+        ref="v1",
+        delay_s=1,
+    )
+    world.ask(how, "deploy")
+    world.settle()
+
+
+def stop_and_start(world: World) -> None:
+    """Stop two layers together; start one after the other."""
+    shop(world)
+    sql = LayerSpec(name="sql", count=2)
+    world.ask(AddLayer(environment="shop", layer=sql), "sql")
+    world.settle()
+    world.ask(StopEnvironment(environment="shop"), "stop")
+    world.settle()
+    world.ask(ScaleLayer(environment="shop", layer="sql", by=1), "added")
+    world.ask(StartEnvironment(environment="shop"), "start")
+    world.settle()
+
+
 STORIES: tuple[Story, ...] = (
     restart_one_by_one,
     restart_all_at_once,
@@ -121,6 +186,10 @@ STORIES: tuple[Story, ...] = (
     move_too_slow,
     move_and_grow,
     remove_everything,
+    redeploy_with_surge,
+    redeploy_and_back,
+    deploy_one_by_one,
+    stop_and_start,
 )
 CALM = Nature()
 ECHO = Nature(repeat=1.0, loss=0.3)
@@ -143,12 +212,19 @@ def outcome(world: World) -> object:
         fleet.hosts,
         fleet.layers,
         fleet.environments,
-        {one.id: (one.outcome, one.over) for one in fleet.operations.values()},
+        {one.id: (one.outcome, steps(one)) for one in fleet.operations.values()},
         {one.id: (one.state, one.target, one.detail) for one in fleet.migrations.values()},
         world.started,
         world.truth,
         world.machines.records,
     )
+
+
+def steps(operation: Operation) -> list[Finished]:
+    """Return the steps that are over; of those that went side by side, none was first."""
+    if operation.settings.sequential:
+        return list(operation.over)
+    return sorted(operation.over, key=lambda step: step.planned.container)
 
 
 def each(stories: tuple[Story, ...]) -> pytest.MarkDecorator:
@@ -209,6 +285,36 @@ class TestTheStories:
         assert [one.state.value for one in world.fleet.migrations.values()] == ["reverted"]
         assert world.fleet.containers[ContainerId("node1")].allocated == 6
         assert any("MigrationOverdue" in line for line in world.trace)
+
+    def test_redeployed(self) -> None:
+        world = undisturbed(redeploy_with_surge)
+
+        assert world.started == {"node1": 2, "node2": 1}
+        assert [one.software for one in world.fleet.containers.values()] == [
+            Software("restow/counter:2")
+        ]
+
+    def test_redeployed_and_rolled_back(self) -> None:
+        world = undisturbed(redeploy_and_back)
+
+        (operation,) = [one for one in world.fleet.operations.values() if one.kind == "redeploy"]
+        assert operation.outcome == "rolled_back"
+        assert world.started == {"node1": 3, "node2": 3, "node3": 1}
+        old = Software("restow/counter:1")
+        assert {one.software for one in world.fleet.containers.values()} == {old}
+
+    def test_deployed(self) -> None:
+        world = undisturbed(deploy_one_by_one)
+
+        application = Application(vcs="https://git.example.org/shop.git", ref="v1")
+        run = {one.software for one in world.fleet.containers.values()}
+        assert run == {Software("restow/counter:1", application)}
+
+    def test_stopped_and_started(self) -> None:
+        world = undisturbed(stop_and_start)
+
+        assert all(one.operable for one in world.fleet.containers.values())
+        assert sorted(world.started.values()) == [1, 2, 2, 2, 2, 2]
 
     def test_removed(self) -> None:
         world = undisturbed(remove_everything)
