@@ -40,7 +40,7 @@ def migrate(fleet: Fleet, ask: MigrateContainer, now: Instant) -> Outcome:
         return container
     if ask.target is not None and ask.target == container.host:
         return NOTHING
-    wrong = impossible(container, ask)
+    wrong = impossible(fleet, container, ask)
     if wrong is not None:
         return wrong
     target = choose(fleet, container, ask.target, force=ask.force)
@@ -75,7 +75,7 @@ def migrate(fleet: Fleet, ask: MigrateContainer, now: Instant) -> Outcome:
     return Decision(facts, answer=Accepted(operation=migration, containers=(container.id,)))
 
 
-def impossible(container: Container, ask: MigrateContainer) -> Refusal | None:
+def impossible(fleet: Fleet, container: Container, ask: MigrateContainer) -> Refusal | None:
     """Say what prevents a migration, whatever the target."""
     if container.migration is not None:
         return Refusal(

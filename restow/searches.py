@@ -51,7 +51,7 @@ def limits(**how: Any) -> SetCloudletLimits:
 
 
 def redeploy(**how: Any) -> RedeployLayer:
-    return RedeployLayer(**(LAYER | {"image": "restow/counter:2"} | how))
+    return RedeployLayer(image="restow/counter:2", **(LAYER | how))
 
 
 ONE = (host("h1"), host("h2"), shop(1))

@@ -24,14 +24,19 @@ def check(command: PublicCommand) -> Refusal | None:
             return one_source(command)
         case MigrateContainer():
             return forced_somewhere(command) or said_why(command)
-        case CreateEnvironment():
-            return layers_apart(command)
-        case AddLayer(layer=spec):
-            return in_order(spec, "$.layer.")
+        case CreateEnvironment() | AddLayer():
+            return layers_fit(command)
         case RegisterHost():
             return no_router(command)
         case _:
             return None
+
+
+def layers_fit(ask: CreateEnvironment | AddLayer) -> Refusal | None:
+    """Layers have names of their own, and limits in order."""
+    if isinstance(ask, AddLayer):
+        return in_order(ask.layer, "$.layer.")
+    return layers_apart(ask)
 
 
 def no_router(ask: RegisterHost) -> Refusal | None:

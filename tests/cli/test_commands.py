@@ -40,6 +40,8 @@ LINES = [
         },
     ),
     ("environment remove shop", "environment.remove", {"environment": "shop"}),
+    ("env stop shop", "environment.stop", {"environment": "shop"}),
+    ("env start shop", "environment.start", {"environment": "shop"}),
     (
         "layer add shop cache:2",
         "layer.add",
@@ -105,6 +107,38 @@ LINES = [
             "surge": True,
             "accept_downtime": True,
             "queue": False,
+        },
+    ),
+    (
+        "layer redeploy shop/app restow/counter:2 --on-failure rollback --delay 5s",
+        "layer.redeploy",
+        {
+            "environment": "shop",
+            "layer": "app",
+            "image": "restow/counter:2",
+            "on_failure": "rollback",
+            "delay_s": 5,
+        },
+    ),
+    (
+        "layer deploy shop/app --vcs https://git.example.org/shop.git --ref v1 --surge",
+        "layer.deploy",
+        {
+            "environment": "shop",
+            "layer": "app",
+            "vcs": "https://git.example.org/shop.git",
+            "ref": "v1",
+            "surge": True,
+        },
+    ),
+    (
+        f"layer deploy shop/app --archive https://example.org/shop.zip --sha256 {'0' * 64}",
+        "layer.deploy",
+        {
+            "environment": "shop",
+            "layer": "app",
+            "archive": "https://example.org/shop.zip",
+            "sha256": "0" * 64,
         },
     ),
     (

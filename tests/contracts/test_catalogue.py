@@ -57,7 +57,7 @@ def test_a_command_says_in_a_sentence_what_it_does(contract):
 
 
 def test_an_event_without_words_of_its_own_is_told_by_its_name():
-    assert description(EVENTS["container.started"].shape) == "Container started."
+    assert description(EVENTS["container.restarted"].shape) == "Container restarted."
     assert sentence(EVENTS["container.routed"].shape).startswith("DNS and balancer confirmed")
 
 

@@ -141,6 +141,11 @@ DAMAGES: list[tuple[Invariant, Damage, str]] = [
         lambda fleet: host(fleet, state=HostState.REMOVED),
         "host h1 is removed and has promised 1 cloudlets",
     ),
+    (
+        invariants.the_halted_stand_still,
+        lambda fleet: node(fleet, halted=True),
+        "node2 is halted; running: True, healthy: True",
+    ),
 ]
 
 

@@ -176,6 +176,15 @@ class TestAStoppedEnvironment:
         assert operable(scene.settle()) == ["node1", "node2"]
         assert scene.container("node2").applied == 2
 
+    def test_one_that_has_never_run_is_not_put_into_dns_by_other_limits(self) -> None:
+        scene = given(hosts(3), shop(2), STOP)
+        scene.ask(ScaleLayer(environment="shop", layer="app", by=1))
+
+        scene.ask(SetCloudletLimits(environment="shop", layer="app", reserved=2, limit=4))
+
+        assert halted(scene.settle()) == ["node1", "node2", "node3"]
+        assert not scene.world.machines.records
+
     def test_it_can_be_removed(self) -> None:
         scene = given(hosts(3), SHOP, STOP, RemoveEnvironment(environment="shop"))
 

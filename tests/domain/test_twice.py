@@ -12,12 +12,15 @@ import msgspec
 import pytest
 
 from domain.decider import Answered, Ask, Commit
+from domain.deployment import DeployApplication, RedeployLayer
 from domain.environment import (
     AddLayer,
     ChangeLayer,
     CreateEnvironment,
     RemoveEnvironment,
     RemoveLayer,
+    StartEnvironment,
+    StopEnvironment,
 )
 from domain.facts import Fact
 from domain.host import (
@@ -59,6 +62,10 @@ DONE: list[PublicCommand] = [
     SetCloudletLimits(environment="shop", layer="app", reserved=3),
     ScaleLayer(environment="shop", layer="app", count=4),
     RestartLayer(environment="shop", layer="app"),
+    RedeployLayer(environment="shop", layer="app", image="restow/counter:2"),
+    DeployApplication(environment="shop", layer="app", vcs="https://git.example.org/shop.git"),
+    StopEnvironment(environment="shop"),
+    StartEnvironment(environment="still"),
     MigrateContainer(container="node2", target="h1"),
     PauseOperation(operation="op3"),
     ResumeOperation(operation="op4"),
@@ -82,6 +89,10 @@ UNDER_A_NEW_ID: dict[type[PublicCommand], type | Code] = {
     SetCloudletLimits: Accepted,
     ScaleLayer: Unchanged,
     RestartLayer: Accepted,
+    RedeployLayer: Accepted,
+    DeployApplication: Accepted,
+    StopEnvironment: Unchanged,
+    StartEnvironment: Unchanged,
     MigrateContainer: Code.OPERATION_BUSY,
     PauseOperation: Unchanged,
     ResumeOperation: Unchanged,
@@ -101,6 +112,8 @@ def fleet() -> Scene:
     scene.ask(RestartLayer(**busy))  # type: ignore[arg-type]
     scene.ask(RestartLayer(**busy))  # type: ignore[arg-type]
     scene.ask(PauseOperation(operation="op4"))
+    scene.ask(CreateEnvironment(environment="still", layers=(layer(),)))
+    scene.ask(StopEnvironment(environment="still"))
     return scene
 
 

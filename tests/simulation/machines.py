@@ -203,9 +203,7 @@ class Machines:
         layer: Layer = fleet.layers[one.environment, one.layer]
         operation = fleet.operations[OperationId(order.saga)]
         left = self.records & set(layer.containers)
-        accepted = (
-            layer.leaving or operation.settings.accept_downtime or operation.kind == "stop"
-        )
+        accepted = layer.leaving or operation.settings.accept_downtime or operation.kind == "stop"
         assert left or accepted, f"{order} took the last record of {layer.key}"
 
     def _begin(self, order: Order, dice: Random) -> None:
