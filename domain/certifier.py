@@ -25,7 +25,7 @@ LEAVING = "the layer is to be removed"
 SINGLE = "a layer of one container"
 UNBORN = "nothing of the layer had served yet"
 
-RUNNING, HEALTHY, FOUND, TAKEN, FROZEN = 1, 2, 4, 8, 16
+RUNNING, HEALTHY, FOUND, TAKEN, FROZEN, HALTED = 1, 2, 4, 8, 16, 32
 OPERABLE = RUNNING | HEALTHY | FOUND
 """The marks of a container that can serve: these, and no other."""
 GENTLE = {op.StepKind.START, op.StepKind.RESIZE}
@@ -34,7 +34,7 @@ TAKES = {op.Stage.UNROUTING, op.Stage.DRAINING, op.Stage.WORKING}
 """From the first of these stages on a step has its container, until it is over."""
 PHASES = {"frozen": (FROZEN, 0), "resumed": (0, FROZEN)}
 
-LATE = (ct.ContainerRestarted, ct.ContainerUnrouted)
+LATE = (ct.ContainerRestarted, ct.ContainerRedeployed, ct.ContainerHalted, ct.ContainerUnrouted)
 """What a step orders, and what may come true after it gave up: answers can be late."""
 
 Opening = op.OperationRequested | mv.MigrationRequested
@@ -61,8 +61,8 @@ class Member:
 
     @property
     def failed(self) -> bool:
-        """Whether it is down though it served before, and no step has it."""
-        return self.served and not is_well(self.marks) and not self.marks & TAKEN
+        """Whether it is down though it served before, no step has it and nobody halted it."""
+        return self.served and not is_well(self.marks) and not self.marks & (TAKEN | HALTED)
 
 
 class Book:
@@ -336,8 +336,10 @@ def effect(fact: Fact, *, gentle: bool) -> tuple[int, int]:
 
 
 EFFECTS: dict[type[Fact], tuple[int, int]] = {
-    ct.ContainerStarted: (RUNNING, 0),
-    ct.ContainerRestarted: (RUNNING, HEALTHY),
+    ct.ContainerStarted: (RUNNING, HALTED),
+    ct.ContainerRestarted: (RUNNING, HEALTHY | HALTED),
+    ct.ContainerRedeployed: (RUNNING, HEALTHY | HALTED),
+    ct.ContainerHalted: (HALTED, RUNNING | HEALTHY),
     ct.ContainerStopped: (0, RUNNING | HEALTHY),
     ct.ContainerRouted: (FOUND, 0),
     ct.ContainerUnrouted: (0, FOUND),

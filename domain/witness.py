@@ -21,11 +21,20 @@ from domain.wire import encode_commit
 
 NEVER = 1 << 62
 """A position that no journal reaches."""
-CONDITIONS = {"runs": False, "healthy": False, "found": False, "left alone": True, "thawed": True}
+CONDITIONS = {
+    "runs": False,
+    "healthy": False,
+    "found": False,
+    "left alone": True,
+    "thawed": True,
+    "wanted": True,
+}
 """What must be true of a container that serves, and whether it is when it is placed."""
 TURNS: dict[str, tuple[tuple[str, bool], ...]] = {
-    "container.started": (("runs", True),),
-    "container.restarted": (("runs", True), ("healthy", False)),
+    "container.started": (("runs", True), ("wanted", True)),
+    "container.restarted": (("runs", True), ("healthy", False), ("wanted", True)),
+    "container.redeployed": (("runs", True), ("healthy", False), ("wanted", True)),
+    "container.halted": (("runs", False), ("healthy", False), ("wanted", False)),
     "container.stopped": (("runs", False), ("healthy", False)),
     "container.routed": (("found", True),),
     "container.unrouted": (("found", False),),
@@ -44,6 +53,13 @@ CLAIMS = {
     "migration.reverted": False,
 }
 """Whether an event gives a container to somebody, or gives it back."""
+ORDERED = {
+    "container.restarted",
+    "container.redeployed",
+    "container.halted",
+    "container.unrouted",
+}
+"""What comes true because a step ordered it, perhaps after the step gave up."""
 ENDS = {
     "migration.completed": "completed",
     "migration.reverted": "reverted",
@@ -198,7 +214,7 @@ class Witness:
             return
         if name == "container.stopped" or turns == (("healthy", False),):
             self._failures.add(self._position)
-        if name in {"container.restarted", "container.unrouted"}:
+        if name in ORDERED:
             self._ordered.add(self._position)
         life.turns += [(self._position, condition, true) for condition, true in turns]
         self._step(name, fact, life)
@@ -308,11 +324,12 @@ class Witness:
                 yield f"late answer about {name}"
 
     def _failed(self, name: str, at: int) -> int:
-        """Return since when a container that had served was down and in no step, 0 if not so."""
+        """Return since when a container that had served was down unasked and in no step, or 0."""
         life = self._lives[name]
         served = any(start < at for start, _ in self.operable(name))
         sound = both(spans(life, "runs"), spans(life, "healthy"))
-        if not served or covers(sound, at) or not covers(spans(life, "left alone"), at):
+        asked = not all(covers(spans(life, one), at) for one in ("left alone", "wanted"))
+        if not served or covers(sound, at) or asked:
             return 0
         return max((end for _, end in sound if end <= at), default=0)
 
