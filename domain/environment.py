@@ -32,14 +32,12 @@ from domain.software import Application, Software
 LAYERS_MAX = 32
 DOMAIN_DEFAULT = "restow.internal"
 
-Domain = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", max_length=120
-    ),
-]
+LABELS = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*\Z"
+
+Domain = Annotated[str, Meta(pattern=LABELS, max_length=120)]
 Variables = dict[
-    Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)],
+    Annotated[str, Meta(pattern=VARIABLE, max_length=100)],
     Annotated[str, Meta(max_length=2_000)],
 ]
 Port = Annotated[int, Meta(ge=1, le=65_535)]

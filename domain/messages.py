@@ -40,16 +40,21 @@ REMEMBER_MS = 24 * 60 * 60 * 1_000
 ROUTING = "routing"
 """The addressee of orders to DNS and balancer, which no host may be called."""
 
-LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z"
+"""No pattern ends with `$`, which in Python also matches before a line break at the end."""
+NODE = r"^node[1-9][0-9]{0,11}\Z"
+OPERATION = r"^op[1-9][0-9]{0,11}\Z"
+MIGRATION = r"^mv[1-9][0-9]{0,11}\Z"
+PRINTABLE = r"^[\x21-\x7e]+\Z"
 
 HostName = Annotated[str, Meta(pattern=LABEL, min_length=1, max_length=63)]
 EnvironmentName = Annotated[str, Meta(pattern=LABEL, min_length=1, max_length=30)]
 LayerLabel = Annotated[str, Meta(pattern=LABEL, min_length=1, max_length=30)]
 GroupName = Annotated[str, Meta(pattern=LABEL, min_length=1, max_length=30)]
-NodeName = Annotated[str, Meta(pattern=r"^node[1-9][0-9]{0,11}$")]
-OperationName = Annotated[str, Meta(pattern=r"^op[1-9][0-9]{0,11}$")]
-MigrationName = Annotated[str, Meta(pattern=r"^mv[1-9][0-9]{0,11}$")]
-AskName = Annotated[str, Meta(pattern=r"^[\x21-\x7e]+$", min_length=1, max_length=128)]
+NodeName = Annotated[str, Meta(pattern=NODE)]
+OperationName = Annotated[str, Meta(pattern=OPERATION)]
+MigrationName = Annotated[str, Meta(pattern=MIGRATION)]
+AskName = Annotated[str, Meta(pattern=PRINTABLE, min_length=1, max_length=128)]
 Cloudlets = Annotated[int, Meta(ge=1, le=CLOUDLETS_MAX, description="cloudlets")]
 DiskGib = Annotated[int, Meta(ge=0, le=65_536, description="GiB of disk")]
 Count = Annotated[int, Meta(ge=1, le=COUNT_MAX, description="containers")]

@@ -183,7 +183,7 @@ class ReportPhase(Report, frozen=True, kw_only=True, tag="agent.phase"):
     """A migration reached a phase, `after_ms` after it was granted to the source agent."""
 
     migration: MigrationId
-    phase: Annotated[str, Meta(pattern="^(checked|copying|frozen|resumed|reachable)$")]
+    phase: Annotated[str, Meta(pattern=r"^(checked|copying|frozen|resumed|reachable)\Z")]
     after_ms: int
 
 

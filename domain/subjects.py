@@ -8,7 +8,7 @@ import re
 import msgspec
 
 PREFIX_DEFAULT = "restow"
-PREFIX = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
 class Subjects(msgspec.Struct, frozen=True):
@@ -17,7 +17,7 @@ class Subjects(msgspec.Struct, frozen=True):
     prefix: str = PREFIX_DEFAULT
 
     def __post_init__(self) -> None:
-        if not PREFIX.match(self.prefix):
+        if not PREFIX.fullmatch(self.prefix):
             message = f"prefix {self.prefix!r}: use a-z, 0-9 and inner hyphens, at least one"
             raise ValueError(message)
 

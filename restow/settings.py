@@ -57,7 +57,7 @@ def find_region(url: str | None = None, prefix: str | None = None) -> Region:
         message = "no bus is named; start `restow up`, or give --url, RESTOW_URL or NATS_URL"
         raise NoRegionError(message)
     name = prefix or os.environ.get("RESTOW_PREFIX") or found.prefix
-    if not PREFIX.match(name):
+    if not PREFIX.fullmatch(name):
         message = f"prefix {name!r}: use a-z, 0-9 and inner hyphens, at least one"
         raise SettingsError(message)
     return msgspec.structs.replace(found, prefix=name)

@@ -17,7 +17,7 @@ from domain.contracts.catalogue import (
 from domain.contracts.decoding import CLOUD_EVENT
 from domain.contracts.fields import Json
 from domain.contracts.replies import Reply
-from domain.contracts.schemas import example
+from domain.contracts.schemas import components_of, example
 from domain.facts import members
 from domain.orders import AnyReport, Order
 from domain.problems import Problem
@@ -216,7 +216,7 @@ def _schemas() -> Document:
     """Return every schema, each once; tags are outside of what they name, so they are optional."""
     tagged = (*(c.shape for c in COMMANDS.values()), *(e.shape for e in EVENTS.values()))
     shapes = (*tagged, Reply, Problem, Order, Hello, *members(AnyReport))
-    _, found = msgspec.json.schema_components(shapes, ref_template=SCHEMAS + "{name}")
+    _, found = components_of(shapes, SCHEMAS + "{name}")
     components: dict[str, Document] = dict(found)
     for event in EVENTS.values():
         _without(components[event.shape.__name__], "t")

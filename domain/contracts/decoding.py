@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from domain.contracts.catalogue import COMMANDS
 from domain.contracts.checks import check
-from domain.contracts.explaining import explain, no_whole_name
+from domain.contracts.explaining import explain
 from domain.contracts.fields import Json
 from domain.messages import AskName, Code, PublicCommand, Refusal
 
@@ -83,8 +83,6 @@ def _from_json(name: str, body: bytes, root: str = "$") -> PublicCommand | Refus
     if isinstance(command, Refusal):
         return command
     refused = check(command)
-    if refused is None and b"\\" in body:
-        refused = no_whole_name(command)
     return command if refused is None else replace(refused, path=root + refused.path[1:])
 
 

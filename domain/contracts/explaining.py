@@ -1,7 +1,7 @@
 """Why a body is no command: msgspec's messages, retold with both bounds and what was there."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 import msgspec
@@ -85,29 +85,3 @@ def written(path: Iterable[Key]) -> str:
         f"[{key}]" if isinstance(key, int) else key if key in (ANY_NAME, ANY_VALUE) else f".{key}"
         for key in path
     )
-
-
-def no_whole_name(command: msgspec.Struct) -> Refusal | None:
-    """Refuse a name with a line break at its end: `$` in a pattern also matches before one."""
-    plain: Json = msgspec.json.decode(msgspec.json.encode(command))
-    for path, text in _texts(plain, ()):
-        found = type_at(type(command), path)
-        if found and text.endswith("\n") and has_a_pattern(found):
-            detail = f"{label(path)} must be {allowed(found)}, got {text!r}"
-            return Refusal(Code.REQUEST_INVALID, detail, f"${written(path)}")
-    return None
-
-
-def _texts(found: Json, path: tuple[Key, ...]) -> Iterator[tuple[tuple[Key, ...], str]]:
-    match found:
-        case str():
-            yield path, found
-        case list():
-            for index, item in enumerate(found):
-                yield from _texts(item, (*path, index))
-        case dict():
-            for name, value in found.items():
-                yield (*path, ANY_NAME), name
-                yield from _texts(value, (*path, name))
-        case _:
-            return

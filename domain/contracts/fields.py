@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import inspect
 
-from domain.messages import LABEL
+from domain.environment import LABELS, VARIABLE
+from domain.messages import LABEL, MIGRATION, NODE, OPERATION, PRINTABLE
 
 Json: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
 Key: TypeAlias = str | int
@@ -28,12 +29,12 @@ _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]|(\[\.\.\.\]|\[name\])"
 
 NAMES: Mapping[str, str] = {
     LABEL: "a DNS label: a-z, 0-9 and inner hyphens",
-    r"^node[1-9][0-9]{0,11}$": "the name of a container, such as node17",
-    r"^op[1-9][0-9]{0,11}$": "the name of an operation, such as op3",
-    r"^mv[1-9][0-9]{0,11}$": "the name of a migration, such as mv5",
-    r"^[\x21-\x7e]+$": "printable characters without blanks",
-    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$": "DNS labels with dots",
-    r"^[A-Za-z_][A-Za-z0-9_]*$": "the name of a variable: letters, digits and underscores",
+    NODE: "the name of a container, such as node17",
+    OPERATION: "the name of an operation, such as op3",
+    MIGRATION: "the name of a migration, such as mv5",
+    PRINTABLE: "printable characters without blanks",
+    LABELS: "DNS labels with dots",
+    VARIABLE: "the name of a variable: letters, digits and underscores",
 }
 """Patterns in words. A pattern that is not here is shown as it is."""
 

@@ -1,6 +1,6 @@
 """JSON Schemas of commands, events, replies and problems, made from their types."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,10 +17,23 @@ REFERENCE = "#/$defs/{name}"
 
 def schema_of(shape: type[msgspec.Struct]) -> Document:
     """Return a schema that stands alone, with what it refers to under `$defs`."""
-    (reference,), components = msgspec.json.schema_components([shape], ref_template=REFERENCE)
+    (reference,), components = components_of([shape], REFERENCE)
     name = str(reference["$ref"]).rpartition("/")[2]
     found = components.pop(name)
     return {**found, "$defs": components} if components else dict(found)
+
+
+def components_of(
+    shapes: Sequence[object], reference: str
+) -> tuple[tuple[Document, ...], Document]:
+    """Return references to shapes, and their schemas by name.
+
+    Patterns end with `$`, which means the very end to those who read schemas.
+    """
+    references, components = msgspec.json.schema_components(shapes, ref_template=reference)
+    return references, msgspec.json.decode(
+        msgspec.json.encode(components).replace(rb"\\Z", b"$"), type=Document
+    )
 
 
 def command_schema(contract: CommandContract) -> Document:

@@ -20,7 +20,7 @@ from handlers.recorder.recorders import (
     Replica,
 )
 
-NAME = re.compile(r"^[A-Za-z0-9_-]+$")
+NAME = re.compile(r"[A-Za-z0-9_-]+")
 UNNAMED = "Application"
 R = TypeVar("R", bound=Replica)
 
@@ -36,7 +36,7 @@ class JetStreamFactory(InfrastructureFactory[JetStreamTrackingRecorder]):
         """Read the environment. Raises `OSError` naming what is wrong in it."""
         super().__init__(env)
         self._name = self.env.name or UNNAMED
-        if not NAME.match(self._name):
+        if not NAME.fullmatch(self._name):
             message = f"application {self._name!r}: use letters, digits, _ and - in its name"
             raise OSError(message)
         try:
