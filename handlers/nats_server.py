@@ -64,6 +64,7 @@ class ServerOptions(msgspec.Struct, frozen=True):
     monitor_port: int = ANY_PORT
     sync_always: bool = True
     node: ClusterNode | None = None
+    max_payload: int = MAX_PAYLOAD_BYTES
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -101,7 +102,7 @@ def configuration(options: ServerOptions) -> str:
         f'listen: "{LOOPBACK}:{options.port}"\n'
         f'http: "{LOOPBACK}:{options.monitor_port}"\n'
         f"ports_file_dir: {quoted}\n"
-        f"max_payload: {MAX_PAYLOAD_BYTES}\n"
+        f"max_payload: {options.max_payload}\n"
         f"jetstream {{\n  store_dir: {quoted}\n{sync}}}\n" + _cluster(options.node)
     )
 

@@ -4,7 +4,7 @@ Clients see nothing of Restow but this. `decode_command`, `make_ask` and `reply_
 door needs; the schemas, the AsyncAPI document and the pages under `docs/` come from the same lists.
 """
 
-from domain.contracts.asks import Asker, fingerprint, make_ask
+from domain.contracts.asks import TENANT_MAX, Asker, fingerprint, is_id, make_ask
 from domain.contracts.catalogue import COMMANDS, CONTRACT_VERSION, EVENTS, public_type
 from domain.contracts.checks import check
 from domain.contracts.decoding import (
@@ -13,7 +13,7 @@ from domain.contracts.decoding import (
     decode_command,
     unknown_command,
 )
-from domain.contracts.replies import PlannedEvent, Reply, reply_body, reply_to
+from domain.contracts.replies import PlannedEvent, Reply, reply_body, reply_to, within_bus
 
 __all__ = [
     "CLOUD_EVENT",
@@ -21,15 +21,18 @@ __all__ = [
     "CONTRACT_VERSION",
     "EVENTS",
     "REQUEST_BYTES_MAX",
+    "TENANT_MAX",
     "Asker",
     "PlannedEvent",
     "Reply",
     "check",
     "decode_command",
     "fingerprint",
+    "is_id",
     "make_ask",
     "public_type",
     "reply_body",
     "reply_to",
     "unknown_command",
+    "within_bus",
 ]

@@ -77,19 +77,24 @@ def fingerprint(command: PublicCommand, tenant: str = "") -> bytes:
 
 
 def wrong_asker(command: PublicCommand, asker: Asker) -> Refusal | None:
-    if not _ID.fullmatch(asker.id):
+    if not is_id(asker.id):
         detail = f"the id must be 1..{ID_MAX} printable characters without blanks"
         return Refusal(Code.REQUEST_INVALID, detail, "header Nats-Msg-Id")
     if command.id is not None and command.id != asker.id:
         detail = f"id is {command.id} in the body and {asker.id} in the header; send one"
         return Refusal(Code.REQUEST_INVALID, detail, "$.id")
-    if not _ACTOR.fullmatch(asker.actor):
-        detail = f"the actor must be 1..{ACTOR_MAX} printable ASCII characters"
-        return Refusal(Code.REQUEST_INVALID, detail, "header Restow-Actor")
     if asker.tenant and not _TENANT.fullmatch(asker.tenant):
         detail = f"the tenant must be a DNS label: 1..{TENANT_MAX} of a-z, 0-9 and inner hyphens"
         return Refusal(Code.REQUEST_INVALID, detail, "header Restow-Tenant")
+    if not _ACTOR.fullmatch(asker.actor):
+        detail = f"the actor must be 1..{ACTOR_MAX} printable ASCII characters"
+        return Refusal(Code.REQUEST_INVALID, detail, "header Restow-Actor")
     return None
+
+
+def is_id(text: str) -> bool:
+    """Tell whether a command may be called so."""
+    return bool(_ID.fullmatch(text))
 
 
 def too_far(expires: Instant | None, now: Instant) -> Refusal | None:

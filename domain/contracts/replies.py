@@ -14,6 +14,11 @@ from domain.problems import Problem, problem
 PLAN_BYTES_MAX = 384 * 1024
 """Events of a plan are shown up to this size, so that a reply passes the bus's limit of 1 MiB."""
 
+OUTCOME_BYTES_MAX = 768 * 1024
+"""An outcome has at most this many bytes: with its headers it passes the bus's 1 MiB."""
+DETAIL_SHOWN_MAX = 10_000
+"""Characters that are left of the detail of a problem too large."""
+
 Status = Literal["accepted", "done", "planned", "unchanged"]
 
 
@@ -101,6 +106,24 @@ def _within(events: Iterable[PlannedEvent], size: int) -> Iterable[PlannedEvent]
         yield event
 
 
+def within_bus(told: Reply | Problem) -> Reply | Problem:
+    """Return what passes the bus: the same, or without what makes it too large, which is said."""
+    size = len(_encoder.encode(told))
+    if size <= OUTCOME_BYTES_MAX:
+        return told
+    if isinstance(told, Reply):
+        lost = f"this answer had {size:,} bytes: its lists are left out; see the query command.show"
+        return msgspec.structs.replace(
+            told, operation_ids=(), containers=(), notices=(lost,), plan=UNSET
+        )
+    left_out = len(_encoder.encode(told.facts))
+    return msgspec.structs.replace(
+        told, detail=told.detail[:DETAIL_SHOWN_MAX], facts={"left_out_bytes": left_out}
+    )
+
+
 def reply_body(answered: Answered, command_id: str) -> bytes:
-    """Return the JSON of a `Reply` or a `Problem`."""
-    return _encoder.encode(reply_to(answered, command_id))
+    """Return the JSON of a `Reply` or a `Problem` that passes the bus."""
+    told = reply_to(answered, command_id)
+    body = _encoder.encode(told)
+    return body if len(body) <= OUTCOME_BYTES_MAX else _encoder.encode(within_bus(told))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from domain.contracts import Asker, decode_command, make_ask
+from domain.contracts import Asker, decode_command, is_id, make_ask
 from domain.decider import Ask
 from domain.messages import AskName, Code, Instant, Refusal
 from domain.problems import Problem, problem
@@ -42,7 +42,7 @@ def read(call: Call, now: Instant) -> Ask | Problem:
     """Return the ask that a call makes, or why it is none."""
     command = decode_command(call.name, call.body, call.headers.get(CONTENT_TYPE, ""))
     if isinstance(command, Refusal):
-        return problem(command, call.headers.get(ID) or _id_in(call.body) or call.spare_id())
+        return problem(command, _name(call.headers.get(ID, "") or _id_in(call.body), call))
     asker = Asker(
         id=call.headers.get(ID) or command.id or call.spare_id(),
         actor=_actor(call),
@@ -50,7 +50,12 @@ def read(call: Call, now: Instant) -> Ask | Problem:
         expires=call.expires,
     )
     ask = make_ask(command, asker, now)
-    return problem(ask, asker.id) if isinstance(ask, Refusal) else ask
+    return problem(ask, _name(asker.id, call)) if isinstance(ask, Refusal) else ask
+
+
+def _name(said: str, call: Call) -> str:
+    """Return what a problem is told under; what is no id would make no subject either."""
+    return said if is_id(said) else call.spare_id()
 
 
 def _actor(call: Call) -> str:

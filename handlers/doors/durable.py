@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 import structlog
 
-from domain.contracts import Reply, reply_to
+from domain.contracts import TENANT_MAX, Reply, reply_to, within_bus
 from domain.decider import Answered, Ask
 from domain.messages import REMEMBER_MS, Code, Instant
 from domain.problems import Problem
@@ -51,6 +51,9 @@ NOT_NOW = frozenset({Code.RATE_LIMITED, Code.ENGINE_NOT_LEADER, Code.ENGINE_CATC
 """Refusals that are no outcome: a command that is kept can wait until they have passed."""
 STORE_S = 2.0
 """How long the stream of outcomes may take to store one."""
+
+NOBODY = "_"
+"""What no tenant is called."""
 
 REQUEST = {"expires": PULL_S * SECOND, "idle_heartbeat": HEARTBEAT_S * SECOND}
 
@@ -225,9 +228,7 @@ class DurableDoor:
             await self._acknowledge(message, NAK_LATER)
             return
         try:
-            await self._store(
-                self._doorway.subjects.outcome(tenant, outcome.command_id), where, outcome
-            )
+            await self._store(self._subject(tenant, outcome.command_id), where, outcome)
         except (BusUnavailableError, OutcomeNotStoredError) as error:
             await log.awarning("door.outcome_not_stored", seq=where.seq, error=str(error))
             await self._acknowledge(message, NAK_LATER)
@@ -258,9 +259,14 @@ class DurableDoor:
     async def _asked(self, ask: Ask) -> Answered:
         return await self._doorway.desk.ask(ask)
 
+    def _subject(self, tenant: str, command_id: str) -> str:
+        """Return where an outcome is told; a tenant longer than any may be makes no subject."""
+        told = tenant if len(tenant) <= TENANT_MAX else NOBODY
+        return self._doorway.subjects.outcome(told, command_id)
+
     async def _store(self, subject: str, where: Place, outcome: Reply | Problem) -> None:
         """Store an outcome once, however often the command was delivered."""
-        body = msgspec.json.encode(outcome)
+        body = msgspec.json.encode(within_bus(outcome))
         kind = PROBLEM_TYPE if isinstance(outcome, Problem) else JSON_TYPE
         headers = {ID: f"{self._stream}/{where.seq}", "Content-Type": kind}
         if not fits(self._doorway.bus, body, headers):

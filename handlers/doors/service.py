@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from domain.contracts import within_bus
 from domain.messages import Code, Refusal
 from domain.problems import Problem, problem
 from handlers.bus import Bus, BusClosedError, BusUnavailableError, Listening, Message, fits, send
@@ -113,7 +114,7 @@ def refused(told: Problem) -> Response:
         "Nats-Service-Error-Code": str(told.status),
         "Content-Type": PROBLEM_TYPE,
     }
-    return Response(_encoder.encode(told), headers, error)
+    return Response(_encoder.encode(within_bus(told)), headers, error)
 
 
 class Service:

@@ -25,7 +25,7 @@ from handlers.engine.leader import Leader, StoppedError
 from handlers.engine.standby import Standby
 from handlers.journal import checkpoints
 from handlers.journal.reader import Head
-from handlers.journal.safety import Durability, verify
+from handlers.journal.safety import Durability, suits, verify
 from handlers.journal.stream import JetStreamError, UnsafeStreamError, ensure
 from handlers.journal.writer import FencedError, WriterBrokenError
 
@@ -185,6 +185,7 @@ async def run(  # noqa: PLR0913 - the settings of a process
     subjects = Subjects(prefix)
     bus = await connect(url, name=f"restow engine {name}")
     try:
+        suits(bus)
         await ensure(bus, subjects, replicas=replicas)
         durability = await verify(bus, subjects, monitors, relaxed=relaxed)
         if durability.reasons:

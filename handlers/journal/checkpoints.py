@@ -20,6 +20,7 @@ from handlers.journal.stream import (
     StreamConfig,
     api,
     ensure_stream,
+    info,
     last_message,
     put,
 )
@@ -67,9 +68,10 @@ async def save(
 ) -> None:
     """Keep the state as of `head`, in place of the older of the two that are kept.
 
-    Raises `JetStreamError`, `BusUnavailableError`; the newer one is still good then.
+    A bucket with fewer copies than `replicas` is given as many. Raises `UnsafeStreamError`,
+    `JetStreamError`, `BusUnavailableError`; the newer one is still good then.
     """
-    await ensure_stream(bus, bucket(subjects, replicas))
+    await _ensure_bucket(bus, bucket(subjects, replicas))
     packed = await asyncio.to_thread(zlib.compress, image, COMPRESSION)
     kept = await _kept(bus, subjects)
     slot = min(SLOTS, key=lambda name: kept[name].head.seq if name in kept else -1)
@@ -79,6 +81,13 @@ async def save(
     digest = await asyncio.to_thread(_digest, packed)
     said = _Kept(KEPT_VERSION, head, len(starts), digest)
     await put(bus, _key(subjects, f"{slot}.head"), msgspec.msgpack.encode(said))
+
+
+async def _ensure_bucket(bus: Bus, wanted: StreamConfig) -> None:
+    found = await info(bus, wanted.name)
+    if found is not None and found.config.num_replicas < wanted.num_replicas:
+        await api(bus, f"STREAM.UPDATE.{wanted.name}", msgspec.json.encode(wanted))
+    await ensure_stream(bus, wanted)
 
 
 async def latest(bus: Bus, subjects: Subjects) -> tuple[Head, bytes] | None:

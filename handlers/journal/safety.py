@@ -17,6 +17,8 @@ from handlers.bus import Bus
 from handlers.journal.stream import info
 
 VERSION_MIN = (2, 11)
+PAYLOAD_BYTES_MIN = 1024 * 1024
+"""Frames, outcomes and answers are cut to pass this, which is what a server takes by default."""
 MONITOR_S = 5.0
 """How long a monitoring port may take to answer."""
 HOW_TO_VERIFY = (
@@ -65,18 +67,32 @@ async def verify(
     """Check that every server that keeps the journal writes before it acknowledges.
 
     `monitors` are addresses of monitoring ports. Raises `UnsafeServerError` unless `relaxed`,
-    which lets it pass with the reasons in the returned value; a server that is too old does not.
+    which lets it pass with the reasons in the returned value; but not what `suits` objects to.
+    """
+    suits(bus)
+    servers = {server.server_name: server for server in await _servers(monitors)}
+    reasons = tuple(_objections(servers, await _keepers(bus, subjects)))
+    if reasons and not relaxed:
+        raise UnsafeServerError("; ".join(reasons))
+    return Durability(reasons)
+
+
+def suits(bus: Bus) -> None:
+    """Check what nobody can choose to do without: version and `max_payload` of the server.
+
+    Raises `UnsafeServerError`.
     """
     version = bus.connected_server_version
     if (version.major, version.minor) < VERSION_MIN:
         needed = ".".join(map(str, VERSION_MIN))
         message = f"nats-server {version} is too old: Restow needs {needed} or later"
         raise UnsafeServerError(message)
-    servers = {server.server_name: server for server in await _servers(monitors)}
-    reasons = tuple(_objections(servers, await _keepers(bus, subjects)))
-    if reasons and not relaxed:
-        raise UnsafeServerError("; ".join(reasons))
-    return Durability(reasons)
+    if bus.max_payload < PAYLOAD_BYTES_MIN:
+        message = (
+            f"max_payload of the server is {bus.max_payload:,} bytes, Restow needs"
+            f" {PAYLOAD_BYTES_MIN:,}: set `max_payload: 1MB` in its configuration"
+        )
+        raise UnsafeServerError(message)
 
 
 def _objections(servers: dict[str, Server], keepers: Iterable[str]) -> Iterable[str]:

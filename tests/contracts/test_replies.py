@@ -4,10 +4,11 @@ import msgspec
 import pytest
 
 from domain.contracts import reply_body
-from domain.contracts.replies import PLAN_BYTES_MAX
+from domain.contracts.replies import OUTCOME_BYTES_MAX, PLAN_BYTES_MAX, Reply, within_bus
 from domain.decider import Answered
 from domain.host import HostCordoned, HostRegistered
 from domain.messages import Accepted, Code, ContainerId, HostId, Refusal, Unchanged
+from domain.problems import Problem, problem
 
 
 def told(answer, **fields):
@@ -79,3 +80,48 @@ def test_a_plan_beyond_what_the_bus_carries_is_cut_and_says_so():
     assert 0 < shown < 5_000
     assert len(msgspec.json.encode(reply["plan"])) <= PLAN_BYTES_MAX + shown + 2
     assert reply["notices"] == [f"the plan has 5,000 events, the first {shown:,} are here"]
+
+
+class TestWithinBus:
+    def test_what_is_small_enough_is_told_whole(self):
+        reply = Reply(status="done", command_id="c-1", containers=(ContainerId("node1"),))
+
+        assert within_bus(reply) is reply
+
+    def test_a_reply_too_large_keeps_what_became_of_the_command_and_says_what_is_left_out(self):
+        names = tuple(ContainerId(f"node{n}") for n in range(200_000))
+        reply = Reply(
+            status="accepted",
+            command_id="c-1",
+            operation_id="op3",
+            operation_ids=("op3",),
+            position=17,
+            version=2,
+            containers=names,
+            notices=("n" * 900_000,),
+        )
+
+        cut = within_bus(reply)
+
+        assert isinstance(cut, Reply)
+        assert len(msgspec.json.encode(cut)) <= OUTCOME_BYTES_MAX
+        assert (cut.status, cut.operation_id, cut.position, cut.version) == (
+            *("accepted", "op3"),
+            *(17, 2),
+        )
+        assert cut.containers == ()
+        assert "left out" in cut.notices[0]
+        assert "command.show" in cut.notices[0]
+
+    @pytest.mark.parametrize("detail", ["short", "x" * 2_000_000, "ä" * 1_000_000])
+    def test_a_problem_too_large_keeps_its_code_and_the_beginning_of_its_detail(self, detail):
+        facts = {"hosts": ["h" * 60] * 20_000}
+        told = problem(Refusal(Code.CAPACITY_INSUFFICIENT, detail, facts=facts), "c-1", 17)
+
+        cut = within_bus(told)
+
+        assert isinstance(cut, Problem)
+        assert len(msgspec.json.encode(cut)) <= OUTCOME_BYTES_MAX
+        assert (cut.code, cut.command_id, cut.position) == (told.code, "c-1", 17)
+        assert cut.detail.startswith(detail[:100])
+        assert cut.facts == {"left_out_bytes": len(msgspec.json.encode(told.facts))}

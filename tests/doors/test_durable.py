@@ -104,10 +104,15 @@ class TestOpen:
             (("layer.skale", CP), "cmd-1", "command.unknown"),
             (("layer.restart", b"[" * 60_000), "cmd-1", "request.invalid"),
             (("layer.restart", b"x" * 70_000), "cmd-1", "request.too_large"),
+            (("layer.restart", CP, "i" * 129), "cmd-1", "request.invalid"),
+            (("layer.restart", CP, "i" * 50_000), "cmd-1", "request.invalid"),
+            (("layer.skale", CP, "i" * 50_000), "cmd-1", "command.unknown"),
+            (("layer.restart", CP, "no id"), "cmd-1", "request.invalid"),
         ],
     )
     async def test_poison_is_answered_once_and_goes(self, publisher, desk, sent, ask, code):
-        await publisher.publish(*sent)
+        name, body, *header = sent
+        await publisher.publish(name, body, **({"Nats_Msg_Id": header[0]} if header else {}))
         told = await publisher.outcome(ask)
 
         assert (told["code"], told["command_id"]) == (code, ask)
@@ -220,3 +225,30 @@ async def test_an_outcome_that_cannot_be_stored_is_stored_later_and_once(
     kept = await bus.jetstream().get_last_msg(stream, subjects.outcome("acme", "r-1"))
     assert msgspec.json.decode(kept.data)["operation_id"] == "op1"
     assert await count(bus, stream) == 1
+
+
+async def test_an_outcome_too_large_for_the_bus_is_told_once_without_what_makes_it_so(
+    publisher, open_doors, bus, subjects, desk
+):
+    desk.refusal = Refusal(Code.CAPACITY_INSUFFICIENT, "d" * 2_000_000, facts={"why": ["x"] * 9})
+    async with open_doors():
+        await publisher.publish("layer.restart", CP | {"id": "r-1"})
+        told = await publisher.outcome("r-1")
+        await all_taken(bus, subjects)
+
+    assert (told["code"], told["command_id"]) == ("capacity.insufficient", "r-1")
+    assert len(told["detail"]) == 10_000
+    assert len(desk.asked) == 1
+    assert await count(bus, subjects.stream("RES")) == 1
+
+
+async def test_a_tenant_too_long_for_a_subject_is_told_where_no_tenant_is(
+    publisher, open_doors, bus, subjects, desk
+):
+    async with open_doors():
+        await publisher.publish("layer.restart", CP | {"id": "r-1"}, tenant="t" * 3_900)
+        told = await publisher.outcome("r-1", tenant="_")
+        await all_taken(bus, subjects)
+
+    assert told["path"] == "header Restow-Tenant"
+    assert desk.asked == []

@@ -269,3 +269,18 @@ class TestDiscovery:
         assert counted["last_error"].startswith("limits.out_of_range: delay_s must be 0..300")
         assert counted["processing_time"] >= 2 * counted["average_processing_time"] - 1 > 0
         assert datetime.fromisoformat(said["started"]).tzinfo is not None
+
+
+async def test_what_is_no_id_is_not_said_back(ask, desk):
+    told, _ = await ask("layer.restart", CP, Nats_Msg_Id="i" * 100_000)
+
+    assert (told["code"], told["path"]) == ("request.invalid", "header Nats-Msg-Id")
+    assert len(told["command_id"]) < 129
+    assert desk.asked == []
+
+
+async def test_a_problem_too_large_for_the_bus_is_told_without_what_makes_it_so(ask, desk):
+    desk.refusal = Refusal(Code.CAPACITY_INSUFFICIENT, "d" * 2_000_000)
+    told, _ = await ask("layer.restart", CP | {"id": "r-1"})
+
+    assert (told["code"], told["command_id"]) == ("capacity.insufficient", "r-1")

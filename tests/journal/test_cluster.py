@@ -10,6 +10,7 @@ import pytest
 
 from domain.subjects import Subjects
 from handlers.bus import Bus, close, connect
+from handlers.journal import checkpoints
 from handlers.journal.reader import Head, follow
 from handlers.journal.safety import verify
 from handlers.journal.stream import ensure, info
@@ -93,6 +94,20 @@ async def test_a_journal_outlives_the_server_that_leads_it(
     assert stored[: len(load.acknowledged)] == load.acknowledged
     assert len(stored) <= len(load.acknowledged) + 1  # one was cut short: it may stand or not
     assert load.followed == stored[: len(load.followed)]
+
+
+async def test_checkpoints_are_kept_as_often_as_the_journal_also_where_they_were_not(
+    cluster_bus: Bus, subjects: Subjects
+):
+    copies: list[int] = []
+    for seq, replicas in ((1, 1), (2, 3)):
+        await checkpoints.save(cluster_bus, subjects, Head(seq), b"state", replicas=replicas)
+        stream = await info(cluster_bus, checkpoints.bucket(subjects).name)
+        assert stream
+        copies.append(stream.config.num_replicas)
+
+    assert copies == [1, 3]
+    assert await checkpoints.latest(cluster_bus, subjects) == (Head(2), b"state")
 
 
 async def test_a_writer_is_fenced_on_three_servers_too(cluster_bus: Bus, subjects: Subjects):

@@ -7,9 +7,10 @@ import pytest
 
 from domain.subjects import Subjects
 from handlers.bus import Bus, connect
+from handlers.engine import process
 from handlers.journal import safety
 from handlers.journal.safety import UnsafeServerError, verify
-from handlers.journal.stream import ensure
+from handlers.journal.stream import ensure, info
 from handlers.nats_server import Server, ServerOptions, start
 
 
@@ -67,6 +68,33 @@ async def test_a_server_too_old_is_refused_even_if_relaxed(
     monkeypatch.setattr(safety, "VERSION_MIN", (3, 0))
     with pytest.raises(UnsafeServerError, match=r"is too old: Restow needs 3\.0"):
         await verify(bus, subjects, [nats_server.monitor], relaxed=True)
+
+
+async def test_a_server_with_a_small_max_payload_is_refused_even_if_relaxed(
+    tmp_path: Path, subjects: Subjects
+):
+    server = await start(ServerOptions(tmp_path, max_payload=1024 * 1024 - 1))
+    try:
+        bus = await connect(server.url, name="test")
+        with pytest.raises(UnsafeServerError, match=r"max_payload .* 1,048,575 .*: 1MB`"):
+            await verify(bus, subjects, [server.monitor], relaxed=True)
+        await bus.close()
+    finally:
+        server.stop()
+
+
+async def test_an_engine_leaves_no_stream_on_a_server_that_does_not_suit(
+    tmp_path: Path, subjects: Subjects
+):
+    server = await start(ServerOptions(tmp_path, max_payload=65_536))
+    try:
+        with pytest.raises(UnsafeServerError, match="max_payload"):
+            await process.run(name="e1", url=server.url, prefix=subjects.prefix, relaxed=True)
+        bus = await connect(server.url, name="test")
+        assert await info(bus, subjects.stream("JNL")) is None
+        await bus.close()
+    finally:
+        server.stop()
 
 
 def test_a_durability_crosses_the_bus():
