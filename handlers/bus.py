@@ -115,9 +115,14 @@ async def close(bus: Bus) -> None:
         await bus.close()
 
 
+def as_address(address: Address | str) -> Address:
+    """Return where the bus is, from its URL alone if that is all there is."""
+    return Address(address) if isinstance(address, str) else address
+
+
 async def connect(address: Address | str, *, name: str, within_s: float = CONNECT_S) -> Bus:
     """Connect, under a name that operators see. Raises `BusUnavailableError`."""
-    at = Address(address) if isinstance(address, str) else address
+    at = as_address(address)
     bus = Client()
     try:
         async with asyncio.timeout(within_s):

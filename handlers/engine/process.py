@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Iterable
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
 
-from domain.image import to_image
-from domain.region import Region
 from domain.subjects import Subjects
 from handlers.bus import (
     Address,
@@ -17,23 +16,22 @@ from handlers.bus import (
     BusClosedError,
     BusUnavailableError,
     Message,
+    as_address,
     connect,
     listen,
     silence,
 )
+from handlers.engine.keeper import LEADER_EVENTS, STANDBY_EVENTS, Errand, Keeper
 from handlers.engine.leader import Leader, StoppedError
 from handlers.engine.standby import Standby
-from handlers.journal import checkpoints
-from handlers.journal.reader import Head
 from handlers.journal.safety import Durability, suits, verify
-from handlers.journal.stream import JetStreamError, UnsafeStreamError, ensure
-from handlers.journal.writer import FencedError, WriterBrokenError
+from handlers.journal.stream import ensure
+from handlers.journal.writer import FencedError, Writer, WriterBrokenError
 
 log = structlog.stdlib.get_logger(__name__)
 
-CHECKPOINT_EVENTS = 50_000
-"""A standby keeps a checkpoint whenever the journal has grown by this many events."""
-CHECKPOINT_LOOK_S = 30.0
+T = TypeVar("T")
+
 AGAIN_S = 1.0
 OVER = (FencedError, BusUnavailableError, WriterBrokenError)
 """How leading ends without anything being wrong with this process: it starts again as a standby."""
@@ -54,14 +52,16 @@ class Status(msgspec.Struct, frozen=True):
 class Engine:
     """One engine of a region."""
 
-    def __init__(self, bus: Bus, subjects: Subjects, name: str, durability: Durability) -> None:
+    def __init__(
+        self, bus: Bus, subjects: Subjects, name: str, durability: Durability, keeper: Keeper
+    ) -> None:
         self._bus = bus
         self._subjects = subjects
         self._name = name
         self._durability = durability
+        self._keeper = keeper
         self._role = "catching up"
         self._standby = Standby(bus, subjects, name)
-        self._kept = Head()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Be standby and leader in turn until `stop` is set.
@@ -79,18 +79,18 @@ class Engine:
         """One life: catch up, wait, lead, and drop all state."""
         self._role = "catching up"
         self._standby = Standby(self._bus, self._subjects, self._name)
+        keep = self._keeper.run
         try:
-            await self._standby.catch_up()
-            writer = None
-            while writer is None:
-                if not await self._until_its_turn(stop):
-                    return
-                writer = await self._standby.take_over()
+            writer = await first_of(
+                self._come_to_lead(), stop.wait(), keep(self._position, STANDBY_EVENTS)
+            )
+            if writer is None:
+                return
             self._role = "leader"
             log.info("engine.leads", engine=self._name, epoch=writer.head.epoch)
             region = self._standby.region
             leader = Leader(self._bus, self._subjects, region, writer, self._name)
-            await leader.lead(stop)
+            await first_of(leader.lead(stop), keep(self._position, LEADER_EVENTS))
         except* StoppedError:
             log.info("engine.stopped", engine=self._name)
         except* OVER as over:
@@ -98,45 +98,20 @@ class Engine:
             if self._bus.is_closed:
                 message = f"engine {self._name}: the connection is closed for good"
                 raise BusClosedError(message) from over
-            await asyncio.sleep(AGAIN_S)
+            await first_of(asyncio.sleep(AGAIN_S), stop.wait())
 
-    async def _until_its_turn(self, stop: asyncio.Event) -> bool:
-        """Follow the journal until it is this engine's turn to lead; False if it is to stop."""
+    async def _come_to_lead(self) -> Writer:
+        """Catch up, and follow the journal until it is this engine's turn to lead."""
+        await self._standby.catch_up()
         self._role = "standby"
-        turn = asyncio.create_task(self._standby.until_its_turn())
-        stopped = asyncio.create_task(stop.wait())
-        keeping = asyncio.create_task(self._keep_checkpoints())
-        try:
-            await asyncio.wait({turn, stopped, keeping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (turn, stopped, keeping):
-                if not task.done():
-                    task.cancel()
-            await asyncio.gather(turn, stopped, keeping, return_exceptions=True)
-        if stop.is_set():
-            return False
-        for task in (turn, keeping):
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
-        return True
-
-    async def _keep_checkpoints(self) -> None:
-        """Keep the standby's state now and then, so that a cold start is short."""
         while True:
-            await asyncio.sleep(CHECKPOINT_LOOK_S)
-            head, region = self._standby.head, self._standby.region
-            if head.position - self._kept.position >= CHECKPOINT_EVENTS:
-                await self._keep(head, region)
+            await self._standby.until_its_turn()
+            writer = await self._standby.take_over()
+            if writer is not None:
+                return writer
 
-    async def _keep(self, head: Head, region: Region) -> None:
-        """Keep a checkpoint; what stands in the way is no reason to stop standing by."""
-        try:
-            await checkpoints.save(self._bus, self._subjects, head, to_image(region))
-        except (BusUnavailableError, JetStreamError, UnsafeStreamError) as error:
-            log.warning("engine.checkpoint_failed", engine=self._name, why=str(error))
-            return
-        self._kept = head
-        log.info("engine.checkpoint", engine=self._name, position=head.position)
+    def _position(self) -> int:
+        return self._standby.region.position
 
     async def _tell(self, message: Message) -> None:
         region = self._standby.region
@@ -152,6 +127,26 @@ class Engine:
         )
         if message.reply:
             await self._bus.publish(message.reply, msgspec.json.encode(status))
+
+
+async def first_of(work: Coroutine[Any, Any, T], *others: Coroutine[Any, Any, object]) -> T | None:
+    """Return what `work` comes to; None where another ended before it.
+
+    Whoever is late is cancelled. Raises what any of them raised.
+    """
+    working = asyncio.create_task(work)
+    beside = [asyncio.create_task(other) for other in others]
+    tasks: list[asyncio.Task[Any]] = [working, *beside]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in beside:
+        if not task.cancelled():
+            task.result()
+    return None if working.cancelled() else working.result()
 
 
 @contextlib.asynccontextmanager
@@ -191,6 +186,7 @@ async def run(  # noqa: PLR0913 - the settings of a process
         if durability.reasons:
             log.warning("engine.relaxed", reasons=durability.reasons)
         async with stoppable() as stop:
-            await Engine(bus, subjects, name, durability).run(stop)
+            keeper = Keeper(bus, Errand(as_address(url), prefix, replicas))
+            await Engine(bus, subjects, name, durability, keeper).run(stop)
     finally:
         await bus.close()

@@ -6,7 +6,13 @@ harmless: whoever takes over fences the other, whose frames are then refused.
 """
 
 import asyncio
+import concurrent.futures
 import random
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -21,11 +27,39 @@ from handlers.journal.writer import NotAtTailError, Writer
 
 log = structlog.stdlib.get_logger(__name__)
 
+T = TypeVar("T")
+
 BEAT_S = 0.25
 SILENCE_S = 1.2
 """How long the leader may be silent before it is taken for gone."""
 JITTER_S = 0.3
 """Standbys look at slightly different moments, so that one of them is first."""
+
+
+async def aside(work: Callable[[], T]) -> T:
+    """Do long work in a thread of its own, while the bus is heard.
+
+    Nobody waits for that thread when this is cancelled, not even at the end of the process.
+    """
+    told = concurrent.futures.Future[T]()
+    told.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            told.set_result(work())
+        finally:
+            if not told.done():
+                told.set_exception(sys.exception())
+
+    threading.Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(told)
+
+
+def _read(image: bytes) -> Region | StrangeImageError:
+    try:
+        return from_image(image)
+    except StrangeImageError as error:
+        return error
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -55,11 +89,11 @@ class Standby:
         """Start from the newest checkpoint and read the rest of the journal, verifying it."""
         kept = await checkpoints.latest(self._bus, self._subjects)
         if kept is not None:
-            try:
-                self.region = from_image(kept[1])
-                self.head = kept[0]
-            except StrangeImageError as error:
-                log.info("standby.checkpoint_ignored", why=str(error))
+            read_from = await aside(partial(_read, kept[1]))
+            if isinstance(read_from, StrangeImageError):
+                log.info("standby.checkpoint_ignored", why=str(read_from))
+            else:
+                self.head, self.region = kept[0], read_from
         async for head, frame in read(self._bus, self._subjects, self.head):
             self.region.absorb(frame)
             self.head = head

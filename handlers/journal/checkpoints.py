@@ -105,6 +105,15 @@ async def latest(bus: Bus, subjects: Subjects) -> tuple[Head, bytes] | None:
     return None
 
 
+async def newest_position(bus: Bus, subjects: Subjects) -> int:
+    """Return the position of the newest checkpoint, whole or not; 0 if there is none.
+
+    Raises `JetStreamError`, `BusUnavailableError`.
+    """
+    kept = await _kept(bus, subjects)
+    return max((said.head.position for said in kept.values()), default=0)
+
+
 async def drop_all(bus: Bus, subjects: Subjects) -> None:
     """Delete all checkpoints; the next start reads the whole journal."""
     try:

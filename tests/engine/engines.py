@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from domain.subjects import Subjects
-from handlers.bus import BusUnavailableError, request
+from handlers.bus import BusUnavailableError, Message, listen, request, silence
 from handlers.engine.process import Status
 from tests.engine.site import Site
 
@@ -50,12 +50,35 @@ class Engines:
                     return status.leader
                 await asyncio.sleep(0.05)
 
+    async def stands_by(self, name: str, place: Site) -> None:
+        """Wait until an engine is a standby."""
+        roles: dict[str, str] = {}
+
+        async def hear(message: Message) -> None:
+            if message.data:
+                status = msgspec.json.decode(message.data, type=Status)
+                roles[status.engine] = status.role
+
+        inbox = place.bus.new_inbox()
+        listening = await listen(place.bus, inbox, hear)
+        async with asyncio.timeout(30):
+            while roles.get(name) != "standby":
+                await place.bus.publish(self._subjects.status(), b"", inbox)
+                await asyncio.sleep(0.05)
+        await silence(place.bus, listening)
+
     async def kill_leader(self, place: Site) -> None:
         """Kill -9 whoever leads, and start it again."""
         name = await self.leader(place)
         self._running[name].kill()
         self._running[name].wait()
         self.start(name)
+
+    async def end(self, name: str) -> int:
+        """Tell an engine to stop with SIGTERM, and return its exit code."""
+        process = self._running.pop(name)
+        process.terminate()
+        return await asyncio.to_thread(process.wait, 10)
 
     def stop(self) -> None:
         """Kill all of them."""

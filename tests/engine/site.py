@@ -20,7 +20,8 @@ from handlers.agent.behaviour import Behaviour
 from handlers.agent.link import Link
 from handlers.agent.pace import pace_at
 from handlers.agent.process import Site as AgentSite
-from handlers.bus import Bus, close, connect
+from handlers.bus import Address, Bus, close, connect
+from handlers.engine.keeper import Errand, Keeper
 from handlers.engine.process import Engine
 from handlers.journal.reader import Head, read
 from handlers.journal.safety import Durability
@@ -56,7 +57,7 @@ class Site:
         """Run an engine."""
         bus = await connect(self.url, name=name)
         self._buses.append(bus)
-        engine = Engine(bus, self.subjects, name, Durability())
+        engine = engine_of(bus, self.subjects, name)
         self._engines[name] = self._run(engine.run(asyncio.Event()))
 
     def crash(self, name: str) -> None:
@@ -122,6 +123,14 @@ class Site:
         for end in ends:
             if isinstance(end, Exception):
                 raise end
+
+
+def engine_of(bus: Bus, subjects: Subjects, name: str = "e1") -> Engine:
+    """Return an engine in this process; its checkpoints are kept by another one."""
+    url = bus.connected_url
+    assert url is not None
+    keeper = Keeper(bus, Errand(Address(url.geturl()), subjects.prefix))
+    return Engine(bus, subjects, name, Durability(), keeper)
 
 
 def is_quiet(fleet: Fleet) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from domain.decider import Ask
 from domain.environment import CreateEnvironment, LayerSpec
@@ -14,11 +15,11 @@ from domain.region import BrokenHistoryError, Region
 from domain.subjects import Subjects
 from domain.wire import COMMIT_BYTES_MAX
 from handlers.bus import Bus
-from handlers.engine import process
+from handlers.engine import keeper, process
 from handlers.engine.standby import Standby
 from handlers.journal import checkpoints
 from handlers.journal.reader import Head, JournalDamagedError
-from handlers.journal.stream import ensure
+from handlers.journal.stream import ensure, ensure_stream
 from handlers.journal.writer import Writer
 from tests.engine.site import site
 
@@ -105,8 +106,8 @@ async def test_a_journal_shorter_than_the_checkpoint_stops_the_start(
 async def test_a_standby_keeps_checkpoints_as_the_journal_grows(
     nats_url: str, subjects: Subjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(process, "CHECKPOINT_EVENTS", 3)
-    monkeypatch.setattr(process, "CHECKPOINT_LOOK_S", 0.1)
+    monkeypatch.setattr(process, "STANDBY_EVENTS", 3)
+    monkeypatch.setattr(keeper, "LOOK_S", 0.1)
     async with site(nats_url, subjects, tmp_path) as place:
         await place.engine("e1")
         await place.done("host.register", **NORTH_BODY)
@@ -116,6 +117,47 @@ async def test_a_standby_keeps_checkpoints_as_the_journal_grows(
         async with asyncio.timeout(20):
             while await checkpoints.latest(place.bus, subjects) is None:
                 await asyncio.sleep(0.1)
+
+
+async def test_a_leader_without_a_standby_has_checkpoints_kept_and_starts_from_them(
+    nats_url: str, subjects: Subjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(process, "LEADER_EVENTS", 3)
+    monkeypatch.setattr(keeper, "LOOK_S", 0.1)
+    async with site(nats_url, subjects, tmp_path) as place:
+        await place.engine("e1")
+        await place.done("host.register", **NORTH_BODY)
+        for number in range(4):
+            await place.done("host.rate", host="north", load_mark=number + 1)
+        async with asyncio.timeout(20):
+            while (kept := await checkpoints.latest(place.bus, subjects)) is None:
+                await asyncio.sleep(0.1)
+        again = Standby(place.bus, subjects, "again")
+        await again.catch_up()
+
+        assert kept[0].position >= 3
+        assert again.region.position == (await place.region()).position
+
+
+async def test_a_checkpoint_that_cannot_be_kept_stops_nobody(
+    nats_url: str,
+    subjects: Subjects,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+):
+    monkeypatch.setattr(process, "LEADER_EVENTS", 1)
+    monkeypatch.setattr(keeper, "LOOK_S", 0.1)
+    async with site(nats_url, subjects, tmp_path) as place:
+        await ensure_stream(place.bus, replace(checkpoints.bucket(subjects), storage="memory"))
+        await place.engine("e1")
+        await place.done("host.register", **NORTH_BODY)
+        said = ""
+        async with asyncio.timeout(20):
+            while "checkpoint.failed" not in said:
+                said += capfd.readouterr().out
+                await asyncio.sleep(0.1)
+        await place.done("host.rate", host="north", load_mark=1)
 
 
 NORTH_BODY = {"host": "north", "memory_mib": 1_024, "cpu_mhz": 4_000, "disk_gib": 10}

@@ -8,13 +8,11 @@ import pytest
 
 from domain.subjects import Subjects
 from handlers.bus import Bus, BusClosedError, close, connect
-from handlers.engine.process import Engine
 from handlers.engine.standby import SILENCE_S, Beat, Standby
 from handlers.journal.reader import Head, read
-from handlers.journal.safety import Durability
 from handlers.journal.stream import ensure
 from handlers.journal.writer import Writer
-from tests.engine.site import HARDWARE, site
+from tests.engine.site import HARDWARE, engine_of, site
 
 
 async def epochs(bus: Bus, subjects: Subjects) -> int:
@@ -87,7 +85,7 @@ async def test_an_engine_whose_connection_is_closed_for_good_ends_its_process(
 ):
     await ensure(bus, subjects)
     own = await connect(nats_url, name="e1")
-    running = asyncio.create_task(Engine(own, subjects, "e1", Durability()).run(asyncio.Event()))
+    running = asyncio.create_task(engine_of(own, subjects).run(asyncio.Event()))
     await asyncio.sleep(0.5)
     await close(own)
     async with asyncio.timeout(20):
