@@ -9,18 +9,17 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-ImageName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s]+$")]
-ArchiveUrl = Annotated[str, Meta(pattern=r"^(https|file)://[^\s]+$", max_length=1_000)]
-RepositoryUrl = Annotated[str, Meta(pattern=r"^(https|ssh|git|file)://[^\s]+$", max_length=1_000)]
-Ref = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9_][-A-Za-z0-9_./+]*$",
-        max_length=250,
-        description="branch, tag or commit",
-    ),
-]
-Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", description="SHA-256, in hex")]
+NO_BLANKS = r"^[^\s]+\Z"
+ARCHIVE_URL = r"^(https|file)://[^\s]+\Z"
+REPOSITORY_URL = r"^(https|ssh|git|file)://[^\s]+\Z"
+REF = r"^[A-Za-z0-9_][-A-Za-z0-9_./+]*\Z"
+SHA256 = r"^[0-9a-f]{64}\Z"
+
+ImageName = Annotated[str, Meta(min_length=1, max_length=255, pattern=NO_BLANKS)]
+ArchiveUrl = Annotated[str, Meta(pattern=ARCHIVE_URL, max_length=1_000)]
+RepositoryUrl = Annotated[str, Meta(pattern=REPOSITORY_URL, max_length=1_000)]
+Ref = Annotated[str, Meta(pattern=REF, max_length=250, description="branch, tag or commit")]
+Digest = Annotated[str, Meta(pattern=SHA256, description="SHA-256, in hex")]
 
 
 class Application(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -14,6 +14,7 @@ from msgspec import inspect
 
 from domain.environment import LABELS, VARIABLE
 from domain.messages import LABEL, MIGRATION, NODE, OPERATION, PRINTABLE
+from domain.software import ARCHIVE_URL, NO_BLANKS, REF, REPOSITORY_URL, SHA256
 
 Json: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
 Key: TypeAlias = str | int
@@ -34,6 +35,11 @@ NAMES: Mapping[str, str] = {
     MIGRATION: "the name of a migration, such as mv5",
     PRINTABLE: "printable characters without blanks",
     LABELS: "DNS labels with dots",
+    NO_BLANKS: "text without blanks",
+    ARCHIVE_URL: "an https:// or file:// address",
+    REPOSITORY_URL: "an https://, ssh://, git:// or file:// address",
+    REF: "a branch, tag or commit",
+    SHA256: "a SHA-256: 64 of 0-9 and a-f",
     VARIABLE: "the name of a variable: letters, digits and underscores",
 }
 """Patterns in words. A pattern that is not here is shown as it is."""
