@@ -190,7 +190,7 @@ class Region:
             ask.fingerprint,
             ask.reason,
         )
-        self._remember(commit)
+        self.remember(commit)
         return commit
 
     def plan(self, ask: Ask, now: Instant) -> tuple[Answer, tuple[Fact, ...]]:
@@ -316,9 +316,10 @@ class Region:
                     raise BrokenHistoryError(event, versions.get(stream, 0), self.position)
                 versions[stream] = version
                 evolve(fleet, event.fact, at)
-            self._remember(commit)
+            self.remember(commit)
 
-    def _remember(self, commit: Commit[Fact]) -> None:
+    def remember(self, commit: Commit[Fact]) -> None:
+        """Note that a commit stands: where it ends, and its answer."""
         self.position += len(commit.events)
         self.at = commit.at
         remembered = Remembered(commit.answer, self.position, commit.fingerprint, commit.at)

@@ -28,7 +28,7 @@ from domain.messages import (
 )
 from domain.operation import Operation
 from domain.orders import Work
-from tests.simulation.world import Nature, World, state_of
+from restow.simulation.world import Nature, World, state_of
 
 E = TypeVar("E", bound=Event)
 

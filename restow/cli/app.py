@@ -49,6 +49,7 @@ for group, parts in {
         ("engine", "process:engine"): "Run one engine.",
         ("agent", "process:agent"): "Run the agent of one or more simulated hosts.",
         ("reader", "process:reader"): "Run the read side: queries, public events, audit.",
+        ("sim", "sim:sim"): "Live simulated worlds in which much goes wrong; --seed replays one.",
         ("version", "region:version"): "Versions of Restow and of what it speaks.",
         ("completion", "region:completion"): "Print the completion script of a shell.",
     },

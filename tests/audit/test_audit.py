@@ -35,8 +35,8 @@ from projections.audit import (
 )
 from projections.audit.fold import spelled
 from projections.feed import last_position, placed
+from restow.simulation.world import World
 from tests.projections.journal import Book
-from tests.simulation.world import World
 
 
 @cache

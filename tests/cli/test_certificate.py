@@ -19,7 +19,7 @@ from handlers.journal.stream import ensure
 from handlers.journal.writer import Writer
 from restow.certificates import certificate_of
 from restow.check import check
-from tests.simulation.world import World
+from restow.simulation.world import World
 
 AT = Instant(1_800_000_000_000)
 

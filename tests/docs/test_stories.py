@@ -26,8 +26,8 @@ from domain.wire import decode_frame
 from restow.exploring import Happening, Input, copy, explore
 from restow.pages import filled, pages, parts
 from restow.searches import SEARCHES
+from restow.simulation.stories import live
 from restow.stories import ALIKE, Transition, block, seen, transitions
-from tests.simulation.stories import live
 
 NOBODY = CordonHost(host="nobody")
 """A command of a heard input that a journal does not tell."""

@@ -10,8 +10,8 @@ from domain.migration import MigrateContainer
 from domain.operation import ScaleLayer, ScaleNode
 from domain.orders import ReportHealth, ReportOrder, Start
 from domain.region import Region
+from restow.simulation.world import START
 from tests.examples import host
-from tests.simulation.world import START
 
 HOSTS = tuple(f"h{n}" for n in range(1, 8))
 LAYERS = ("app", "sql", "web")

@@ -14,9 +14,9 @@ from domain.migration import MigrateContainer
 from domain.operation import ScaleNode
 from domain.orders import MigrateOut, Order, ReportOrder, Start, Stop
 from domain.region import Region
+from restow.simulation.world import START
 from tests.domain.fleets import POLICIES
 from tests.examples import host, layer
-from tests.simulation.world import START
 
 HOSTS = st.sampled_from(["h1", "h2", "h3", "h4"])
 

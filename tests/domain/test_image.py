@@ -9,9 +9,9 @@ from domain.messages import AskId
 from domain.migration import MigrateContainer
 from domain.operation import RestartLayer, ScaleNode
 from domain.region import Region
+from restow.simulation.stories import live
+from restow.simulation.world import state_of
 from tests.examples import given, hosts, kinds, shop
-from tests.simulation.stories import live
-from tests.simulation.world import state_of
 
 
 @pytest.mark.parametrize("story", range(10))

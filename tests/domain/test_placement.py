@@ -15,9 +15,9 @@ from domain.messages import AskId, Code, Command, HostId, Refusal
 from domain.occupancy import GROWTH, LOAD_STEPS, Occupancy, groups_of, load_mark, occupancy
 from domain.placement import LOSERS, Wish, objection, place, reluctance, wish_for
 from domain.region import Region
+from restow.simulation.world import state_of
 from tests.domain.fleets import POLICIES, Quick, histories
 from tests.examples import accepted, given, host, hosts, refused, shop
-from tests.simulation.world import state_of
 
 
 def wishes(fleet: Fleet) -> list[Wish]:

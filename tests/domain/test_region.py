@@ -41,6 +41,7 @@ from domain.reactions import react
 from domain.region import DECIDE, TOO_LARGE, Region
 from domain.streams import NOUNS, noun_of, stream_named, stream_of
 from domain.wire import COMMIT_BYTES_MAX, size_of
+from restow.simulation.world import START, state_of
 from tests.examples import (
     accepted,
     code,
@@ -55,7 +56,6 @@ from tests.examples import (
     shop,
     unchanged,
 )
-from tests.simulation.world import START, state_of
 
 decide: dict[Any, Any] = DECIDE
 """The table of decisions, in which some tests plant a mistake."""

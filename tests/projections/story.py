@@ -9,7 +9,7 @@ from domain.facts import Fact
 from domain.migration import MigrateContainer
 from domain.operation import RestartLayer, ScaleLayer, ScaleNode
 from domain.wire import decode_frame
-from tests.simulation.world import Nature, World
+from restow.simulation.world import Nature, World
 
 
 @cache

@@ -24,7 +24,7 @@ from domain.subjects import Subjects
 from domain.wire import GENESIS, DamagedFrameError, chain, count_events, decode_frame, encode_frame
 from domain.witness import Witness
 from handlers.journal.reader import Head, JournalDamagedError, advance
-from tests.simulation.stories import live
+from restow.simulation.stories import live
 
 WORLDS = 50
 SUBJECTS = Subjects("tampered")

@@ -10,6 +10,8 @@ from domain.certifier import Certifier
 from domain.wire import chain, decode_frame, encode_frame
 from domain.witness import Witness, check
 from projections.operability import Operability
+from restow.simulation.stories import live
+from restow.simulation.world import World
 from tests.simulation.mutations import (
     FORGERS,
     history,
@@ -19,8 +21,6 @@ from tests.simulation.mutations import (
     tampered,
     witnessed,
 )
-from tests.simulation.stories import live
-from tests.simulation.world import World
 
 MUTATIONS = 1_000
 

@@ -31,9 +31,9 @@ from domain.operation import (
 )
 from domain.orders import Redeploy
 from domain.software import Application, Software
-from tests.simulation.machines import Nature
-from tests.simulation.test_worlds import nothing_is_stuck
-from tests.simulation.world import World
+from restow.simulation.ending import nothing_is_stuck
+from restow.simulation.machines import Nature
+from restow.simulation.world import World
 
 Story = Callable[[World], None]
 

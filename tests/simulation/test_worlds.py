@@ -6,9 +6,8 @@ how many worlds, `--seed` replays one.
 
 import pytest
 
-from domain.operation import OperationState
-from tests.simulation.stories import live
-from tests.simulation.world import World
+from restow.simulation.ending import check_end
+from restow.simulation.stories import live
 
 BANK = (
     23,  # a cancelled operation left containers behind that it never started
@@ -19,32 +18,17 @@ BANK = (
 """Seeds that once found a bug, and what it was."""
 
 
-def nothing_is_stuck(world: World) -> None:
-    """Check that everything that was begun is over."""
-    fleet = world.fleet
-    open_ = [one for one in fleet.operations.values() if one.state is not OperationState.FINISHED]
-    assert not open_, world.story(str(open_))
-    moving = [one for one in fleet.migrations.values() if not one.finished_at]
-    assert not moving, world.story(str(moving))
-    left = (fleet.orders, fleet.waiting, fleet.deadlines, fleet.moving)
-    assert not any(left), world.story(str(left))
-    claimed = [one for one in fleet.containers.values() if one.claim or one.deferred]
-    assert not claimed, world.story(str(claimed))
-
-
 def test_everything_comes_to_its_end(seed: int) -> None:
     world = live(seed)
 
-    world.check_end()
-    nothing_is_stuck(world)
+    check_end(world)
 
 
 @pytest.mark.parametrize("known", BANK)
 def test_what_was_a_bug_once_is_none_again(known: int) -> None:
     world = live(known)
 
-    world.check_end()
-    nothing_is_stuck(world)
+    check_end(world)
 
 
 @pytest.mark.parametrize("seed_of_both", [3, 17])

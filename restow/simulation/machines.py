@@ -6,7 +6,7 @@ What goes wrong is drawn by the name of the order: another course of events draw
 
 from collections.abc import Callable
 from random import Random
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -33,6 +33,7 @@ from domain.orders import (
     Work,
 )
 from domain.software import Software
+from restow.simulation.violation import ViolationError
 
 LATE_MS = 200_000
 """How late a message may be that is late: later than a step waits for it."""
@@ -174,7 +175,7 @@ class Machines:
             case RouteOut():
                 self._unroute(order)
             case _:
-                raise AssertionError(order)
+                raise ViolationError(order)
 
     def _install(self, name: ContainerId, work: Start | Redeploy) -> None:
         self.software[name] = Software(work.image, work.application)
@@ -204,11 +205,15 @@ class Machines:
         operation = fleet.operations[OperationId(order.saga)]
         left = self.records & set(layer.containers)
         accepted = layer.leaving or operation.settings.accept_downtime or operation.kind == "stop"
-        assert left or accepted, f"{order} took the last record of {layer.key}"
+        if not left and not accepted:
+            message = f"{order} took the last record of {layer.key}"
+            raise ViolationError(message)
 
     def _begin(self, order: Order, dice: Random) -> None:
         where = self.truth.get(order.container)
-        assert where in {None, order.to}, f"{order.container} runs on {where} and {order.to}"
+        if where not in {None, order.to}:
+            message = f"{order.container} runs on {where} and {order.to}"
+            raise ViolationError(message)
         self.truth[order.container] = order.to
         self.started[order.container] = self.started.get(order.container, 0) + 1
         self.well[order.container] = False
@@ -231,30 +236,29 @@ class Machines:
 
     def _move(self, order: Order, answer: ReportOrder, dice: Random, *, fails: bool) -> None:
         """Copy, freeze, hand over: or fail, or run out of time and be as before."""
-        assert isinstance(order.work, MigrateOut)
+        work = cast("MigrateOut", order.work)
         total = dice.randint(500, 5_000)
         freeze = total // 10
         report = ReportPhase(
             ask=AskId(f"{order.id}/frozen"),
             host=order.to,
-            migration=order.work.migration,
+            migration=work.migration,
             phase="frozen",
             after_ms=total - freeze,
         )
-        in_time = total <= order.work.deadline_ms
-        took = min(total, order.work.deadline_ms)
+        in_time = total <= work.deadline_ms
+        took = min(total, work.deadline_ms)
         answer = replace(answer, total_ms=took, located=order.to)
         if not in_time or fails:
             answer = replace(answer, done=False, detail=self.excuse if in_time else "too slow")
         else:
             self._street.later(total - freeze, lambda: self._street.report(report))
-            answer = replace(answer, located=order.work.target, freeze_ms=freeze)
+            answer = replace(answer, located=work.target, freeze_ms=freeze)
         self._street.later(took, lambda: self._hand_over(order, answer))
 
     def _hand_over(self, order: Order, answer: ReportOrder) -> None:
         """Reach the point of no return, unless it was forbidden."""
-        assert isinstance(order.work, MigrateOut)
-        if order.work.migration in self._forbidden:
+        if cast("MigrateOut", order.work).migration in self._forbidden:
             answer = replace(answer, done=False, detail="called off", located=order.to)
         if order.container not in self.truth:
             answer = replace(answer, done=False, detail="it is gone", located=order.to)
@@ -281,7 +285,7 @@ class Machines:
 
     def unsaid(self) -> list[tuple[ContainerId, bool, bool, HostId]]:
         """Return what the engine does not know though hosts said it once: a hello says it again."""
-        said = []
+        said: list[tuple[ContainerId, bool, bool, HostId]] = []
         for one in self._street.fleet.containers.values():
             runs = one.id in self.truth
             well = self.well.get(one.id, False)

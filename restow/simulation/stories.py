@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 from random import Random
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from domain.deployment import DeployApplication, RedeployLayer
 from domain.environment import (
@@ -25,10 +29,21 @@ from domain.operation import (
     ScaleNode,
     SetCloudletLimits,
 )
-from tests.simulation.machines import Nature
-from tests.simulation.world import World
+from restow.simulation.machines import Nature
+from restow.simulation.world import World
 
 CALM = Nature()
+
+
+class Story(msgspec.Struct, frozen=True):
+    """One life: its seed, less the wishes `skipped` and the kinds of harm it goes `without`.
+
+    Every wish and every fault has dice of its own: leaving one out leaves the others as they are.
+    """
+
+    seed: int
+    skipped: frozenset[int] = frozenset()
+    without: frozenset[str] = frozenset()
 
 
 def nature(dice: Random) -> Nature:
@@ -43,10 +58,11 @@ def nature(dice: Random) -> Nature:
     )
 
 
-def begin(seed: int) -> tuple[World, Random]:
+def begin(story: Story) -> tuple[World, Random]:
     """Make a world with a few hosts and an environment of two layers."""
-    dice = Random(seed)
-    world = World(seed, nature(dice))
+    dice = Random(story.seed)
+    calmer: dict[str, Any] = dict.fromkeys(story.without, 0.0)
+    world = World(story.seed, replace(nature(dice), **calmer))
     world.hosts(dice.randint(3, 8), cloudlets=dice.choice([8, 16, 32]))
     app = LayerSpec(name="app", count=dice.randint(1, 4), reserved=2, limit=8)
     sql = LayerSpec(name="sql", count=2, anti_affinity="hard")
@@ -54,14 +70,22 @@ def begin(seed: int) -> tuple[World, Random]:
     return world, dice
 
 
+def wishes_of(seed: int) -> int:
+    """Return how many wishes people have in the whole of this story."""
+    return Random(f"{seed} wishes").randint(3, 14)
+
+
 def live(seed: int) -> World:
     """Let people ask at random, then let everything come to its end."""
-    world, dice = begin(seed)
-    for _ in range(dice.randint(3, 14)):
-        world.pass_(dice.choice([0, 10, 500, 3_000, 20_000]))
-        if dice.random() < 0.05 and world.truth:
-            world.machines.crash(dice.choice(sorted(world.truth)))
-        world.ask(WISHES[dice.randrange(len(WISHES))](world, dice))
+    return play(Story(seed))
+
+
+def play(story: Story) -> World:
+    """Live a story to its end. Raises what `WENT_WRONG` lists."""
+    world, dice = begin(story)
+    for number in range(wishes_of(story.seed)):
+        if number not in story.skipped:
+            wish(world, Random(f"{story.seed} wish {number}"))
     world.settle()
     while held := [one for one in world.fleet.operations.values() if is_held(one)]:
         asked = held[0]
@@ -69,6 +93,14 @@ def live(seed: int) -> World:
         world.ask(command(operation=asked.id))
         world.settle()
     return world
+
+
+def wish(world: World, dice: Random) -> None:
+    """Let a while pass, perhaps let a container die, and let somebody ask for something."""
+    world.pass_(dice.choice([0, 10, 500, 3_000, 20_000]))
+    if dice.random() < 0.05 and world.truth:
+        world.machines.crash(dice.choice(sorted(world.truth)))
+    world.ask(dice.choice(WISHES)(world, dice))
 
 
 def is_held(operation: Operation) -> bool:

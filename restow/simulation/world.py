@@ -8,6 +8,7 @@ single event the invariants are checked on a second region that only ever reads 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
+from typing import cast
 
 from msgspec.structs import replace
 
@@ -33,7 +34,8 @@ from domain.messages import (
 from domain.orders import ROUTER, Order, Report, ReportHealth
 from domain.region import Region
 from domain.wire import FRAME_VERSION, chain, decode_frame, encode_frame
-from tests.simulation.machines import LATE_MS, Machines, Nature
+from restow.simulation.machines import LATE_MS, Machines, Nature
+from restow.simulation.violation import ViolationError
 
 HELLO_MS = 10_000
 SETTLE_MS = 7_200_000
@@ -115,18 +117,19 @@ class World:
                 self.shadow.versions[event.stream] = event.version
                 self.trace.append(f"        {event.stream}@{event.version} {event.fact}")
                 self._check(broken(self.shadow.fleet))
-            self.shadow._remember(commit)  # noqa: SLF001 - the shadow reads event by event
+            self.shadow.remember(commit)
         self.shadow.epoch = frame.epoch
 
     def _check(self, wrong: tuple[str, ...]) -> None:
-        assert not wrong, self.story(*wrong)
+        if wrong:
+            raise ViolationError(self.story(*wrong))
 
     def kill(self) -> None:
         """Kill the engine: what it knew is gone, and is read from the journal again."""
         self.trace.append("        ENGINE KILLED")
         known = state_of(self.region)
         self._begin_again()
-        assert state_of(self.region) == known
+        self._same("state after a kill", known, state_of(self.region))
 
     def _begin_again(self) -> None:
         region = Region()
@@ -149,7 +152,7 @@ class World:
             self._pass_until_quiet(Instant(self.now + HELLO_MS))
             if not self.hello() and self._next_due() is None:
                 return
-        raise AssertionError(self.story("the world does not settle"))
+        raise ViolationError(self.story("the world does not settle"))
 
     def _pass_until_quiet(self, end: Instant) -> None:
         """Let time pass until `end`, or until nothing is due any more."""
@@ -308,20 +311,25 @@ class World:
         self._same("state", state_of(self.region), state_of(self.shadow))
 
     def _same(self, what: str, believed: object, so: object) -> None:
-        assert believed == so, self.story(f"{what}: {believed} is believed, {so} is so")
+        if believed != so:
+            raise ViolationError(self.story(f"{what}: {believed} is believed, {so} is so"))
 
 
 def state_of(region: Region) -> dict[str, object]:
     """Return all that a region knows, in a form that two regions can be compared by."""
-    fleet = region.fleet
-    tables = {name: value for name, value in vars(fleet).items() if isinstance(value, dict)}
+    tables: dict[str, object] = {
+        name: cast("object", value)
+        for name, value in vars(region.fleet).items()
+        if isinstance(value, dict)
+    }
     known = [*region.answers.commands(), *region.answers.own()]
     return tables | {"position": region.position, "versions": region.versions, "answers": known}
 
 
 def refusal(commit: Commit[Fact]) -> Refusal:
     """Return the refusal a commit holds, or fail saying what it holds."""
-    assert isinstance(commit.answer, Refusal), commit.answer
+    if not isinstance(commit.answer, Refusal):
+        raise ViolationError(commit.answer)
     return commit.answer
 
 
