@@ -226,6 +226,11 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     halted: bool = False
 
     @property
+    def unborn(self) -> bool:
+        """Whether it has never run, and is not to wait for its environment to start."""
+        return not (self.running or self.halted or self.introduced or self.software)
+
+    @property
     def sized(self) -> bool:
         """Its host gave it all that it is to have."""
         return (self.applied, self.applied_limit) == (self.allocated, self.limit)

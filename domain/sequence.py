@@ -63,12 +63,13 @@ def begin(fleet: Fleet, ask: BeginOperation) -> Outcome:
     operation = OperationId(f"op{fleet.next_number('operation')}")
     behind = layer.queue[-1] if layer.queue else layer.operation
     if behind is not None and not ask.queue:
+        first = layer.operation or layer.queue[0]
         return Refusal(
             Code.OPERATION_BUSY,
-            f"operation {layer.operation} works on {key[0]}/{key[1]}; wait for it"
-            f" (restow op watch {layer.operation}), or let this one queue (queue=true)",
+            f"operation {first} works on {key[0]}/{key[1]}; wait for it"
+            f" (restow op watch {first}), or let this one queue (queue=true)",
             "$.layer",
-            {"operation": str(layer.operation)},
+            {"operation": str(first)},
         )
     request = OperationRequested(
         operation,
@@ -156,14 +157,15 @@ def advance(fleet: Fleet, ask: AdvanceOperation, now: Instant) -> Outcome:
 
 
 def never_started(fleet: Fleet, operation: Operation) -> tuple[ContainerId, ...]:
-    """Return the containers that a cancelled operation was to start and now never will."""
+    """Return the containers that a cancelled operation was to start and now never will.
+
+    Those that ran before, and stand still, keep all they have: they can be started again.
+    """
     if not operation.cancelled:
         return ()
-    return tuple(
-        planned.container
-        for planned in operation.todo
-        if planned.kind is StepKind.START and planned.container in fleet.containers
-    )
+    wanted = (p.container for p in operation.todo if p.kind is StepKind.START)
+    here = (fleet.containers[name] for name in wanted if name in fleet.containers)
+    return tuple(container.id for container in here if container.unborn)
 
 
 def from_queue(fleet: Fleet, operation: Operation) -> tuple[Event, ...]:

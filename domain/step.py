@@ -280,12 +280,24 @@ def checked(at: At) -> tuple[Event, ...]:
 
 
 def put_old_back(at: At, why: str) -> tuple[Event, ...]:
-    """After work that failed: the old container serves on, if it runs."""
+    """After work that failed: the old container serves on, or is started again where it was lost."""
+    if at.step.ran and lost(at):
+        return redeploy(at, at.step.ran, why)
     if not at.container.running or at.step.planned.kind is StepKind.START:
-        return failed(at, why)
+        return failed(at, at.step.failed or why)
     if at.container.healthy:
         return restore(at, why)
     return (enter(at, Stage.CHECKING, Instant(at.now + HEALTH_MAX_MS), failed=why),)
+
+
+def lost(at: At) -> bool:
+    """Say whether its host could not put the old container back, so that it is tried from here.
+
+    A host that has not answered may yet do what it was told; nothing else is ordered before that.
+    """
+    unanswered = at.step.order in at.fleet.orders
+    tried = bool(at.step.failed) or at.operation.rolling_back
+    return not (at.container.running or unanswered or tried)
 
 
 def leave_checking(at: At, why: str) -> tuple[Event, ...]:

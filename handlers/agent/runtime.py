@@ -99,7 +99,8 @@ class Runtime(Protocol):
     async def start(self, spec: Spec, mark: str) -> None:
         """Create the container and start it; on failure nothing new is left of it.
 
-        One that is there and does not run is started as `spec` says; what it keeps is kept.
+        One that is there and does not run is started as `spec` says; what it keeps is kept. One
+        that runs from other software is refused.
         """
         ...
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from domain.agent import Sample
 from domain.messages import CPU_OF_A_CLOUDLET_MHZ, MEMORY_OF_A_CLOUDLET_MIB, ContainerId
-from domain.software import Application
+from domain.software import Application, Software
 from handlers.agent.behaviour import Behaviour, Dice
 from handlers.agent.ledger import Open
 from handlers.agent.records import Records
@@ -100,9 +100,17 @@ class SimulatedRuntime:
             self._there(spec.container, "running", "stopped")
         life = self._lives.get(spec.container)
         if life is not None and self._runs(life):
+            self._is_of(life, spec)
             return
         await self._work("start", mark)
         self._put(self._born(spec, mark))
+
+    def _is_of(self, life: Life, spec: Spec) -> None:
+        """Refuse to take for started what runs from something else."""
+        runs, asked = (Software(one.image, one.application) for one in (life.spec, spec))
+        if runs != asked:
+            message = f"{spec.container} runs on {self._host} already, from other software"
+            raise RuntimeFailedError(message)
 
     async def stop(self, container: ContainerId) -> None:
         if container in self._lives:

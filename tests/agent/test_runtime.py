@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from domain.messages import ContainerId
+from domain.software import Application
 from handlers.agent.behaviour import Behaviour
 from handlers.agent.runtime import Image, Room, Runtime, RuntimeFailedError, Seen, Spec
 from handlers.agent.simulated import SimulatedRuntime
@@ -15,6 +17,7 @@ from handlers.agent.simulated import SimulatedRuntime
 WEB = ContainerId("node1")
 SPEC = Spec(WEB, "web-1", "nginx:1.29", 4, 8, 10, "10.0.0.1")
 ROOM = Room(WEB, 4, 8, 10)
+SHOP = Application(vcs="https://git.example.org/shop.git", ref="v1")
 FAST = Behaviour(speed=500.0)
 PATIENCE_S = 20.0
 
@@ -123,6 +126,61 @@ async def test_a_restart_begins_a_new_life_once_an_order(here, hosts):
 async def test_what_is_not_here_cannot_be_restarted(here):
     with pytest.raises(RuntimeFailedError, match="node1"):
         await here.restart(WEB, "o1")
+
+
+async def test_a_redeploy_begins_a_new_life_once_an_order_and_keeps_the_size(here, hosts):
+    await here.start(SPEC, "o1")
+    await here.resize(WEB, 6, 12)
+    await here.redeploy(WEB, "nginx:1.30", SHOP, "o2")
+    assert not look(here).healthy
+    await healthy(here)
+    counted = hosts.count(here, WEB)
+    await here.redeploy(WEB, "nginx:1.30", SHOP, "o2")
+    assert hosts.count(here, WEB) >= counted
+    assert (look(here).cloudlets, look(here).limit) == (6, 12)
+
+
+async def test_what_is_not_here_cannot_be_redeployed(here):
+    with pytest.raises(RuntimeFailedError, match="node1"):
+        await here.redeploy(WEB, "nginx:1.30", None, "o1")
+
+
+async def test_a_halted_container_is_there_and_does_not_run_and_may_be_halted_again(here):
+    await here.start(SPEC, "o1")
+    await here.halt(WEB)
+    await here.halt(WEB)
+    assert look(here).state == "stopped"
+    assert (look(here).healthy, here.usage()) == (False, ())
+
+
+async def test_what_is_not_here_need_not_be_halted(here):
+    await here.halt(WEB)
+    assert here.containers() == ()
+
+
+async def test_a_halted_container_stays_halted_when_its_agent_begins_again(hosts):
+    first = hosts.open("h01")
+    await first.start(SPEC, "o1")
+    await first.halt(WEB)
+    first.close()
+    again = hosts.open("h01")
+    assert look(again).state == "stopped"
+    again.close()
+
+
+async def test_a_halted_container_is_started_again_with_the_size_it_is_to_have(here):
+    await here.start(SPEC, "o1")
+    await here.halt(WEB)
+    await here.start(replace(SPEC, cloudlets=6), "o2")
+    await healthy(here)
+    assert look(here).cloudlets == 6
+
+
+async def test_what_runs_from_other_software_is_not_taken_for_started(here):
+    await here.start(SPEC, "o1")
+    with pytest.raises(RuntimeFailedError, match="from other software"):
+        await here.start(replace(SPEC, image="nginx:1.30"), "o2")
+    assert look(here).running
 
 
 async def test_a_resize_does_not_restart(here, hosts):

@@ -210,6 +210,25 @@ class TestARedeployThatFails:
         assert scene.happened(OperationFinished)[-1].outcome == "rolled_back"
         assert all(scene.container(name).operable for name in scene.names())
 
+    def test_one_that_is_down_after_it_is_started_again_as_it_was(self) -> None:
+        scene = given(hosts(3), shop(2)).fail("node2", Redeploy)
+        scene.world.machines.fatal.add("node2")
+
+        scene.ask(redeploy())
+
+        assert software(scene.settle()) == [NEW, OLD]
+        assert scene.operation(2).detail == "redeploy failed: bad luck"
+        assert all(scene.container(name).operable for name in scene.names())
+
+    def test_one_that_cannot_be_started_again_either_stays_down(self) -> None:
+        scene = given(hosts(3), shop(2)).fail("node2", Redeploy).fail("node2", Start)
+        scene.world.machines.fatal.add("node2")
+
+        scene.ask(redeploy())
+
+        assert not scene.settle().container("node2").running
+        assert scene.operation(2).detail == "redeploy failed: bad luck"
+
     def test_rollback_all_at_once(self) -> None:
         scene = given(hosts(3), shop(3)).fail("node2", Redeploy)
 

@@ -1,5 +1,7 @@
 """Environments that stand still and run again: done, refused, asked again."""
 
+from domain.certificate import Certificate
+from domain.certifier import Certifier
 from domain.container import ContainerHalted, ContainerPlaced, ContainerRemoved
 from domain.environment import (
     AddLayer,
@@ -12,9 +14,12 @@ from domain.environment import (
 from domain.messages import Code, ContainerId, EnvironmentId
 from domain.migration import MigrateContainer, MigrationState
 from domain.operation import (
+    CancelOperation,
     OperationFinished,
     OperationStarted,
+    PauseOperation,
     RestartLayer,
+    ResumeOperation,
     ScaleLayer,
     ScaleNode,
     SetCloudletLimits,
@@ -22,6 +27,7 @@ from domain.operation import (
     StepAdvanced,
 )
 from domain.orders import Halt, OrderIssued, RouteOut, Start
+from domain.wire import chain, decode_frame
 from tests.examples import Scene, accepted, code, facts, given, hosts, refused, shop, unchanged
 
 STOP, START = StopEnvironment(environment="shop"), StartEnvironment(environment="shop")
@@ -43,6 +49,12 @@ def halted(scene: Scene) -> list[str]:
 def operable(scene: Scene) -> list[str]:
     scene.world.check_end()
     return [one.id for one in scene.fleet.containers.values() if one.operable]
+
+
+def certificates(scene: Scene) -> dict[str, Certificate]:
+    certifier = Certifier()
+    journal = [(decode_frame(data), chain(data)) for data in scene.world.journal]
+    return {one.subject: one for frame, hash_ in journal for one in certifier.take(frame, hash_)}
 
 
 ALL = ["node1", "node2", "node3", "node4"]
@@ -126,6 +138,48 @@ class TestStopEnvironment:
         (migration,) = scene.fleet.migrations.values()
         assert migration.state in {MigrationState.ABANDONED, MigrationState.COMPLETED}
         assert halted(scene) == ["node1", "node2"]
+
+    def test_one_whose_host_does_not_answer_serves_on_and_is_stopped_when_asked_again(self) -> None:
+        scene = given(hosts(3), shop(2))
+        scene.world.machines.deaf.add("node2")
+        scene.ask(STOP)
+        scene.settle()
+        assert scene.operation(2).outcome == "failed"
+        assert operable(scene) == ["node2"]
+        scene.world.machines.deaf.clear()
+
+        scene.ask(STOP)
+
+        assert halted(scene.settle()) == ["node1", "node2"]
+        assert not scene.world.machines.records
+
+    def test_paused_it_begins_nothing_more_and_cancelled_it_leaves_the_rest_running(self) -> None:
+        scene = given(hosts(3), shop(2))
+        scene.ask(RestartLayer(environment="shop", layer="app", delay_s=0))
+        scene.ask(STOP)
+        scene.ask(PauseOperation(operation="op3"))
+        scene.settle()
+        assert operable(scene) == ["node1", "node2"]
+
+        scene.ask(ResumeOperation(operation="op3"))
+        assert halted(scene.settle()) == ["node1", "node2"]
+
+    def test_cancelled_while_it_waits_all_runs_on_until_it_is_asked_again(self) -> None:
+        scene = given(hosts(3), shop(2))
+        scene.ask(RestartLayer(environment="shop", layer="app", delay_s=0))
+        scene.ask(STOP)
+        scene.ask(CancelOperation(operation="op3"))
+        assert operable(scene.settle()) == ["node1", "node2"]
+
+        scene.ask(STOP)
+
+        assert halted(scene.settle()) == ["node1", "node2"]
+
+    def test_its_certificate_says_that_downtime_was_accepted_and_of_no_failure(self) -> None:
+        scene = given(hosts(3), shop(2), STOP)
+
+        (zero,) = certificates(scene)["op2"].zeros
+        assert zero.excuses == ("accepted downtime of op2",)
 
     def test_one_that_was_down_is_halted_too(self) -> None:
         scene = given(hosts(3), shop(2))
@@ -212,6 +266,40 @@ class TestStartEnvironment:
             for name in ("op7", "op8", "op9")
             for kind in ("OperationStarted", "OperationFinished")
         ]
+
+    def test_all_that_a_container_has_is_as_before(self) -> None:
+        how = {"volumes": ("/data",), "variables": {"DB": "sql"}, "ports": (80,), "limit": 8}
+        scene = given(hosts(3), shop(2, **how), STOP, START)
+
+        starts = [fact for fact in scene.happened(OrderIssued) if isinstance(fact.work, Start)]
+        first, again = starts[:2], starts[2:]
+        assert [(o.to, o.container, o.work) for o in again] == [
+            (o.to, o.container, o.work) for o in first
+        ]
+        assert isinstance(again[0].work, Start)
+        assert again[0].work.volumes == ("/data",)
+
+    def test_cancelled_it_removes_nothing_and_can_be_asked_again(self) -> None:
+        scene = given(hosts(3), SHOP, STOP)
+        scene.ask(ScaleLayer(environment="shop", layer="app", by=1))
+        scene.ask(START)
+        scene.ask(CancelOperation(operation="op8"))
+        scene.settle()
+        assert scene.happened(ContainerRemoved) == []
+        assert halted(scene) == ["node2", "node3", "node5"]
+
+        scene.ask(START)
+
+        assert operable(scene.settle()) == [*ALL, "node5"]
+
+    def test_what_is_not_to_queue_is_told_what_it_would_wait_for(self) -> None:
+        scene = given(hosts(3), SHOP, STOP)
+        scene.ask(START)
+
+        refusal = refused(scene.when(RestartLayer(environment="shop", layer="app", queue=False)))
+
+        assert (refusal.code, refusal.facts) == (Code.OPERATION_BUSY, {"operation": "op8"})
+        assert "operation op8" in refusal.detail
 
     def test_asked_while_it_is_still_stopping_it_starts_after_that(self) -> None:
         scene = given(hosts(3), SHOP)

@@ -11,6 +11,7 @@ from domain.contracts import Reply
 from domain.invariants import broken
 from domain.messages import AskId, ContainerId
 from domain.problems import Problem
+from domain.software import Application, Software
 from domain.subjects import Subjects
 from handlers.agent.behaviour import Behaviour
 from handlers.bus import Bus
@@ -119,6 +120,58 @@ async def test_a_container_moves_without_a_restart(shop: Site):
     ]
     assert after.host != before.host
     assert (after.moves, after.restarts) == (1, 0)
+
+
+async def test_a_layer_is_redeployed_and_an_application_deployed(shop: Site):
+    ask = {"environment": "shop", "layer": "app", "delay_s": 0, "id": "redeploy-1"}
+    first = await shop.done("layer.redeploy", image="restow/counter:2", **ask)
+    again = await shop.done("layer.redeploy", image="restow/counter:2", **ask)
+    await shop.quiet()
+    git = "https://git.example.org/shop.git"
+    deployed = await shop.done("layer.deploy", vcs=git, ref="v1", **ask | {"id": "deploy-1"})
+    refused = await shop.ask("layer.deploy", environment="shop", layer="app")
+    fleet = (await shop.quiet()).fleet
+
+    assert again == first
+    assert operation(fleet, first).outcome == operation(fleet, deployed).outcome == "done"
+    software = Software("restow/counter:2", Application(vcs=git, ref="v1"))
+    assert [one.software for one in members(fleet, "app")] == [software] * 3
+    assert all(one.operable for one in members(fleet, "app"))
+    assert isinstance(refused, Problem)
+    assert "archive and vcs" in refused.detail
+
+
+async def test_an_environment_is_stopped_and_started(shop: Site):
+    stopped = await shop.done("environment.stop", environment="shop", id="stop-1")
+    assert await shop.done("environment.stop", environment="shop", id="stop-1") == stopped
+    refused = await shop.ask("layer.restart", environment="shop", layer="app")
+    still = (await shop.quiet()).fleet
+    await shop.done("environment.start", environment="shop")
+    fleet = (await shop.quiet()).fleet
+
+    assert isinstance(refused, Problem)
+    assert "restow env start shop" in refused.detail
+    assert all(one.halted and not one.running for one in still.containers.values())
+    assert still.containers.keys() == fleet.containers.keys()
+    assert all(one.operable for one in fleet.containers.values())
+
+
+async def test_an_application_that_cannot_be_fetched_stops_nothing(place: Site):
+    await place.engine("e1")
+    await place.agents(4, Behaviour(seed=3, speed=SPEED, failures={"fetch": 1.0}))
+    await place.done("environment.create", **SHOP)
+    before = (await place.quiet()).fleet
+    reply = await place.done(
+        "layer.deploy", environment="shop", layer="app", vcs="https://git.example.org/shop.git"
+    )
+    fleet = (await place.quiet()).fleet
+
+    assert operation(fleet, reply).outcome == "failed"
+    assert "could not be fetched" in operation(fleet, reply).detail
+    assert [one.software for one in members(fleet, "app")] == [
+        one.software for one in members(before, "app")
+    ]
+    assert all(one.operable for one in members(fleet, "app"))
 
 
 async def test_a_standby_takes_over_and_finishes_what_was_begun(shop: Site):

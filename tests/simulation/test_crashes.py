@@ -22,6 +22,7 @@ from domain.environment import (
 from domain.messages import AskId, ContainerId, Unchanged
 from domain.migration import MigrateContainer
 from domain.operation import (
+    CancelOperation,
     Finished,
     Operation,
     RestartLayer,
@@ -149,6 +150,16 @@ def redeploy_and_back(world: World) -> None:
     world.settle()
 
 
+def redeploy_and_lost(world: World) -> None:
+    """Redeploy; one is down after its host failed, and is started again as it was."""
+    shop(world, count=2)
+    world.machines.faults.append(("node2", Redeploy))
+    world.machines.fatal.add("node2")
+    how = RedeployLayer(environment="shop", layer="app", image="restow/counter:2", delay_s=1)
+    world.ask(how, "redeploy")
+    world.settle()
+
+
 def deploy_one_by_one(world: World) -> None:
     shop(world)
     how = DeployApplication(
@@ -175,6 +186,18 @@ def stop_and_start(world: World) -> None:
     world.settle()
 
 
+def start_in_part(world: World) -> None:
+    """Stop two layers; start them, and cancel the second before its turn comes."""
+    shop(world)
+    world.ask(AddLayer(environment="shop", layer=LayerSpec(name="sql", count=2)), "sql")
+    world.settle()
+    world.ask(StopEnvironment(environment="shop"), "stop")
+    world.settle()
+    world.ask(StartEnvironment(environment="shop"), "start")
+    world.ask(CancelOperation(operation="op6"), "cancel")
+    world.settle()
+
+
 STORIES: tuple[Story, ...] = (
     restart_one_by_one,
     restart_all_at_once,
@@ -188,8 +211,10 @@ STORIES: tuple[Story, ...] = (
     remove_everything,
     redeploy_with_surge,
     redeploy_and_back,
+    redeploy_and_lost,
     deploy_one_by_one,
     stop_and_start,
+    start_in_part,
 )
 CALM = Nature()
 ECHO = Nature(repeat=1.0, loss=0.3)
@@ -309,6 +334,19 @@ class TestTheStories:
         application = Application(vcs="https://git.example.org/shop.git", ref="v1")
         run = {one.software for one in world.fleet.containers.values()}
         assert run == {Software("restow/counter:1", application)}
+
+    def test_redeployed_and_lost(self) -> None:
+        world = undisturbed(redeploy_and_lost)
+
+        (operation,) = [one for one in world.fleet.operations.values() if one.kind == "redeploy"]
+        assert operation.outcome == "failed"
+        assert all(one.operable for one in world.fleet.containers.values())
+
+    def test_started_in_part(self) -> None:
+        world = undisturbed(start_in_part)
+
+        ran = [(one.layer, one.operable) for one in world.fleet.containers.values()]
+        assert ran == [("app", True)] * 3 + [("sql", False)] * 2
 
     def test_stopped_and_started(self) -> None:
         world = undisturbed(stop_and_start)
