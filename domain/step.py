@@ -280,7 +280,7 @@ def checked(at: At) -> tuple[Event, ...]:
 
 
 def put_old_back(at: At, why: str) -> tuple[Event, ...]:
-    """After work that failed: the old container serves on, or is started again where it was lost."""
+    """After work that failed: the old container serves on, or is started again where it is lost."""
     if at.step.ran and lost(at):
         return redeploy(at, at.step.ran, why)
     if not at.container.running or at.step.planned.kind is StepKind.START:
