@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from domain.messages import Accepted, Answer, AskId, Command, Event, Instant, Refusal, Tenant
+from domain.plan import Plan
 
 F = TypeVar("F")
 
@@ -30,6 +31,7 @@ class Ask(msgspec.Struct, frozen=True):
     dry_run: bool = False
     reason: str = ""
     expect_version: int | None = None
+    expect_plan: str | None = None
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -89,10 +91,9 @@ class Answered(msgspec.Struct, frozen=True):
     """What an asker is told once its ask is journaled.
 
     `position` is that of the last event written so far, which a reader passes as `min_position`.
-    `plan` are the facts that a dry run would write; nothing of a dry run is stored.
+    `plan` is what a dry run tells; nothing of it is stored.
     """
 
     answer: Answer
     position: int
-    plan: tuple[Event, ...] = ()
-    dry_run: bool = False
+    plan: Plan | None = None

@@ -5,7 +5,7 @@ changes. Every change goes through `put`, which can be taken back: a decision is
 fleet itself, and a refusal or a dry run leaves no trace (`try_out`, `keep`, `undo`).
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from domain.container import Container
 from domain.environment import Environment, Layer, LayerKey
@@ -26,6 +26,8 @@ from domain.orders import Order
 RECENT_MAX = 1_000
 """Operations and migrations that are over and still remembered; older ones are in the journal."""
 
+K = TypeVar("K")
+V = TypeVar("V")
 Undo = list[tuple[dict[Any, Any], Any, Any]]
 
 
@@ -90,6 +92,14 @@ class Fleet:
         changes, self._undo = self._undo or [], None
         for table, key, old in reversed(changes):
             self._set(table, key, old)
+
+    def before(self, table: dict[K, V]) -> dict[K, V | None]:
+        """Return what has been tried out in one table: the entries as they were before."""
+        found: dict[K, V | None] = {}
+        for changed, key, old in self._undo or ():
+            if changed is table:
+                found.setdefault(key, old)
+        return found
 
     def next_number(self, counter: str) -> int:
         """Return the number that the next container, operation or migration will have."""

@@ -45,6 +45,7 @@ LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z"
 NODE = r"^node[1-9][0-9]{0,11}\Z"
 OPERATION = r"^op[1-9][0-9]{0,11}\Z"
 MIGRATION = r"^mv[1-9][0-9]{0,11}\Z"
+PLAN = r"^(0|[1-9][0-9]{0,14})-[0-9a-f]{32}\Z"
 PRINTABLE = r"^[\x21-\x7e]+\Z"
 
 HostName = Annotated[str, Meta(pattern=LABEL, min_length=1, max_length=63)]
@@ -63,6 +64,7 @@ Reason = Annotated[str, Meta(max_length=REASON_MAX)]
 Labels = dict[
     Annotated[str, Meta(pattern=LABEL, max_length=63)], Annotated[str, Meta(max_length=63)]
 ]
+PlanName = Annotated[str, Meta(pattern=PLAN, description="name of a plan")]
 AwareTime = Annotated[datetime, Meta(tz=True)]
 Facts = Mapping[str, str | int | float | bool | list[str] | dict[str, int]]
 
@@ -74,13 +76,18 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 class PublicCommand(
     Command, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """A command that anyone outside may publish, with what every such command may carry."""
+    """A command that anyone outside may publish, with what every such command may carry.
+
+    `dry_run` tells a plan and writes nothing; with the name of a plan in `expect_plan` the command
+    does what that plan says or is refused.
+    """
 
     id: AskName | None = None
     reason: Reason = ""
     expect_version: Annotated[int, Meta(ge=0)] | None = None
     dry_run: bool = False
     expires_at: AwareTime | None = None
+    expect_plan: PlanName | None = None
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="t"):
@@ -111,6 +118,7 @@ class Code(StrEnum):
     OPERATION_ENDED = "operation.ended"
     MIGRATION_NOT_FOUND = "migration.not_found"
     VERSION_CONFLICT = "version.conflict"
+    PLAN_OUTDATED = "plan.outdated"
     CAPACITY_INSUFFICIENT = "capacity.insufficient"
     ANTIAFFINITY_VIOLATED = "antiaffinity.violated"
     AVAILABILITY_WOULD_BREAK = "availability.would_break"

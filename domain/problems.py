@@ -173,6 +173,11 @@ PROBLEMS: Mapping[Code, Kind] = {
         "It changed since it was read",
         "Read it again, look at what changed, and send under a new id with the new version.",
     ),
+    Code.PLAN_OUTDATED: Kind(
+        409,
+        "It would do something else now",
+        "Plan again (`dry_run`), look at what is different, and apply the new plan.",
+    ),
     Code.CAPACITY_INSUFFICIENT: Kind(
         422,
         "No host has room",

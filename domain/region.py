@@ -40,6 +40,7 @@ from domain.environment import (
 from domain.facts import Fact, members
 from domain.fleet import Fleet
 from domain.host import HostCommand
+from domain.lately import Lately
 from domain.messages import (
     Accepted,
     Answer,
@@ -48,6 +49,7 @@ from domain.messages import (
     HostId,
     Instant,
     MigrationId,
+    PublicCommand,
     Refusal,
     Unchanged,
 )
@@ -65,6 +67,8 @@ from domain.operation import (
     SetCloudletLimits,
 )
 from domain.orders import AnyReport
+from domain.plan import Plan
+from domain.planning import Foreseen, foresee, not_as_planned, plan_of
 from domain.reactions import react
 from domain.streams import stream_named, stream_of
 from domain.tenancy import foreign
@@ -162,10 +166,14 @@ class Region:
         self.position = 0
         self.epoch = 0
         self.at = Instant(0)
+        self.lately = Lately()
 
     def decide(self, ask: Ask, now: Instant) -> Commit[Fact]:
         """Carry `ask` to its end and remember the answer. The caller appends the commit."""
         at = Instant(max(now, self.at))
+        against = self._not_as_planned(ask, at)
+        if against is not None:
+            return self._commit(ask, at, against, ())
         answer, events = self._try(ask, at, keep=True)
         for event in events:
             self.versions[event.stream] = event.version
@@ -193,8 +201,36 @@ class Region:
         self.remember(commit)
         return commit
 
-    def plan(self, ask: Ask, now: Instant) -> tuple[Answer, tuple[Fact, ...]]:
-        """Say what `decide` would do, and leave no trace."""
+    def plan(self, ask: Ask, now: Instant) -> tuple[Answer, Plan | None]:
+        """Say what `decide` would do and what would follow, and leave no trace.
+
+        There is no plan of what would be refused.
+        """
+        at = Instant(max(now, self.at))
+        seen = self._foresee(ask, at)
+        against = self._not_as_planned(ask, at, seen)
+        if against is not None or not isinstance(ask.command, PublicCommand):
+            return against or seen.answer, None
+        return seen.answer, plan_of(seen, ask.command, self.position)
+
+    def _not_as_planned(
+        self, ask: Ask, at: Instant, seen: Foreseen | None = None
+    ) -> Refusal | None:
+        """Refuse an ask that would not do what it names; what is against the ask goes first."""
+        if ask.expect_plan is None or self._refuse(ask, at) is not None:
+            return None
+        return not_as_planned(ask, seen or self._foresee(ask, at), self.position, self.lately)
+
+    def _foresee(self, ask: Ask, at: Instant) -> Foreseen:
+        """Play an ask out to its end on the fleet, and take all of it back."""
+        self.fleet.try_out()
+        try:
+            return foresee(self.fleet, self._carry_out, ask, at)
+        finally:
+            self.fleet.undo()
+
+    def try_out(self, ask: Ask, now: Instant) -> tuple[Answer, tuple[Fact, ...]]:
+        """Say what `decide` would write at once, and leave no trace."""
         answer, events = self._try(ask, Instant(max(now, self.at)), keep=False)
         return answer, tuple(event.fact for event in events)
 
@@ -209,8 +245,6 @@ class Region:
         self.fleet.try_out()
         try:
             answer, events = self._carry_out(ask, at)
-            if not isinstance(answer, Refusal) and too_large(answer, events):
-                answer = TOO_LARGE
             kept = keep and not isinstance(answer, Refusal)
         finally:
             if kept:
@@ -220,6 +254,12 @@ class Region:
         return answer, () if isinstance(answer, Refusal) else events
 
     def _carry_out(self, ask: Ask, at: Instant) -> tuple[Answer, tuple[Recorded[Fact], ...]]:
+        """Decide an ask and all that follows from it, on the fleet as it is."""
+        answer, events = self._decide(ask, at)
+        large = not isinstance(answer, Refusal) and too_large(answer, events)
+        return (TOO_LARGE, ()) if large else (answer, events)
+
+    def _decide(self, ask: Ask, at: Instant) -> tuple[Answer, tuple[Recorded[Fact], ...]]:
         refusal = self._refuse(ask, at)
         if refusal is not None:
             return refusal, ()
@@ -320,7 +360,9 @@ class Region:
 
     def remember(self, commit: Commit[Fact]) -> None:
         """Note that a commit stands: where it ends, and its answer."""
-        self.position += len(commit.events)
         self.at = commit.at
+        if commit.events:
+            self.position += len(commit.events)
+            self.lately.take(self.position, commit)
         remembered = Remembered(commit.answer, self.position, commit.fingerprint, commit.at)
         self.answers.keep(key_of(commit.ask, commit.tenant), commit.command, remembered)

@@ -134,7 +134,7 @@ def take(world: World, heard: Input) -> tuple[World, tuple[Happening, ...]]:
     region = Region()
     region.fleet = world.fleet
     now = Instant(max(world.now, heard.at))
-    _, facts = region.plan(Ask(ASK, heard.command), now)
+    _, facts = region.try_out(Ask(ASK, heard.command), now)
     happened: list[Happening] = []
     before = world.fleet
     for fact in facts:

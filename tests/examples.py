@@ -87,7 +87,7 @@ class Scene:
         answer, plan = region.plan(Ask(AskId("plan"), command, **more), self.world.now)  # type: ignore[arg-type]
         assert state_of(region) == before
         commit = self.ask(command, **more)
-        assert (answer, list(plan)) == (commit.answer, facts(commit))
+        assert (answer, list(plan.facts) if plan else []) == (commit.answer, facts(commit))
         return commit
 
     def fail(self, container: str, work: type[Work], times: int = 1) -> "Scene":

@@ -62,6 +62,7 @@ def make_ask(command: PublicCommand, asker: Asker, now: Instant) -> Ask | Refusa
         dry_run=command.dry_run,
         reason=command.reason,
         expect_version=command.expect_version,
+        expect_plan=command.expect_plan,
     )
 
 

@@ -9,10 +9,13 @@ from msgspec import UNSET, UnsetType
 from domain.decider import Answered
 from domain.facts import tag
 from domain.messages import Accepted, ContainerId, Event, Refusal, Unchanged
+from domain.plan import Forecast, Plan
 from domain.problems import Problem, problem
 
-PLAN_BYTES_MAX = 384 * 1024
+PLAN_BYTES_MAX = 256 * 1024
 """Events of a plan are shown up to this size, so that a reply passes the bus's limit of 1 MiB."""
+LINES_MAX = 250
+"""Steps, moves, hosts and DNS windows of a forecast that are shown, of each."""
 
 OUTCOME_BYTES_MAX = 768 * 1024
 """An outcome has at most this many bytes: with its headers it passes the bus's 1 MiB."""
@@ -33,9 +36,10 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """Yes: what was begun, what is so now, or what would be.
 
     `accepted`: `operation_id` carries it on, or all of `operation_ids`; `done`: it is done;
-    `unchanged`: it was so already; `planned`: a dry run, nothing was written and `plan` has what
-    would be. `position` is that of the last event, for readers that want to see this one;
-    `version` is that of what was named.
+    `unchanged`: it was so already; `planned`: a dry run, nothing was written, `plan` has what would
+    be at once and `forecast` what would follow. `apply` is the command that does just this or is
+    refused; `plan_name` is the plan that it names in `expect_plan`. `position` is that of the last
+    event, for readers that want to see this one; `version` is that of what was named.
     """
 
     status: Status
@@ -47,6 +51,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     containers: tuple[ContainerId, ...] = ()
     notices: tuple[str, ...] = ()
     plan: tuple[PlannedEvent, ...] | UnsetType = UNSET
+    plan_name: str | UnsetType = UNSET
+    forecast: Forecast | UnsetType = UNSET
+    apply: dict[str, Any] | UnsetType = UNSET
 
 
 _encoder = msgspec.json.Encoder()
@@ -57,7 +64,7 @@ def reply_to(answered: Answered, command_id: str) -> Reply | Problem:
     if isinstance(answered.answer, Refusal):
         return problem(answered.answer, command_id, answered.position)
     reply = _yes(answered.answer, answered, command_id)
-    return _planned(reply, answered.plan) if answered.dry_run else reply
+    return reply if answered.plan is None else _planned(reply, answered.plan)
 
 
 def _yes(answer: Accepted | Unchanged, answered: Answered, command_id: str) -> Reply:
@@ -80,16 +87,34 @@ def _yes(answer: Accepted | Unchanged, answered: Answered, command_id: str) -> R
     )
 
 
-def _planned(reply: Reply, plan: tuple[Event, ...]) -> Reply:
-    shown = tuple(_within(map(planned, plan), PLAN_BYTES_MAX))
+def _planned(reply: Reply, plan: Plan) -> Reply:
+    shown = tuple(_within(map(planned, plan.facts), PLAN_BYTES_MAX))
     notices = reply.notices
-    if len(shown) < len(plan):
-        notices = (
-            *notices,
-            f"the plan has {len(plan):,} events, the first {len(shown):,} are here",
-        )
-    status: Status = "unchanged" if reply.status == "unchanged" else "planned"
-    return msgspec.structs.replace(reply, status=status, plan=shown, notices=notices)
+    if len(shown) < len(plan.facts):
+        cut = f"the plan has {len(plan.facts):,} events, the first {len(shown):,} are here"
+        notices = (*notices, cut)
+    forecast, left_out = shortened(plan.forecast)
+    return msgspec.structs.replace(
+        reply,
+        status="unchanged" if reply.status == "unchanged" else "planned",
+        plan=shown,
+        plan_name=plan.name,
+        forecast=forecast,
+        apply=msgspec.to_builtins(plan.command),
+        notices=(*notices, *left_out),
+    )
+
+
+def shortened(forecast: Forecast) -> tuple[Forecast, tuple[str, ...]]:
+    """Return the forecast with so many lines as a reply can carry, and what was left out."""
+    told: list[str] = []
+    for name in ("endings", "steps", "moves", "hosts", "dns"):
+        lines = getattr(forecast, name)
+        if len(lines) > LINES_MAX:
+            first: dict[str, Any] = {name: lines[:LINES_MAX]}
+            forecast = msgspec.structs.replace(forecast, **first)
+            told.append(f"{name}: {len(lines):,} in all, the first {LINES_MAX} are here")
+    return forecast, tuple(told)
 
 
 def planned(fact: Event) -> PlannedEvent:

@@ -146,8 +146,8 @@ class Desk:
             answer, plan = self._region.plan(ask, now)
         except BUGS:
             log.exception("desk.bug", ask=ask.id, command=type(ask.command).__name__)
-            answer, plan = broken(ask), ()
-        return Answered(answer, self._region.position, plan, dry_run=True)
+            answer, plan = broken(ask), None
+        return Answered(answer, self._region.position, plan)
 
     async def _land(self, batch: Batch) -> None:
         """Store what was decided, then let everybody know."""

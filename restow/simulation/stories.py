@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from domain.decider import Ask
 from domain.deployment import DeployApplication, RedeployLayer
 from domain.environment import (
     CreateEnvironment,
@@ -16,7 +17,7 @@ from domain.environment import (
     StopEnvironment,
 )
 from domain.host import CordonHost, RelabelHost, RemoveHost, UncordonHost
-from domain.messages import Command
+from domain.messages import AskId, Command
 from domain.migration import MigrateContainer
 from domain.operation import (
     CancelOperation,
@@ -30,6 +31,7 @@ from domain.operation import (
     SetCloudletLimits,
 )
 from restow.simulation.machines import Nature
+from restow.simulation.violation import ViolationError
 from restow.simulation.world import World
 
 CALM = Nature()
@@ -100,7 +102,24 @@ def wish(world: World, dice: Random) -> None:
     world.pass_(dice.choice([0, 10, 500, 3_000, 20_000]))
     if dice.random() < 0.05 and world.truth:
         world.machines.crash(dice.choice(sorted(world.truth)))
-    world.ask(dice.choice(WISHES)(world, dice))
+    ask_for(world, dice.choice(WISHES)(world, dice))
+
+
+def ask_for(world: World, command: Command) -> None:
+    """Ask, sometimes by way of a plan: then it does what the plan says, or is refused at once."""
+    if world.dice(f"plan {len(world.journal)}").random() < PLANNED:
+        hold_to_plan(world, command)
+    else:
+        world.ask(command)
+
+
+def hold_to_plan(world: World, command: Command) -> None:
+    ask = Ask(AskId("plan"), command, dry_run=True)
+    answer, plan = world.region.plan(ask, world.now)
+    commit = world.ask(command, expect_plan=plan.name if plan else None)
+    written = tuple(event.fact for event in commit.events)
+    if (commit.answer, written) != (answer, plan.facts if plan else ()):
+        raise ViolationError(world.story(f"{answer} was planned, with {plan}"))
 
 
 def is_held(operation: Operation) -> bool:
@@ -219,6 +238,9 @@ def remove_layer(_world: World, dice: Random) -> Command:
         return RemoveLayer(environment="shop", layer="sql")
     return RestartLayer(environment="shop", layer=some_layer(dice), delay_s=0)
 
+
+PLANNED = 0.4
+"""How often people ask by way of a plan."""
 
 Wish = Callable[[World, Random], Command]
 

@@ -4,11 +4,19 @@ import msgspec
 import pytest
 
 from domain.contracts import reply_body
-from domain.contracts.replies import OUTCOME_BYTES_MAX, PLAN_BYTES_MAX, Reply, within_bus
+from domain.contracts.replies import (
+    LINES_MAX,
+    OUTCOME_BYTES_MAX,
+    PLAN_BYTES_MAX,
+    Reply,
+    within_bus,
+)
 from domain.decider import Answered
 from domain.host import HostCordoned, HostRegistered
 from domain.messages import Accepted, Code, ContainerId, HostId, Refusal, Unchanged
+from domain.plan import DnsWindow, Ending, Forecast, HostChange, Move, PlannedStep
 from domain.problems import Problem, problem
+from tests.plans import NAME, NOTHING, plan_of
 
 
 def told(answer, **fields):
@@ -57,16 +65,14 @@ def test_a_refusal_is_a_problem():
 
 
 def test_a_dry_run_shows_what_would_be_written():
-    plan = (HostCordoned(HostId("n"), "disk"),)
-
-    reply = told(Accepted(), plan=plan, dry_run=True)
+    reply = told(Accepted(), plan=plan_of(HostCordoned(HostId("n"), "disk")))
 
     assert reply["status"] == "planned"
     assert reply["plan"] == [{"type": "host.cordoned", "data": {"host": "n", "reason": "disk"}}]
 
 
 def test_a_dry_run_of_what_is_so_already_says_that():
-    reply = told(Unchanged(), dry_run=True)
+    reply = told(Unchanged(), plan=plan_of())
 
     assert (reply["status"], reply["plan"]) == ("unchanged", [])
 
@@ -74,7 +80,7 @@ def test_a_dry_run_of_what_is_so_already_says_that():
 def test_a_plan_beyond_what_the_bus_carries_is_cut_and_says_so():
     one = HostRegistered(HostId("n"), 1, 1, 1, 1, {"zone": "x" * 200})
 
-    reply = told(Accepted(), plan=(one,) * 5_000, dry_run=True)
+    reply = told(Accepted(), plan=plan_of(*[one] * 5_000))
 
     shown = len(reply["plan"])
     assert 0 < shown < 5_000
@@ -125,3 +131,46 @@ class TestWithinBus:
         assert (cut.code, cut.command_id, cut.position) == (told.code, "c-1", 17)
         assert cut.detail.startswith(detail[:100])
         assert cut.facts == {"left_out_bytes": len(msgspec.json.encode(told.facts))}
+
+
+def test_a_dry_run_gives_the_command_that_does_just_this():
+    reply = told(Accepted(), plan=plan_of())
+
+    assert reply["plan_name"] == NAME
+    assert reply["apply"] == {"type": "host.cordon", "host": "n", "expect_plan": NAME}
+    assert msgspec.convert(reply["forecast"], Forecast) == NOTHING
+
+
+def test_what_is_no_dry_run_has_no_forecast():
+    assert not {"plan_name", "forecast", "apply"} & told(Accepted()).keys()
+
+
+def test_a_forecast_beyond_what_the_bus_carries_is_cut_and_says_so():
+    step = PlannedStep(ContainerId("node1"), "restart", 0, 1)
+    forecast = msgspec.structs.replace(NOTHING, steps=(step,) * (LINES_MAX + 1))
+
+    reply = told(Accepted(), plan=plan_of(forecast=forecast))
+
+    assert len(reply["forecast"]["steps"]) == LINES_MAX
+    assert reply["notices"] == [f"steps: {LINES_MAX + 1} in all, the first {LINES_MAX} are here"]
+
+
+def test_the_longest_forecast_passes_the_bus():
+    name = ContainerId("node123456789012")
+    host = HostId("h" * 63)
+    orders = (f"route-out {host}", f"restart {host}", f"route-in {host}")
+    step = PlannedStep(name, "restart", 10**9, 10**9, "op123456789012", "failed", orders, "x" * 200)
+    window = DnsWindow(name, ("n" * 120, "l" * 120), 10**9, 10**9)
+    forecast = msgspec.structs.replace(
+        NOTHING,
+        endings=(Ending("op123456789012", "failed", "x" * 200),) * LINES_MAX,
+        steps=(step,) * LINES_MAX,
+        moves=(Move(name, "moved", 10**9, host, host, 10**4),) * LINES_MAX,
+        hosts=(HostChange(host, *[10**6] * 7),) * LINES_MAX,
+        dns=(window,) * LINES_MAX,
+    )
+    fact = HostRegistered(HostId("n"), 1, 1, 1, 1, {"zone": "x" * 200})
+
+    body = reply_body(Answered(Accepted(), 17, plan_of(*[fact] * 5_000, forecast=forecast)), "c-1")
+
+    assert len(body) < OUTCOME_BYTES_MAX - 64 * 1024

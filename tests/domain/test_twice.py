@@ -223,8 +223,8 @@ async def test_a_dry_run_is_not_an_answer() -> None:
         msgspec.structs.replace(ask(shop(1)), dry_run=True), ask(shop(1))
     )
 
-    assert planned.dry_run
-    assert planned.plan == tuple(event.fact for event in shelf.commits[0].events)
+    assert planned.plan is not None
+    assert planned.plan.facts == tuple(event.fact for event in shelf.commits[0].events)
     assert isinstance(done.answer, Accepted)
 
 

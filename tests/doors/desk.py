@@ -11,6 +11,7 @@ from domain.subjects import Subjects
 from handlers.bus import Bus
 from handlers.doors import DeskClosedError
 from handlers.journal.stream import info
+from tests.plans import plan_of
 
 PATIENCE_S = 30
 
@@ -43,8 +44,7 @@ class RecordingDesk:
             self.overloads -= 1
             return Answered(Refusal(Code.RATE_LIMITED, "too much at once"), 0)
         if ask.dry_run:
-            plan = (HostCordoned(HostId("n")),)
-            return Answered(Accepted(), len(self.answers), plan, dry_run=True)
+            return Answered(Accepted(), len(self.answers), plan_of(HostCordoned(HostId("n"))))
         fingerprint, answered = self.answers.setdefault(ask.id, (ask.fingerprint, self.answer()))
         if fingerprint == ask.fingerprint:
             return answered

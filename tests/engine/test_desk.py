@@ -125,8 +125,8 @@ async def test_a_dry_run_tells_what_would_be_and_stores_nothing():
         planned = await settled(desk.ask(ask("1", NORTH, dry_run=True)))
         done = await settled(desk.ask(ask("1", NORTH)))
 
-    assert planned.dry_run
-    assert [type(fact).__name__ for fact in planned.plan] == ["HostRegistered"]
+    assert planned.plan is not None
+    assert [type(fact).__name__ for fact in planned.plan.facts] == ["HostRegistered"]
     assert isinstance(done.answer, Accepted)
     assert len(shelf.frames) == 1
 
