@@ -33,7 +33,9 @@ class Takes(msgspec.Struct, frozen=True, gc=False):
 DEFAULTS: Mapping[str, Takes] = {
     "start": Takes(2_000),
     "restart": Takes(2_000),
+    "redeploy": Takes(5_000),
     "stop": Takes(1_000),
+    "halt": Takes(1_000),
     "resize": Takes(200),
     "route-in": Takes(200),
     "route-out": Takes(200),

@@ -176,7 +176,7 @@ class Teller:
     def _begin(self, key: Key, kind: str, now: int) -> None:
         saga = "" if key[0].startswith("or") else key[0]
         self._open[key] = len(self.steps)
-        self.steps.append(PlannedStep(key[1], kind, now, 0, saga, "open"))
+        self.steps.append(PlannedStep(key[1], kind, now, 0, "open", saga))
 
     def _end(self, key: Key, now: int, outcome: str, detail: str = "") -> None:
         if key not in self._open:

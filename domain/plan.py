@@ -43,8 +43,8 @@ class PlannedStep(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     kind: str
     at_ms: int
     for_ms: int
+    outcome: str
     saga: str = ""
-    outcome: str = "done"
     orders: tuple[str, ...] = ()
     detail: str = ""
 

@@ -40,6 +40,7 @@ for group, parts in {
         ("status", "region:status"): "Who is active, how far the journal is, what is under way.",
         ("event", "event:event"): "What happened, and why.",
         ("command", "command:command"): "Every command there is; send one as JSON.",
+        ("plan", "plan:plan"): "Plans that were saved: show, make again, apply as they are.",
         ("audit", "audit:audit"): "Any state at any version; the whole journal verified.",
     },
     RUNNING: {

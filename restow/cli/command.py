@@ -80,12 +80,17 @@ def _name(item: Item) -> str:
     return str(item["name"])
 
 
+Json = Annotated[
+    str, Parameter(help="A JSON object; - is standard input.", allow_leading_hyphen=True)
+]
+
+
 @command.command(
     help_epilogue="For example:\n\n"
     """restow command send layer.scale '{"environment":"shop","layer":"app","count":6}'"""
     "\n\nrestow command send environment.create - <shop.json"
 )
-async def send(name: str, body: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def send(name: str, body: Json, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Send a command as JSON; `-` reads it from standard input. Nothing is checked on this side."""
     try:
         fields = msgspec.json.decode(sys.stdin.read() if body == "-" else body, type=dict[str, Any])

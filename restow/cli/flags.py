@@ -61,7 +61,9 @@ class Asking:
     """What every command that changes something may carry, and how its answer is shown."""
 
     dry_run: bool = False
-    """Decide, show what would happen, write nothing."""
+    """Decide, show the plan of all that would happen, write nothing."""
+    expect_plan: str | None = None
+    """Do what the plan of this name says, or be refused (exit code 5)."""
     wait: Annotated[bool | None, Parameter(negative="--no-wait")] = None
     """Wait until the operation is over, showing each container; the default on a terminal."""
     timeout: str = "10m"
@@ -80,6 +82,7 @@ class Asking:
         """What goes into the body of the command."""
         return given(
             dry_run=self.dry_run or None,
+            expect_plan=self.expect_plan,
             expect_version=self.expect_version,
             id=self.id,
             reason=self.reason,

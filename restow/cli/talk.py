@@ -24,6 +24,7 @@ from restow.cli.output import (
     show_list,
     text,
 )
+from restow.cli.planned import show_plan
 from restow.cli.spelling import Body, given, milliseconds
 from restow.cli.watch import watch
 from restow.logs import quiet
@@ -34,6 +35,8 @@ from restow.talk import talk as conversation
 T = TypeVar("T")
 
 LINES_A_PAGE = 1_000
+EVENTS_SHOWN_MAX = 12
+"""Events of a plan that a table shows."""
 CONNECT_S = 4.0
 """How long someone who types waits for a connection."""
 
@@ -109,13 +112,23 @@ def show_reply(reply: Reply, how: Asking) -> None:
     elif how.output == "jsonl":
         out(msgspec.json.encode(reply).decode())
     elif how.output == "name":
-        out(reply.operation_id or reply.command_id)
+        planned = reply.plan_name if isinstance(reply.plan_name, str) else ""
+        out(planned or reply.operation_id or reply.command_id)
     else:
         out(sentence(reply))
-        for event in reply.plan or ():
-            out(f"  + {event.type}  {text(scalars(event.data))}")
+        show_events(reply, None if how.output == "wide" else EVENTS_SHOWN_MAX)
+        show_plan(reply)
     for notice in reply.notices:
         say(f"note: {notice}")
+
+
+def show_events(reply: Reply, most: int | None) -> None:
+    """Print the events that a dry run would write at once, a line for each."""
+    events = reply.plan or ()
+    for event in events[:most]:
+        out(f"  + {event.type}  {text(scalars(event.data))}")
+    if most is not None and len(events) > most:
+        out(f"  + {len(events) - most:,} more, see -o wide")
 
 
 def scalars(data: Item) -> dict[str, Any]:

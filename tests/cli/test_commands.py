@@ -1,5 +1,7 @@
 """What is typed becomes what is asked, and what is answered becomes what is shown."""
 
+import io
+
 import msgspec
 import pytest
 
@@ -218,6 +220,15 @@ async def test_any_command_can_be_sent_as_json(restow, booth):
     await restow("command", "send", "layer.scale", '{"environment":"shop","typo":1}')
 
     assert booth.body("layer.scale") == {"environment": "shop", "typo": 1}
+
+
+async def test_a_command_is_read_from_standard_input(restow, booth, monkeypatch):
+    booth.says("host.cordon", DONE)
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"host":"h01"}'))
+
+    await restow("command", "send", "host.cordon", "-")
+
+    assert booth.body("host.cordon") == {"host": "h01"}
 
 
 async def test_an_answer_is_a_sentence_with_its_position(restow, booth):

@@ -146,7 +146,7 @@ def test_what_is_no_dry_run_has_no_forecast():
 
 
 def test_a_forecast_beyond_what_the_bus_carries_is_cut_and_says_so():
-    step = PlannedStep(ContainerId("node1"), "restart", 0, 1)
+    step = PlannedStep(ContainerId("node1"), "restart", 0, 1, "done")
     forecast = msgspec.structs.replace(NOTHING, steps=(step,) * (LINES_MAX + 1))
 
     reply = told(Accepted(), plan=plan_of(forecast=forecast))
@@ -159,7 +159,7 @@ def test_the_longest_forecast_passes_the_bus():
     name = ContainerId("node123456789012")
     host = HostId("h" * 63)
     orders = (f"route-out {host}", f"restart {host}", f"route-in {host}")
-    step = PlannedStep(name, "restart", 10**9, 10**9, "op123456789012", "failed", orders, "x" * 200)
+    step = PlannedStep(name, "restart", 10**9, 10**9, "failed", "op123456789012", orders, "x" * 200)
     window = DnsWindow(name, ("n" * 120, "l" * 120), 10**9, 10**9)
     forecast = msgspec.structs.replace(
         NOTHING,
