@@ -1,14 +1,14 @@
 """Pages written by hand with parts made from the code.
 
 A part stands between `<!-- generated: NAME -->` and `<!-- end -->`: the diagram of a story, the
-deadlines, or the map of a room.
+deadlines, an example, or the map of a room.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from restow import codemap, stories
+from restow import codemap, example, stories
 
 PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -29,7 +29,9 @@ def filled(root: Path, page: str) -> str:
 
 def part(root: Path, name: str) -> str:
     """Return what stands in the part called `name`. Raises `LookupError` for a strange one."""
-    return codemap.block(root, name) if name in codemap.ROOMS else stories.block(name)
+    if name in codemap.ROOMS:
+        return codemap.block(root, name)
+    return example.block(name) if name in example.EXAMPLES else stories.block(name)
 
 
 def parts(page: str) -> Iterator[str]:

@@ -139,7 +139,7 @@ def within_bus(told: Reply | Problem) -> Reply | Problem:
     if isinstance(told, Reply):
         lost = f"this answer had {size:,} bytes: its lists are left out; see the query command.show"
         return msgspec.structs.replace(
-            told, operation_ids=(), containers=(), notices=(lost,), plan=UNSET
+            told, operation_ids=(), containers=(), notices=(lost,), plan=UNSET, forecast=UNSET
         )
     left_out = len(_encoder.encode(told.facts))
     return msgspec.structs.replace(

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from domain.contracts.replies import Reply
 from domain.plan import Forecast, TimePart
-from restow.cli.output import Column, Item, field, out, say, show_table
+from restow.cli.output import Column, Item, field, out, show_table
 
 SECOND_MS = 1_000
 MINUTE_MS = 60_000
@@ -77,11 +77,12 @@ WINDOWS = (
 
 
 def show_plan(reply: Reply) -> None:
-    """Print what a dry run foresees, and how to have exactly this done."""
+    """Print what a dry run foresees."""
     forecast = reply.forecast
     if forecast is UNSET or reply.plan_name is UNSET:
         return
-    out(f"plan {reply.plan_name}, {estimate(forecast)}")
+    out(f"plan {reply.plan_name}")
+    out(f"  takes {estimate(forecast)}")
     for ending in forecast.endings:
         detail = f": {ending.detail}" if ending.detail else ""
         out(f"  {ending.saga} would end {ending.outcome}{detail}")
@@ -89,7 +90,6 @@ def show_plan(reply: Reply) -> None:
     show_part(moves(forecast), MOVES)
     show_part(forecast.hosts, HOSTS)
     show_part(forecast.dns, WINDOWS)
-    say(f"  apply it  {as_typed(reply)}")
 
 
 def moves(forecast: Forecast) -> Sequence[Item]:
@@ -107,7 +107,7 @@ def show_part(lines: Sequence[object], columns: Sequence[Column]) -> None:
 def estimate(forecast: Forecast) -> str:
     """Return how long it would take, and what that is made of, the longest first."""
     if not forecast.duration_ms:
-        return "done at once" if forecast.whole else "no time can be told"
+        return "no time" if forecast.whole else "nobody knows how long"
     longest = sorted(forecast.time, key=lambda part: -part.ms)
     made = ", ".join(share(part) for part in longest)
     about = "about" if forecast.whole else "at least"

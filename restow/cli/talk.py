@@ -24,7 +24,7 @@ from restow.cli.output import (
     show_list,
     text,
 )
-from restow.cli.planned import show_plan
+from restow.cli.planned import as_typed, show_plan
 from restow.cli.spelling import Body, given, milliseconds
 from restow.cli.watch import watch
 from restow.logs import quiet
@@ -118,6 +118,8 @@ def show_reply(reply: Reply, how: Asking) -> None:
         out(sentence(reply))
         show_events(reply, None if how.output == "wide" else EVENTS_SHOWN_MAX)
         show_plan(reply)
+        if reply.apply:
+            say(f"  apply it  {as_typed(reply)}")
     for notice in reply.notices:
         say(f"note: {notice}")
 

@@ -1,5 +1,7 @@
 """Plans on the command line: shown, saved, made again, and applied as they are or not at all."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -21,11 +23,12 @@ def scene() -> Scene:
     return given(hosts(4), shop(2, reserved=2, limit=8))
 
 
-def told(scene: Scene, command: PublicCommand) -> dict:
+def told(scene: Scene, command: PublicCommand) -> dict[str, Any]:
     """Return what an engine says to a dry run."""
     region = scene.world.region
     answer, plan = region.plan(Ask(AskId("plan"), command, dry_run=True), scene.world.now)
-    return msgspec.json.decode(reply_body(Answered(answer, region.position, plan), "c-1"))
+    body = reply_body(Answered(answer, region.position, plan), "c-1")
+    return msgspec.json.decode(body, type=dict[str, Any])
 
 
 async def test_a_plan_is_told_in_tables(restow, booth, scene):
@@ -41,8 +44,9 @@ async def test_a_plan_is_told_in_tables(restow, booth, scene):
         " ttl 3s (2, rule), route-out 400ms (2, default), route-in 400ms (2, default)"
     )
     orders = "route-out routing, restart {}, route-in routing"
-    assert lines[6:15] == [
-        f"plan {reply['plan_name']}, about 23.6s: {made}",
+    assert lines[6:16] == [
+        f"plan {reply['plan_name']}",
+        f"  takes about 23.6s: {made}",
         "  op2 would end done",
         "",
         "AT     TAKES  CONTAINER  STEP     ENDS  OF   ORDERS",

@@ -48,7 +48,9 @@ def typed() -> Iterator[tuple[str, str]]:
         text = page.read_text()
         spans = [*WORD.findall(text), *text.splitlines()]
         for said in spans:
-            found = re.fullmatch(r"\s*(?:\.venv/bin/)?restow ([a-z].*?)(?:\s\s+#.*)?", said)
+            found = re.fullmatch(
+                r"\s*(?:\.venv/bin/)?restow ([a-z].*?)(?: > \S+)?(?:\s\s+#.*)?", said
+            )
             if found and not re.search(r"[A-Z<…]{3}|[<…]", found[1]):
                 yield inside(page), found[1]
 
