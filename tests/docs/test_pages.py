@@ -26,6 +26,7 @@ GENERATED = {"commands.md", "errors.md", "events.md"}
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 WORD = re.compile(r"`([^`\n]+)`")
 NAMED = re.compile(r"`((?:domain|handlers|projections|restow|tests|docs|benchmarks)/[\w./-]*)`")
+TYPED = re.compile(r"\s*(?:\.venv/bin/)?restow ([a-z].*?)(?: > \S+)?(?:\s\s+#.*)?")
 BODY = re.compile(r"restow\.(?:svc\.v1|cmd\.v1\.acme)\.([a-z]+\.[a-z]+)\"?,? b?'(\{.*?\})'")
 
 
@@ -48,9 +49,7 @@ def typed() -> Iterator[tuple[str, str]]:
         text = page.read_text()
         spans = [*WORD.findall(text), *text.splitlines()]
         for said in spans:
-            found = re.fullmatch(
-                r"\s*(?:\.venv/bin/)?restow ([a-z].*?)(?: > \S+)?(?:\s\s+#.*)?", said
-            )
+            found = TYPED.fullmatch(said)
             if found and not re.search(r"[A-Z<…]{3}|[<…]", found[1]):
                 yield inside(page), found[1]
 

@@ -34,6 +34,8 @@ from domain.operation import (
 )
 from domain.orders import Restart
 from domain.plan import Forecast, Plan, alike, bond_of
+from restow.simulation.machines import Nature
+from restow.simulation.world import state_of
 from tests.domain.test_twice import DONE, fleet, name_of
 from tests.examples import (
     Scene,
@@ -48,8 +50,6 @@ from tests.examples import (
     shop,
     unchanged,
 )
-from tests.simulation.machines import Nature
-from tests.simulation.world import state_of
 
 RESTART = RestartLayer(environment="shop", layer="app", delay_s=10)
 MOVE = MigrateContainer(container="node1")
