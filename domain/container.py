@@ -121,12 +121,16 @@ class ContainerUnrouted(Event, frozen=True, gc=False, tag="container.unrouted"):
 
 
 class ContainerScaled(Event, frozen=True, gc=False, tag="container.scaled"):
-    """Its limits are other ones, and with them what it is allocated; its host is to follow."""
+    """What it is allocated is another size, and perhaps its limits; its host is to follow.
+
+    `why` is "usage" where nobody asked: it uses more or less than before.
+    """
 
     container: ContainerId
     reserved: int
     limit: int
     allocated: int
+    why: str = ""
 
 
 class GrowthDeferred(Event, frozen=True, gc=False, tag="container.growth-deferred"):

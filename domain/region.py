@@ -21,6 +21,7 @@ from domain import (
     sequence,
     standstill,
     step,
+    vertical,
 )
 from domain.answers import Answers, Remembered, key_of
 from domain.chronicle import evolve
@@ -72,6 +73,7 @@ from domain.planning import Foreseen, foresee, not_as_planned, plan_of
 from domain.reactions import react
 from domain.streams import stream_named, stream_of
 from domain.tenancy import foreign
+from domain.vertical import FollowUsage
 from domain.wire import COMMIT_BYTES_MAX, size_of
 
 ASKS_MAX = 20_000
@@ -111,6 +113,7 @@ DECIDE: dict[type[Command], Decide] = {
     PlaceContainer: lambda fleet, c, _ask, _now: layers.place_container(fleet, c),
     ScaleNode: lambda fleet, c, _ask, _now: scaling.scale_node(fleet, c),
     GrowDeferred: lambda fleet, c, _ask, _now: scaling.grow_deferred(fleet, c),
+    FollowUsage: lambda fleet, c, _ask, _now: vertical.follow(fleet, c),
     ReconcileSize: lambda fleet, c, _ask, now: scaling.reconcile_size(fleet, c, now),
     RestartLayer: lambda fleet, c, _ask, _now: scaling.restart_layer(fleet, c),
     RedeployLayer: lambda fleet, c, _ask, _now: deployment.redeploy_layer(fleet, c),

@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import assert_never
 
 import msgspec
 
-from domain.agent import Usage, whereabouts
+from domain.agent import Sample, Usage, whereabouts
 from domain.memory import ReportOwed
 from domain.messages import AskId, ContainerId, Instant
 from domain.orders import (
@@ -26,6 +27,7 @@ from domain.orders import (
 )
 from domain.software import Application
 from domain.subjects import Subjects
+from domain.vertical import need
 from handlers.agent.arriving import Arriving
 from handlers.agent.desk import Done
 from handlers.agent.fetch import Fetch, FetchFailedError
@@ -206,13 +208,23 @@ class HostCrew:
         return ReportOwed(report)
 
     async def _meter(self) -> None:
-        """Publish what containers use. A sample that is lost is lost."""
-        subject = self._subjects.usage(self._post.host)
-        while True:
-            at = Instant(time.time_ns() // 1_000_000)
-            usage = Usage(self._post.host, at, self._post.runtime.usage())
-            await self._link.say(subject, _encoder.encode(usage))
-            await asyncio.sleep(self._post.pace.usage_s)
+        """Publish what containers use; often only where it is pressing. A lost sample is lost."""
+        subject, pace = self._subjects.usage(self._post.host), self._post.pace
+        every = max(1, round(pace.usage_s / pace.press_s))
+        for turn in count():
+            samples = self._post.runtime.usage()
+            if turn % every:
+                samples = tuple(sample for sample in samples if self._presses(sample))
+            if samples:
+                at = Instant(time.time_ns() // 1_000_000)
+                usage = Usage(self._post.host, at, samples)
+                await self._link.say(subject, _encoder.encode(usage))
+            await asyncio.sleep(pace.press_s)
+
+    def _presses(self, sample: Sample) -> bool:
+        """Say whether a container needs more than it holds and may have more."""
+        seen = self._post.runtime.look(sample.container)
+        return seen is not None and seen.cloudlets < min(need(sample), seen.limit)
 
 
 def spec_of(container: ContainerId, work: Start) -> Spec:

@@ -18,12 +18,15 @@ from domain.messages import CPU_OF_A_CLOUDLET_MHZ, MEMORY_OF_A_CLOUDLET_MIB, Con
 from domain.software import Application, Software
 from handlers.agent.behaviour import Behaviour, Dice
 from handlers.agent.ledger import Open
+from handlers.agent.load import load_of
 from handlers.agent.records import Records
 from handlers.agent.runtime import Image, Room, RuntimeFailedError, Seen, Spec, State
 
 COUNT_EVERY_MS = 10
 USAGE_CHANGES_MS = 10_000
 NEVER_MS = float("inf")
+CONTENT = 0.75
+"""The largest part of what it holds that a container uses of whose load nothing is said."""
 
 
 class Life(msgspec.Struct, frozen=True):
@@ -102,6 +105,7 @@ class SimulatedRuntime:
         if life is not None and self._runs(life):
             self._is_of(life, spec)
             return
+        load_of(spec.variables)
         await self._work("start", mark)
         self._put(self._born(spec, mark))
 
@@ -242,10 +246,14 @@ class SimulatedRuntime:
         spec = life.spec
         age = self._age_ms(life)
         share = self._dice.share("usage", f"{spec.container}/{age // USAGE_CHANGES_MS}")
+        load = load_of(spec.variables)
+        used = (1 + share) / 2 * CONTENT * spec.cloudlets
+        if load is not None:
+            used = min(load.at(age), spec.limit)
         return Sample(
             spec.container,
-            cpu_mhz=int(share * spec.cloudlets * CPU_OF_A_CLOUDLET_MHZ),
-            memory_mib=int((1 + share) / 2 * spec.cloudlets * MEMORY_OF_A_CLOUDLET_MIB),
+            cpu_mhz=int(share * used * CPU_OF_A_CLOUDLET_MHZ),
+            memory_mib=int(used * MEMORY_OF_A_CLOUDLET_MIB),
             disk_mib=int(spec.disk_gib * 256 * (1 + share)),
             net_kib_s=int(share * 1_000),
             count=int(age / COUNT_EVERY_MS),

@@ -13,7 +13,7 @@ from domain.region import Region
 from domain.subjects import Subjects
 from handlers import doors
 from handlers.bus import Bus, Message, listen, silence
-from handlers.engine import timers
+from handlers.engine import timers, usage
 from handlers.engine.agents import Agents
 from handlers.engine.clock import now
 from handlers.engine.desk import Desk
@@ -53,12 +53,14 @@ class Leader:
     async def lead(self, stop: asyncio.Event) -> None:
         """Lead. Raises `FencedError`, `BusUnavailableError`, `StoppedError` (in groups)."""
         agents = Agents(self._bus, self._subjects, self.desk.ask, self._outbox, self.region.epoch)
+        followers = usage.Followers(self.region.fleet, self.desk.ask, now)
         fenced = False
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.desk.run())
                 group.create_task(self._outbox.run())
                 group.create_task(timers.run(self.region.fleet, self.desk.ask, now))
+                group.create_task(usage.run(self._bus, self._subjects, followers))
                 group.create_task(self._beat())
                 group.create_task(self._outlived())
                 group.create_task(agents.run())

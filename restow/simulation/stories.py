@@ -17,7 +17,7 @@ from domain.environment import (
     StopEnvironment,
 )
 from domain.host import CordonHost, RelabelHost, RemoveHost, UncordonHost
-from domain.messages import AskId, Command
+from domain.messages import AskId, Command, ContainerId
 from domain.migration import MigrateContainer
 from domain.operation import (
     CancelOperation,
@@ -30,6 +30,7 @@ from domain.operation import (
     ScaleNode,
     SetCloudletLimits,
 )
+from domain.vertical import FollowUsage
 from restow.simulation.machines import Nature
 from restow.simulation.violation import ViolationError
 from restow.simulation.world import World
@@ -221,6 +222,11 @@ def scale_node(world: World, dice: Random) -> Command:
     )
 
 
+def follow_usage(world: World, dice: Random) -> Command:
+    name = ContainerId(some_container(world, dice))
+    return FollowUsage(container=name, cloudlets=dice.randint(0, 10))
+
+
 def migrate(world: World, dice: Random) -> Command:
     target = dice.choice([None, None, None, "h01", "h02"])
     return MigrateContainer(
@@ -252,6 +258,8 @@ WISHES: tuple[Wish, ...] = (
     deploy_application,
     set_limits,
     scale_node,
+    follow_usage,
+    follow_usage,
     migrate,
     migrate,
     remove_layer,

@@ -32,6 +32,7 @@ from domain.operation import (
 )
 from domain.orders import Redeploy
 from domain.software import Application, Software
+from domain.vertical import FollowUsage
 from restow.simulation.ending import nothing_is_stuck
 from restow.simulation.machines import Nature
 from restow.simulation.world import World
@@ -70,6 +71,17 @@ def scale_out_and_in(world: World) -> None:
     shop(world)
     world.ask(ScaleLayer(environment="shop", layer="app", count=5), "out")
     world.ask(ScaleLayer(environment="shop", layer="app", count=2, victim="skew"), "in")
+    world.settle()
+
+
+def follow_usage_while_moving(world: World) -> None:
+    shop(world)
+    world.ask(MigrateContainer(container="node1", target="h06"), "move")
+    world.ask(FollowUsage(container=ContainerId("node1"), cloudlets=7), "more")
+    world.pass_(100)
+    world.ask(FollowUsage(container=ContainerId("node2"), cloudlets=5), "other")
+    world.settle()
+    world.ask(FollowUsage(container=ContainerId("node1"), cloudlets=3), "less")
     world.settle()
 
 
@@ -203,6 +215,7 @@ STORIES: tuple[Story, ...] = (
     restart_all_at_once,
     restart_with_surge,
     scale_out_and_in,
+    follow_usage_while_moving,
     limits_and_back,
     limits_without_dns,
     move,
