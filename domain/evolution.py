@@ -16,7 +16,15 @@ from domain.container import Container
 from domain.environment import Environment, EnvironmentState, Layer
 from domain.fleet import Fleet
 from domain.messages import ContainerId, Event, HostId, Instant
-from domain.orders import Order, OrderAnswered, OrderIssued, Resize
+from domain.orders import (
+    Order,
+    OrderAnswered,
+    OrderIssued,
+    Resize,
+    RouteIn,
+    RouteOut,
+    number_of,
+)
 
 RESIZE_AGAIN_MS = 5_000
 """How long after a host refused a resize it is ordered again."""
@@ -226,7 +234,7 @@ def container_removed(fleet: Fleet, event: ct.ContainerRemoved, _at: Instant) ->
 def order_issued(fleet: Fleet, event: OrderIssued, _at: Instant) -> None:
     order = Order(event.order, event.to, event.container, event.work, event.saga, event.expires)
     fleet.put(fleet.orders, event.order, order)
-    fleet.put(fleet.counters, "order", int(event.order.removeprefix("or")))
+    fleet.put(fleet.counters, "order", number_of(event.order))
     if isinstance(event.work, Resize):
         old = fleet.containers[event.container]
         fleet.put(fleet.containers, old.id, replace(old, resizing=event.order))
@@ -234,9 +242,15 @@ def order_issued(fleet: Fleet, event: OrderIssued, _at: Instant) -> None:
 
 
 def order_answered(fleet: Fleet, event: OrderAnswered, at: Instant) -> None:
+    order = fleet.orders[event.order]
     fleet.put(fleet.orders, event.order, None)
     old = fleet.containers.get(event.container)
-    if old is None or old.resizing != event.order:
+    if old is None:
+        return
+    if event.done and isinstance(order.work, RouteIn | RouteOut):
+        latest = max(old.dns_order, number_of(order.id))
+        fleet.put(fleet.containers, old.id, replace(old, dns_order=latest))
+    if old.resizing != event.order:
         return
     fleet.put(fleet.containers, old.id, replace(old, resizing=None))
     if not event.done and old.running and not old.sized:

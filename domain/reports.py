@@ -42,6 +42,7 @@ from domain.orders import (
     Start,
     Stop,
     Work,
+    number_of,
 )
 from domain.software import Software
 
@@ -83,6 +84,8 @@ def effects(fleet: Fleet, order: Order, report: ReportOrder) -> tuple[Event, ...
         return ()
     if isinstance(work, Stop):
         return removed(fleet, container) if report.done else ()
+    if isinstance(work, RouteIn | RouteOut) and number_of(order.id) < container.dns_order:
+        return ()  # it comes late: a later order was carried out since
     if report.done:
         return done(container.id, work)
     new_process = isinstance(work, Restart | Redeploy)

@@ -34,7 +34,6 @@ from domain.orders import (
     ROUTER,
     AnyWork,
     Halt,
-    OrderAnswered,
     OrderIssued,
     Redeploy,
     Restart,
@@ -246,17 +245,8 @@ def leave_opening(at: At, why: str) -> tuple[Event, ...]:
 def leave_unrouting(at: At, why: str) -> tuple[Event, ...]:
     if why:
         unsure = f"its removal from DNS could not be confirmed: {why}"
-        back = order(at, Stage.ROUTING, ROUTER, route_in(at), unsure)
-        return (*give_up(at, why), *back)
+        return order(at, Stage.ROUTING, ROUTER, route_in(at), unsure)
     return (enter(at, Stage.DRAINING, Instant(at.now + TTL_MS + GRACE_MS)),)
-
-
-def give_up(at: At, why: str) -> tuple[Event, ...]:
-    """Answer an order in its addressee's place: what is heard of it later is taken for nothing."""
-    number = at.step.order
-    if number is None or number not in at.fleet.orders:
-        return ()
-    return (OrderAnswered(number, at.container.id, done=False, detail=why),)
 
 
 def leave_draining(at: At, why: str) -> tuple[Event, ...]:
