@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cache
 
 import pytest
+from msgspec.structs import replace
 
 from domain.decider import Ask
 from domain.deployment import DeployApplication, RedeployLayer
@@ -243,10 +244,10 @@ def undisturbed(story: Story, nature: Nature = CALM) -> World:
 
 
 def outcome(world: World) -> object:
-    """Return how a story ended, whatever the moments at which things happened."""
+    """Return how a story ended, whatever the moments and numbers at which things happened."""
     fleet = world.fleet
     return (
-        fleet.containers,
+        {name: replace(one, dns_order=0) for name, one in fleet.containers.items()},
         fleet.hosts,
         fleet.layers,
         fleet.environments,
