@@ -250,6 +250,8 @@ class Certifier:
         for member in book.members.values():
             if member.step in self._accepted:
                 yield f"accepted downtime of {member.step}"
+            if member.marks & HALTED:
+                yield f"{member.name} was halted"
             if member.failed and member.fell > since:
                 yield f"failure of {member.name}"
 

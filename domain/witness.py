@@ -316,10 +316,13 @@ class Witness:
             worker, came_to = next(
                 ((who, w) for p, who, w in life.steps[::-1] if p <= at), ("", "")
             )
-            if worker in self._subjects and self._subjects[worker].accepted:
-                yield f"accepted downtime of {worker}"
-            if since < self._failed(name, at):
-                yield f"failure of {name}"
+            subject = self._subjects.get(worker)
+            reasons = {
+                f"accepted downtime of {worker}": subject is not None and subject.accepted,
+                f"{name} was halted": not covers(spans(life, "wanted"), at),
+                f"failure of {name}": since < self._failed(name, at),
+            }
+            yield from (reason for reason, so in reasons.items() if so)
             if name == last and at in self._ordered and (worker, came_to) == ("", "failed"):
                 yield f"late answer about {name}"
 

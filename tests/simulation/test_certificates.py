@@ -52,8 +52,18 @@ def test_whatever_ended_has_a_certificate_that_holds_and_that_the_witness_finds_
 
 
 def test_certificates_and_the_older_view_count_alike(seed: int):
-    """The view begins when first all containers of a layer served, a certificate when asked."""
-    world = live(seed)
+    compare(live(seed))
+
+
+def test_there_is_something_to_compare():
+    assert sum(compare(live(seed)) for seed in range(10)) > 20
+
+
+def compare(world: World) -> int:
+    """Compare each certificate with the view; return how many could be compared.
+
+    The view begins when first all containers of a layer served, a certificate when asked.
+    """
     view = older_view(world)
     compared = 0
     for one in made(world.journal):
@@ -67,7 +77,7 @@ def test_certificates_and_the_older_view_count_alike(seed: int):
             compared += 1
             if line.since <= one.requested:
                 assert line.minimum <= one.minimum
-    assert compared or not any(line.since for line in view.values())
+    return compared
 
 
 def older_view(world: World):
