@@ -17,8 +17,8 @@ from domain.messages import (
 from domain.migration import MigrateContainer, MigrationReverted
 from domain.orders import Start
 from domain.vertical import CALM_MS, USAGE, Calm, FollowUsage, look, need
+from restow.simulation.world import START
 from tests.examples import Scene, facts, given, hosts, kinds, shop, unchanged
-from tests.simulation.world import START
 
 ONE = ContainerId("node1")
 
