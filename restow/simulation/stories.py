@@ -17,7 +17,7 @@ from domain.environment import (
     StopEnvironment,
 )
 from domain.host import CordonHost, RelabelHost, RemoveHost, UncordonHost
-from domain.messages import AskId, Command, ContainerId
+from domain.messages import AskId, Command, ContainerId, PublicCommand
 from domain.migration import MigrateContainer
 from domain.operation import (
     CancelOperation,
@@ -108,7 +108,8 @@ def wish(world: World, dice: Random) -> None:
 
 def ask_for(world: World, command: Command) -> None:
     """Ask, sometimes by way of a plan: then it does what the plan says, or is refused at once."""
-    if world.dice(f"plan {len(world.journal)}").random() < PLANNED:
+    planned = world.dice(f"plan {len(world.journal)}").random() < PLANNED
+    if planned and isinstance(command, PublicCommand):
         hold_to_plan(world, command)
     else:
         world.ask(command)
