@@ -100,6 +100,7 @@ class Code(StrEnum):
     REQUEST_INVALID = "request.invalid"
     REQUEST_TOO_LARGE = "request.too_large"
     COMMAND_UNKNOWN = "command.unknown"
+    COMMAND_NOT_FOUND = "command.not_found"
     COMMAND_REUSED = "command.id_reused"
     COMMAND_EXPIRED = "command.expired"
     AUTH_DENIED = "auth.denied"

@@ -99,6 +99,11 @@ PROBLEMS: Mapping[Code, Kind] = {
         "There is no such command",
         "Use one of the names in `detail`; `restow command list` shows all of them.",
     ),
+    Code.COMMAND_NOT_FOUND: Kind(
+        404,
+        "There is no such command among the latest",
+        "See `restow command asked -o wide`; older ones are in the journal: `restow event list`.",
+    ),
     Code.COMMAND_REUSED: Kind(
         409,
         "This id was used for another command",
@@ -166,7 +171,7 @@ PROBLEMS: Mapping[Code, Kind] = {
         409, "The operation is over", "Nothing is left to change; see `restow op show`."
     ),
     Code.MIGRATION_NOT_FOUND: Kind(
-        404, "There is no such migration", "See `restow op list`; names are `mv<number>`."
+        404, "There is no such migration", "See `restow migration list`; names are `mv<number>`."
     ),
     Code.VERSION_CONFLICT: Kind(
         409,

@@ -65,6 +65,8 @@ class ServerOptions(msgspec.Struct, frozen=True):
     sync_always: bool = True
     node: ClusterNode | None = None
     max_payload: int = MAX_PAYLOAD_BYTES
+    more: str = ""
+    """Further lines of its configuration file, as for users and what they may say."""
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -103,7 +105,8 @@ def configuration(options: ServerOptions) -> str:
         f'http: "{LOOPBACK}:{options.monitor_port}"\n'
         f"ports_file_dir: {quoted}\n"
         f"max_payload: {options.max_payload}\n"
-        f"jetstream {{\n  store_dir: {quoted}\n{sync}}}\n" + _cluster(options.node)
+        f"jetstream {{\n  store_dir: {quoted}\n{sync}}}\n"
+        f"{options.more}\n" + _cluster(options.node)
     )
 
 

@@ -160,7 +160,7 @@ def command(reads: Reads, ask: q.CommandShow) -> CommandLine | Refusal:
     if found is not None:
         return found
     detail = f"there is no command with id {ask.id!r} among the latest {len(reads.commands):,}"
-    return Refusal(Code.REQUEST_INVALID, detail, "$.id")
+    return Refusal(Code.COMMAND_NOT_FOUND, detail, "$.id", {"kept": len(reads.commands)})
 
 
 def events(reads: Reads, ask: q.EventList) -> Iterator[EventLine] | Refusal:

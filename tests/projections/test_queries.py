@@ -124,7 +124,7 @@ async def test_an_operation_that_is_shown_has_its_steps(asking):
         ("container.list", {"environment": "shap"}, "environment.not_found"),
         ("layer.list", {"environment": "shap"}, "environment.not_found"),
         ("event.list", {"type": "container.place"}, "request.invalid"),
-        ("command.show", {"id": "ask-0815"}, "request.invalid"),
+        ("command.show", {"id": "ask-0815"}, "command.not_found"),
     ],
 )
 async def test_what_is_not_there_is_refused_with_what_is_nearly_so(asking, name, body, code):
