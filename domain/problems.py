@@ -220,8 +220,8 @@ PROBLEMS: Mapping[Code, Kind] = {
     ),
     Code.ENGINE_CATCHING_UP: Kind(
         503,
-        "The engine is still reading the journal",
-        "Send the same command with the same id again, a little later.",
+        "The journal is still being read",
+        "Ask again a little later, a command with the same id; `detail` says how far it is.",
         retry_after_ms=1_000,
     ),
     Code.BUS_UNAVAILABLE: Kind(

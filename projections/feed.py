@@ -25,6 +25,14 @@ class Frames(Protocol[H]):
         """
         ...
 
+    async def before(self, position: int) -> H | None:
+        """Return the newest head without an event beyond `position`; None: from the first."""
+        ...
+
+    async def end(self) -> int:
+        """Return the position of the last event that is written now."""
+        ...
+
 
 class Auditor(Protocol):
     """Keeps a record of all events of its own, with its own checkpoint."""

@@ -1,15 +1,16 @@
 """One process that shows: the reads, the queries on them, the relay, and what the audit is fed.
 
-The reads are built from the first frame on; nothing is answered before they have caught up.
+The reads are built from the first frame on; until they have caught up, each question is told how
+far they are. The relay goes on where the stream of public events ends.
 Whatever goes wrong in a part stops all of them, and the process is started again.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Generic
 
+import structlog
 from nats.aio.client import Client
 
 from domain.decider import Frame
@@ -20,12 +21,10 @@ from projections.queries import Progress, Queries
 from projections.reads import Reads
 from projections.relay import Relay
 
-QUIET_S = 0.25
-"""After so long without a frame, the reads are taken to have caught up."""
-EMPTY_S = 2.0
-"""The same, while there was no frame at all."""
-FRESH_MS = 1_000
-"""A frame that was written so shortly ago is one of the newest."""
+log = structlog.stdlib.get_logger(__name__)
+
+TELL_S = 2.0
+"""How often the log says how far the reads are while they catch up."""
 AUDIT_BEHIND_MAX = 1_000
 """Frames that the audit may be behind the reads; then these wait for it."""
 AUDIT_BATCH_MAX = 200
@@ -47,12 +46,13 @@ async def run(
     feeding = Feeding(frames)
     relay = Relay(nc, subjects, frames)
     async with asyncio.TaskGroup() as group:
+        feeding.progress.goal = await frames.end()
         group.create_task(feeding.run(audit))
         group.create_task(relay.run())
-        await feeding.caught_up()
         queries = Queries(nc, subjects, feeding.reads, feeding.progress)
         serving = asyncio.Event()
         group.create_task(queries.serve(serving))
+        await feeding.caught_up()
         await serving.wait()
         ready()
 
@@ -64,8 +64,7 @@ class Feeding(Generic[H]):
         self.reads = Reads()
         self.progress = Progress()
         self._frames = frames
-        self._taken = asyncio.Event()
-        self._fresh = False
+        self._caught_up = asyncio.Event()
 
     async def run(self, audit: Auditor | None) -> None:
         """Take in every frame, for ever."""
@@ -84,20 +83,18 @@ class Feeding(Generic[H]):
                 self.progress.reached(self.reads.position)
                 if behind is not None:
                     await behind.put(frame)
-                self._fresh = time.time() * 1_000 - self.reads.at < FRESH_MS
-                self._taken.set()
+                if self.progress.behind() is None:
+                    self._caught_up.set()
 
     async def caught_up(self) -> None:
-        """Wait until the newest frame was taken in, as far as one can tell."""
-        patience_s = EMPTY_S
-        while not self._fresh:
-            self._taken.clear()
+        """Wait until all that was written at the start is taken in; say how far it is meanwhile."""
+        while self.progress.behind() is not None:
             try:
-                async with asyncio.timeout(patience_s):
-                    await self._taken.wait()
+                async with asyncio.timeout(TELL_S):
+                    await self._caught_up.wait()
             except TimeoutError:
-                return
-            patience_s = QUIET_S
+                position, goal = self.progress.position, self.progress.goal
+                await log.ainfo("reader.catching_up", position=position, goal=goal)
 
 
 async def feed_audit(audit: Auditor, behind: asyncio.Queue[Frame[Fact]]) -> None:

@@ -40,10 +40,14 @@ _engines = msgspec.json.Decoder(EngineLine)
 
 
 class Progress:
-    """How far the reads are, for those that wait for a position."""
+    """How far the reads are, for those that wait for a position.
+
+    Up to `goal` they are catching up, and nothing is answered but that.
+    """
 
     def __init__(self) -> None:
         self.position = 0
+        self.goal = 0
         self.stopping = False
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._tickets = count()
@@ -53,6 +57,19 @@ class Progress:
         self.position = position
         while self._waiting and self._waiting[0][0] <= position:
             self._wake()
+
+    def behind(self) -> Refusal | None:
+        """Say how far the reads are while they catch up."""
+        if self.position >= self.goal:
+            return None
+        percent = 100 * self.position // self.goal
+        return Refusal(
+            Code.ENGINE_CATCHING_UP,
+            f"the read side is reading the journal: {percent} %,"
+            f" position {self.position:,} of {self.goal:,}",
+            "",
+            {"position": self.position, "goal": self.goal},
+        )
 
     def stop(self) -> None:
         """Wake everybody; nothing more will come."""
@@ -143,6 +160,9 @@ class Queries:
         question = pages.decode(query, body)
         if isinstance(question, Refusal):
             return question
+        behind = self._progress.behind()
+        if behind is not None:
+            return behind
         late = await self._progress.wait(question.min_position, question.wait_ms)
         if late is not None:
             return late

@@ -179,7 +179,7 @@ class Relay(Generic[H]):
         """Publish for ever. Raises `StreamDivergedError`, and what the frames raise, in a group."""
         while True:
             standing = await self._standing()
-            self._go_back_to(standing.position)
+            await self._go_back_to(standing.position)
             window = self._window = Window(self._nc, self.name, standing.position)
             why = await self._publish(window, standing)
             await log.ainfo("relay.stalled", position=window.position, why=why)
@@ -214,11 +214,14 @@ class Relay(Generic[H]):
         while self._passed and self._passed[0][0] <= position:
             self._base = self._passed.popleft()
 
-    def _go_back_to(self, position: int) -> None:
-        self._leave_behind(position)
+    async def _go_back_to(self, position: int) -> None:
+        """Take the feed up shortly before `position`, whose event is compared once more."""
+        self._leave_behind(position - 1)
         self._passed.clear()
-        if self._base[0] > position:
-            self._base = (0, None)
+        known, head = self._base
+        if known >= position or head is None:
+            before = max(0, position - 1)
+            self._base = (before, await self._frames.before(before))
 
     async def _let_another_publish(self) -> None:
         """Wait until nobody else publishes. Of two that got into each other's way, one goes on."""

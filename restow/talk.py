@@ -93,10 +93,22 @@ class Talk:
         await verify(self._bus, self.subjects, monitors, relaxed=relaxed)
 
     async def read(self, query: str, body: Body) -> dict[str, Any] | Problem:
-        """Put a question to the read side and return the answer as JSON has it."""
-        subject = self.subjects.query(query)
+        """Put a question to the read side and return the answer as JSON has it.
+
+        While the read side catches up the question is put again, for `READ_S`.
+        """
+        clock = asyncio.get_running_loop().time
+        give_up = clock() + READ_S
+        while True:
+            answer = await self._read(self.subjects.query(query), msgspec.json.encode(body))
+            catching_up = isinstance(answer, Problem) and answer.code is Code.ENGINE_CATCHING_UP
+            if not catching_up or clock() >= give_up:
+                return answer
+            await asyncio.sleep(AGAIN_S)
+
+    async def _read(self, subject: str, body: bytes) -> dict[str, Any] | Problem:
         try:
-            said = await request(self._bus, subject, msgspec.json.encode(body), within_s=READ_S)
+            said = await request(self._bus, subject, body, within_s=READ_S)
         except BusUnavailableError as error:
             return problem(unread(error))
         answer = msgspec.json.decode(said, type=dict[str, Any])

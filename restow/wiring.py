@@ -14,7 +14,7 @@ from handlers.agent import process as agent
 from handlers.agent.behaviour import Behaviour
 from handlers.bus import Bus, close, connect
 from handlers.engine import process as engine
-from handlers.journal.reader import Head, follow
+from handlers.journal.reader import Head, before, end, follow
 from projections import process as projecting
 from projections.audit import Audit, AuditFeed, open_audit
 from restow import logs
@@ -68,6 +68,14 @@ class JournalFrames:
     def follow(self, after: Head | None) -> AsyncGenerator[tuple[Head, Frame[Fact]]]:
         """Yield every verified frame after `after`, then those to come."""
         return follow(self._bus, self._subjects, after or Head())
+
+    async def before(self, position: int) -> Head | None:
+        """Return the newest head without an event beyond `position`."""
+        return await before(self._bus, self._subjects, position)
+
+    async def end(self) -> int:
+        """Return the position of the last event that is written now."""
+        return await end(self._bus, self._subjects)
 
 
 async def run_reader(region: Region, audit_file: Path, stop: asyncio.Event) -> None:

@@ -78,6 +78,45 @@ async def follow(
             yield step
 
 
+async def end(bus: Bus, subjects: Subjects) -> int:
+    """Return the position of the last event that is written now; 0 if there is none.
+
+    Raises `JournalDamagedError`, `JetStreamError`, `BusUnavailableError`.
+    """
+    stream = await info(bus, subjects.stream("JNL"))
+    if stream is None or not stream.state.last_seq:
+        return 0
+    return (await _head_at(bus, subjects, stream.state.last_seq)).position
+
+
+async def before(bus: Bus, subjects: Subjects, position: int) -> Head:
+    """Return the newest head without an event beyond `position`, found by halving.
+
+    It is good for reading on, not for writing: it does not know its fence. Raises as `end`.
+    """
+    stream = await info(bus, subjects.stream("JNL"))
+    low, high = Head(), stream.state.last_seq if stream else 0
+    while low.seq < high:
+        middle = await _head_at(bus, subjects, (low.seq + high + 1) // 2)
+        if middle.position <= position:
+            low = middle
+        else:
+            high = middle.seq - 1
+    return low
+
+
+async def _head_at(bus: Bus, subjects: Subjects, seq: int) -> Head:
+    """Return the head after one frame, as that frame says it."""
+    stream = subjects.stream("JNL")
+    stored = await message_at(bus, stream, seq)
+    try:
+        frame = decode_frame(stored.data if stored else b"")
+    except DamagedFrameError as error:
+        raise JournalDamagedError(stream, Head(seq=seq - 1), "a frame", str(error)) from error
+    position = frame.position - 1 + count_events(frame.commits)
+    return Head(seq, position, chain(stored.data if stored else b""), frame.epoch)
+
+
 async def _frames(
     bus: Bus, subjects: Subjects, after: Head, until: int | None
 ) -> AsyncGenerator[tuple[Head, Frame[Fact]]]:

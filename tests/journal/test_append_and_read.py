@@ -9,8 +9,8 @@ from domain.subjects import Subjects
 from domain.wire import COMMIT_BYTES_MAX, GENESIS
 from handlers.bus import Bus, connect
 from handlers.journal.pull import BATCH
-from handlers.journal.reader import Head, follow
-from handlers.journal.stream import ensure
+from handlers.journal.reader import Head, JournalDamagedError, before, end, follow, read
+from handlers.journal.stream import ensure, put
 from handlers.journal.writer import FrameTooLargeError, NotAtTailError, Writer, WriterBrokenError
 from tests.journal.samples import asks, commit, new_writer, whole
 
@@ -161,3 +161,31 @@ async def test_a_reader_leaves_no_consumer_behind(nats_url: str, subjects: Subje
     names = await bus.jetstream().consumers_info(subjects.stream("JNL"))
     await bus.close()
     assert names == []
+
+
+async def test_a_place_is_found_by_its_position_and_read_on_from(bus: Bus, subjects: Subjects):
+    writer = await new_writer(bus, subjects)
+    for number in range(23):
+        await writer.append([commit(f"a{number}", events=number % 4)])
+    steps = await whole(bus, subjects)
+    last = steps[-1][0].position
+    assert await end(bus, subjects) == last
+    for position in (0, 1, 7, last - 1, last, last + 5):
+        found = await before(bus, subjects, position)
+        wanted = [head for head, _ in steps if head.position <= position][-1]
+        assert (found.seq, found.position, found.hash) == (wanted.seq, wanted.position, wanted.hash)
+        rest = [frame async for _, frame in read(bus, subjects, found)]
+        assert rest == [frame for head, frame in steps if head.seq > found.seq]
+
+
+async def test_an_empty_journal_ends_at_0(bus: Bus, subjects: Subjects):
+    assert await end(bus, subjects) == 0
+    await ensure(bus, subjects)
+    assert (await end(bus, subjects), await before(bus, subjects, 5)) == (0, Head())
+
+
+async def test_a_place_that_cannot_be_read_is_named(bus: Bus, subjects: Subjects):
+    await ensure(bus, subjects)
+    await put(bus, subjects.frames, b"no frame")
+    with pytest.raises(JournalDamagedError, match="damaged at sequence 1 "):
+        await end(bus, subjects)

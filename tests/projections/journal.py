@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from domain.decider import Commit, Frame, Recorded
 from domain.facts import Fact, tag
 from domain.messages import Accepted, Answer, AskId, Instant
+from projections.feed import last_position
 
 NOON = Instant(1_700_000_000_000)
 
@@ -72,6 +73,13 @@ class MemoryJournal:
         async with self._news:
             self.frames.extend(frames)
             self._news.notify_all()
+
+    async def before(self, position: int) -> int | None:
+        ends = [last_position(frame) for frame in self.frames]
+        return sum(end <= position for end in ends) or None
+
+    async def end(self) -> int:
+        return last_position(self.frames[-1]) if self.frames else 0
 
     async def follow(self, after: int | None) -> AsyncGenerator[tuple[int, Frame[Fact]]]:
         done = after or 0

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 import pytest
@@ -13,7 +13,7 @@ from domain.facts import Fact
 from domain.host import HostRated, HostRegistered
 from domain.messages import HostId, Instant
 from projections import process
-from projections.feed import FeedError
+from projections.feed import FeedError, last_position
 from tests.projections.journal import Book, MemoryJournal
 from tests.projections.story import frames_of
 
@@ -76,7 +76,7 @@ async def test_it_is_ready_soon_where_news_come_all_the_time(bus, subjects):
         for n in range(1_000):
             book.clock = now_ms(1_000)
             await journal.write(book.say(HostRated(NORTH, n)))
-            await asyncio.sleep(process.QUIET_S / 10)
+            await asyncio.sleep(0.02)
 
     async with asyncio.TaskGroup() as group:
         writing = group.create_task(news())
@@ -85,17 +85,38 @@ async def test_it_is_ready_soon_where_news_come_all_the_time(bus, subjects):
         writing.cancel()
 
 
-async def test_an_empty_journal_is_shown_empty(bus, subjects, monkeypatch):
-    monkeypatch.setattr(process, "EMPTY_S", 0.05)
+async def test_an_empty_journal_is_shown_empty(bus, subjects):
     async with running(bus, subjects, MemoryJournal()) as (_task, ready):
         await asyncio.wait_for(ready.wait(), 10)
         assert (await asked(bus, subjects, "host.list"))["items"] == []
 
 
-async def test_before_it_is_ready_nobody_answers(bus, subjects):
-    async with running(bus, subjects, MemoryJournal()):
-        with pytest.raises(NoRespondersError):
-            await asked(bus, subjects, "host.list")
+async def test_while_it_catches_up_each_question_is_told_how_far_it_is(
+    bus, subjects, monkeypatch, capsys
+):
+    monkeypatch.setattr(process, "TELL_S", 0.05)
+    first, *others = frames_of(1)
+
+    class Slow(MemoryJournal):
+        async def end(self):
+            return last_position(others[-1])
+
+    journal = Slow([first])
+    async with running(bus, subjects, journal) as (_task, ready):
+        said = {"code": ""}
+        while "position" not in said.get("facts", {}):
+            with suppress(NoRespondersError):
+                said = await asked(bus, subjects, "host.list")
+        assert said["code"] == "engine.catching_up"
+        assert said["retryable"]
+        assert said["facts"]["goal"] == last_position(others[-1])
+        assert "the read side is reading the journal: " in said["detail"]
+        while "reader.catching_up" not in capsys.readouterr().out:
+            await asyncio.sleep(0.02)
+        assert not ready.is_set()
+        await journal.write(*others)
+        await asyncio.wait_for(ready.wait(), 10)
+        assert (await asked(bus, subjects, "host.list"))["items"]
 
 
 async def test_one_feed_serves_reads_relay_and_audit(bus, subjects):

@@ -71,6 +71,20 @@ async def test_every_event_is_published_in_its_place(bus, subjects, evt):
     assert await published(bus, evt) == list(range(1, book.position + 1))
 
 
+async def test_a_relay_that_begins_again_goes_on_where_the_stream_ends(bus, subjects, evt):
+    book = book_of(60)
+    journal = MemoryJournal(book.frames)
+    async with running(Relay(bus, subjects, journal)):
+        await until_published(bus, evt, book.position)
+    again = MemoryJournal(book.frames)
+    async with running(Relay(bus, subjects, again)):
+        await again.write(book.say(HostRated(HOSTS[0], 5)))
+        await until_published(bus, evt, book.position)
+
+    assert again.followed_from[0] >= len(book.frames) - 3
+    assert await published(bus, evt) == list(range(1, book.position + 1))
+
+
 async def test_events_are_published_as_they_happen(bus, subjects, evt):
     book = book_of(1)
     journal = MemoryJournal(book.frames)
