@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import msgspec
 import pytest
@@ -103,7 +104,7 @@ async def test_while_it_catches_up_each_question_is_told_how_far_it_is(
 
     journal = Slow([first])
     async with running(bus, subjects, journal) as (_task, ready):
-        said = {"code": ""}
+        said: dict[str, Any] = {}
         while "position" not in said.get("facts", {}):
             with suppress(NoRespondersError):
                 said = await asked(bus, subjects, "host.list")
