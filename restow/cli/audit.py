@@ -5,7 +5,7 @@ import msgspec
 from domain.problems import Exit
 from restow.check import check
 from restow.cli.exits import EndedError
-from restow.cli.flags import HERE, PLAINLY, At, Reading, noun
+from restow.cli.flags import HERE, SHOWN, At, Showing, noun
 from restow.cli.output import out, say, show_item
 from restow.cli.talk import reachable, region_of
 
@@ -22,7 +22,7 @@ for verb, text in KEPT.items():  # loaded when used: they bring a library that v
 
 
 @audit.command(help_epilogue="For example: restow audit verify -o json")
-async def verify(*, at: At = HERE, how: Reading = PLAINLY) -> None:
+async def verify(*, at: At = HERE, how: Showing = SHOWN) -> None:
     """Replay the whole journal: hash chain, versions, answers, invariants, certificates.
 
     Nothing but the journal is believed. Ends with 9 where something is not as it must be.

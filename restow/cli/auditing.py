@@ -13,7 +13,7 @@ from domain.messages import Refusal
 from domain.problems import problem
 from projections.audit import HistoryLine, Known, open_audit
 from restow.cli.exits import ProblemError, UsageError
-from restow.cli.flags import PLAINLY, Reading
+from restow.cli.flags import SHOWN, Showing
 from restow.cli.output import Column, Item, Page, age, field, show_item, show_list, text
 from restow.settings import AUDIT_FILE, data_directory
 
@@ -41,7 +41,7 @@ async def show(
     version: Annotated[int | None, Parameter(help="Without it, the newest.")] = None,
     exact: Annotated[bool, Parameter(help="Fold all streams, not this one alone.")] = False,
     data: Data = None,
-    how: Reading = PLAINLY,
+    how: Showing = SHOWN,
 ) -> None:
     """Show an aggregate as it was after VERSION events of its stream, as the audit has it."""
     path = _file(data)
@@ -54,7 +54,7 @@ async def show(
     show_item(msgspec.to_builtins(known), how.look, lambda item: str(item["id"]))
 
 
-async def history(stream: str, /, *, data: Data = None, how: Reading = PLAINLY) -> None:
+async def history(stream: str, /, *, data: Data = None, how: Showing = SHOWN) -> None:
     """List the events of one stream, with who asked for them and why."""
     try:
         lines = await asyncio.to_thread(_history, _file(data), stream)

@@ -10,10 +10,10 @@ from domain.contracts import COMMANDS, unknown_command
 from domain.contracts.catalogue import CommandContract
 from domain.problems import problem
 from restow.cli.exits import ProblemError, UsageError
-from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
+from restow.cli.flags import HERE, NOW, SHOWN, SIMPLY, Asking, At, Showing, Then, noun
 from restow.cli.output import Item, Page, age, field, out, show_item, show_list, text
 from restow.cli.spelling import given
-from restow.cli.talk import ask, good, since, talk
+from restow.cli.talk import ask, good, reading, since
 
 command = noun("command", "Every command there is; send one as JSON.")
 
@@ -54,14 +54,14 @@ def _line(contract: CommandContract) -> Item:
 
 
 @command.command(name="list", help_epilogue="For example: restow command list -o json")
-def list_commands(*, how: Reading = PLAINLY) -> None:
+def list_commands(*, how: Showing = SHOWN) -> None:
     """List every command of the bus; needs no connection."""
     items = [_line(contract) for contract in COMMANDS.values()]
     show_list(Page(items), COLUMNS, how.look, lambda item: str(item["name"]))
 
 
 @command.command(help_epilogue="For example: restow command show layer.scale")
-def show(name: str, /, *, how: Reading = PLAINLY) -> None:
+def show(name: str, /, *, how: Showing = SHOWN) -> None:
     """Show what a command means, its errors, and an example that can be sent."""
     contract = COMMANDS.get(name)
     if contract is None:
@@ -106,11 +106,11 @@ async def asked(
     answer: Annotated[AnswerKind | None, Parameter(help="Only those answered so.")] = None,
     limit: Annotated[int, Parameter(help="At most so many.")] = LIMIT_DEFAULT,
     at: At = HERE,
-    how: Reading = PLAINLY,
+    how: Then = NOW,
 ) -> None:
     """List the latest commands that were asked, each with its one answer, oldest first."""
     body = given(answer=answer, limit=limit)
-    async with talk(at) as region:
+    async with reading(at, how) as region:
         found = good(await region.read("command.list", {**body, **since(how)}))
     page = Page(found["items"][::-1], found["position"])
     show_list(page, ASKED, how.look, lambda item: text(item["id"]))

@@ -16,6 +16,7 @@ from restow.cli.flags import (
     Size,
     noun,
 )
+from restow.cli.naming import Container
 from restow.cli.output import Column, Item, field, text
 from restow.cli.spelling import Body, given, layer_key, seconds
 from restow.cli.talk import ask, show_all, show_one
@@ -98,14 +99,14 @@ async def list_containers(
 
 
 @container.command(help_epilogue="For example: restow ct show node17")
-async def show(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+async def show(name: Container, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
     """Show one container, and why it is where it is."""
     await show_one("container.show", {"container": name}, "id", at=at, how=how)
 
 
 @container.command(help_epilogue="For example: restow ct scale node17 --reserved 2 --limit 16")
 async def scale(
-    name: str,
+    name: Container,
     /,
     *,
     size: Size = SAME_SIZE,
@@ -122,7 +123,12 @@ async def scale(
     help_epilogue="For example:\n\nrestow ct migrate node17\n\nrestow ct migrate node17 --to h05"
 )
 async def migrate(
-    name: str, /, *, move: Move = ANYWHERE, at: At = HERE, how: Asking = SIMPLY
+    name: Container,
+    /,
+    *,
+    move: Move = ANYWHERE,
+    at: At = HERE,
+    how: Asking = SIMPLY,
 ) -> None:
     """Move a running container to another host, live; past its deadline it stays where it was."""
     await ask("container.migrate", {"container": name, **move.body}, at=at, how=how)

@@ -9,8 +9,10 @@ from cyclopts import Parameter
 
 from restow.cli.exits import UsageError
 from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
+from restow.cli.naming import Environment
 from restow.cli.output import field
 from restow.cli.spelling import Body, given, layer, pairs
+from restow.cli.sure import Yes, count_environment, sure
 from restow.cli.talk import ask, show_all, show_one
 
 environment = noun("environment", "Environments: layers that form one application.")
@@ -63,7 +65,7 @@ async def list_environments(*, at: At = HERE, how: Reading = PLAINLY) -> None:
 
 
 @environment.command(help_epilogue="For example: restow env show shop")
-async def show(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+async def show(name: Environment, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
     """Show one environment with its layers."""
     await show_one("environment.show", {"environment": name}, "id", at=at, how=how)
 
@@ -95,18 +97,22 @@ def _read(path: Path) -> Body:
 
 
 @environment.command(help_epilogue='For example: restow env remove shop --reason "moved away"')
-async def remove(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def remove(
+    name: Environment, /, *, yes: Yes = False, at: At = HERE, how: Asking = SIMPLY
+) -> None:
     """Stop and remove all containers of an environment, then the environment."""
+    question = ("environment.show", {"environment": name})
+    await sure(f"remove {name}", question, count_environment, yes=yes, at=at, how=how)
     await ask("environment.remove", {"environment": name}, at=at, how=how)
 
 
 @environment.command(help_epilogue="For example: restow env stop shop")
-async def stop(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def stop(name: Environment, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Stop all containers of an environment, out of DNS first; nothing is removed."""
     await ask("environment.stop", {"environment": name}, at=at, how=how)
 
 
 @environment.command(help_epilogue="For example: restow env start shop")
-async def start(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def start(name: Environment, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Start all containers of an environment again, layer after layer."""
     await ask("environment.start", {"environment": name}, at=at, how=how)

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -10,7 +11,7 @@ from cyclopts import Parameter
 
 from domain.problems import Problem
 from restow.cli.exits import UsageError
-from restow.cli.flags import HERE, PLAINLY, At, Reading, noun
+from restow.cli.flags import HERE, LATEST, NOW, At, Latest, Then, noun
 from restow.cli.output import (
     Column,
     Item,
@@ -24,9 +25,9 @@ from restow.cli.output import (
     show_list,
     text,
 )
+from restow.cli.redraw import patiently
 from restow.cli.spelling import Body, given
-from restow.cli.talk import good, since, talk
-from restow.talk import Talk
+from restow.cli.talk import Reader, good, reading, since, talk
 
 event = noun("event", "What happened, and why.")
 
@@ -71,11 +72,11 @@ async def list_events(
     kind: Annotated[str | None, KIND] = None,
     limit: Annotated[int, Parameter(help="At most so many.")] = LIMIT_DEFAULT,
     at: At = HERE,
-    how: Reading = PLAINLY,
+    how: Then = NOW,
 ) -> None:
     """List the latest events, oldest first: all, or those of one stream."""
     body = given(stream=stream_of(name) if name else None, type=kind, limit=limit)
-    async with talk(at) as region:
+    async with reading(at, how) as region:
         answer = good(await region.read("event.list", {**body, **since(how)}))
     page = Page(answer["items"], answer["position"])
     show_list(page, COLUMNS, how.look, _position)
@@ -86,13 +87,17 @@ def _position(item: Item) -> str:
 
 
 @event.command(help_epilogue="For example: restow event tail -o jsonl")
-async def tail(name: str | None = None, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
-    """Print events as they happen, until Ctrl-C: all, or those of one stream."""
+async def tail(name: str | None = None, /, *, at: At = HERE, how: Latest = LATEST) -> None:
+    """Print events as they happen, until Ctrl-C: all, or those of one stream.
+
+    Where the read side goes away it is waited for, a minute long, and no event is left out.
+    """
     body = given(stream=stream_of(name) if name else None)
     async with talk(at) as region:
         position = good(await region.read("status", since(how)))["position"]
         while True:
-            answer = good(await region.read("event.list", {**body, "after": position}))
+            asked = partial(region.read, "event.list", {**body, "after": position})
+            answer = await patiently(asked)
             for line in answer["items"]:
                 out(_line(line, how))
                 position = line["position"]
@@ -102,7 +107,7 @@ async def tail(name: str | None = None, /, *, at: At = HERE, how: Reading = PLAI
                 await asyncio.sleep(TAIL_S)
 
 
-def _line(line: Item, how: Reading) -> str:
+def _line(line: Item, how: Latest) -> str:
     if how.output in {"json", "jsonl"}:
         return msgspec.json.encode(line).decode()
     if how.output == "name":
@@ -112,14 +117,14 @@ def _line(line: Item, how: Reading) -> str:
 
 
 @event.command(help_epilogue="For example: restow event show 1234 -o json")
-async def show(position: int, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+async def show(position: int, /, *, at: At = HERE, how: Then = NOW) -> None:
     """Show the event at a position."""
-    async with talk(at) as region:
+    async with reading(at, how) as region:
         found = await _event_at(region, position, since(how))
     show_item(found, how.look, _position)
 
 
-async def _event_at(region: Talk, position: int, how_new: Body) -> Item:
+async def _event_at(region: Reader, position: int, how_new: Body) -> Item:
     body = {"after": max(0, position - 1), "limit": 1, **how_new}
     items = good(await region.read("event.list", body))["items"]
     if not items or items[0]["position"] != position:
@@ -129,12 +134,12 @@ async def _event_at(region: Talk, position: int, how_new: Body) -> Item:
 
 
 @event.command(help_epilogue="For example:\n\nrestow event why node17\n\nrestow event why 1234")
-async def why(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+async def why(name: str, /, *, at: At = HERE, how: Then = NOW) -> None:
     """Say what led to an event (by its position), or to the newest event of a stream.
 
     Each link is what the one before it came from: an event, an operation, the command.
     """
-    async with talk(at) as region:
+    async with reading(at, how) as region:
         if name.isdigit():
             first = await _event_at(region, int(name), since(how))
         else:
@@ -147,7 +152,7 @@ async def why(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
         out(f"{'  ' * depth}{_told(link)}")
 
 
-async def _newest(region: Talk, stream: str, how_new: Body) -> Item:
+async def _newest(region: Reader, stream: str, how_new: Body) -> Item:
     items = good(await region.read("event.list", {"stream": stream, "limit": 1, **how_new}))[
         "items"
     ]
@@ -157,7 +162,7 @@ async def _newest(region: Talk, stream: str, how_new: Body) -> Item:
     return dict(items[0])
 
 
-async def _chain(region: Talk, first: Item) -> list[dict[str, Any]]:
+async def _chain(region: Reader, first: Item) -> list[dict[str, Any]]:
     """Follow causes from an event to whoever asked."""
     chain: list[dict[str, Any]] = [{"link": "event", **first}]
     seen: set[str] = set()
@@ -169,7 +174,7 @@ async def _chain(region: Talk, first: Item) -> list[dict[str, Any]]:
     return chain
 
 
-async def _cause(region: Talk, link: Item, seen: set[str]) -> dict[str, Any] | None:
+async def _cause(region: Reader, link: Item, seen: set[str]) -> dict[str, Any] | None:
     """Return what a link came from, and note it as seen."""
     if link["link"] == "command":
         return None

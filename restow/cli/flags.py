@@ -40,19 +40,44 @@ class At:
 
 @Parameter(name="*", group=READING)
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How data is read, and how it is shown."""
+class Showing:
+    """How data is shown."""
 
     output: Annotated[Format, OUTPUT] = "table"
     """table, wide, json, jsonl (a line for each), or name."""
     no_headers: bool = False
     """Leave the headers of tables out."""
-    min_position: int = 0
-    """Wait until the answer is at least as new as this position: read your own writes."""
 
     @property
     def look(self) -> Look:
         return Look(self.output, headers=not self.no_headers)
+
+
+@Parameter(name="*", group=READING)
+@dataclass(frozen=True, kw_only=True)
+class Latest(Showing):
+    """How data is read that is always the latest."""
+
+    min_position: int = 0
+    """Wait until the answer is at least as new as this position: read your own writes."""
+
+
+@Parameter(name="*", group=READING)
+@dataclass(frozen=True, kw_only=True)
+class Then(Latest):
+    """How data is read, now or as it was."""
+
+    at: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
+    """As of a position (1234), a time (2026-11-21T10:00:00Z), or so long ago (-2m)."""
+
+
+@Parameter(name="*", group=READING)
+@dataclass(frozen=True, kw_only=True)
+class Reading(Then):
+    """How data is read, once or whenever it changes."""
+
+    watch: Annotated[bool, Parameter(name=("--watch", "-w"))] = False
+    """Show it again whenever it changes, until Ctrl-C."""
 
 
 @Parameter(name="*", group=ASKING)
@@ -144,6 +169,9 @@ class Size:
 
 HERE = At()
 PLAINLY = Reading()
+SHOWN = Showing()
+LATEST = Latest()
+NOW = Then()
 SIMPLY = Asking()
 USUAL = Sequence()
 SAME_SIZE = Size()

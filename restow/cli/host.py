@@ -6,8 +6,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
+from restow.cli.naming import Host
 from restow.cli.output import Column, Item, field, text
 from restow.cli.spelling import Body, pairs
+from restow.cli.sure import Yes, count_host, sure
 from restow.cli.talk import ask, show_all, show_one
 
 host = noun("host", "Hosts: what they carry, and whether they take more.")
@@ -68,7 +70,7 @@ async def list_hosts(*, at: At = HERE, how: Reading = PLAINLY) -> None:
 
 
 @host.command(help_epilogue="For example: restow host show h03 -o json")
-async def show(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+async def show(name: Host, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
     """Show one host."""
     await show_one("host.show", {"host": name}, "id", at=at, how=how)
 
@@ -85,30 +87,32 @@ async def register(
 
 
 @host.command(help_epilogue="For example: restow host relabel h03 zone=south rack=r2")
-async def relabel(name: str, /, *labels: str, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def relabel(name: Host, /, *labels: str, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Replace a host's labels by these KEY=VALUE; none takes all away."""
     await ask("host.relabel", {"host": name, "labels": pairs(labels)}, at=at, how=how)
 
 
 @host.command(help_epilogue="For example: restow host rate h03 420")
-async def rate(name: str, mark: int, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def rate(name: Host, mark: int, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Set a host's load mark (0 to 1000), for the policy virtuozzo-loadmark."""
     await ask("host.rate", {"host": name, "load_mark": mark}, at=at, how=how)
 
 
 @host.command(help_epilogue='For example: restow host cordon h03 --reason "new memory on Friday"')
-async def cordon(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def cordon(name: Host, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Take no new containers on a host; those it has keep running."""
     await ask("host.cordon", {"host": name}, at=at, how=how)
 
 
 @host.command(help_epilogue="For example: restow host uncordon h03")
-async def uncordon(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def uncordon(name: Host, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Take new containers on a host again."""
     await ask("host.uncordon", {"host": name}, at=at, how=how)
 
 
 @host.command(help_epilogue="For example: restow host remove h03")
-async def remove(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def remove(name: Host, /, *, yes: Yes = False, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Forget a host that carries nothing."""
+    question = ("host.show", {"host": name})
+    await sure(f"forget host {name}", question, count_host, yes=yes, at=at, how=how)
     await ask("host.remove", {"host": name}, at=at, how=how)

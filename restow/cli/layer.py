@@ -20,8 +20,10 @@ from restow.cli.flags import (
     Size,
     noun,
 )
+from restow.cli.naming import LAYER
 from restow.cli.output import Column, Item, field, text
 from restow.cli.spelling import Body, given, layer_key, number, pairs
+from restow.cli.sure import Yes, count_layer, sure
 from restow.cli.talk import ask, show_all, show_one
 
 layer = noun("layer", "Layers: containers of one kind that work and scale together.")
@@ -35,7 +37,7 @@ def _operable(item: Item) -> str:
     return f"{text(item.get('operable'))}/{text(item.get('count'))}"
 
 
-Name = Annotated[str, Parameter(help="ENVIRONMENT/LAYER, as in shop/app.")]
+Name = Annotated[str, LAYER, Parameter(help="ENVIRONMENT/LAYER, as in shop/app.")]
 
 Spec = Annotated[str, Parameter(help="NAME[:COUNT][:KEY=VALUE or WORD]..., as in cache:2:hard.")]
 
@@ -167,8 +169,10 @@ async def change(
 
 
 @layer.command(help_epilogue="For example: restow layer remove shop/cache")
-async def remove(name: Name, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def remove(name: Name, /, *, yes: Yes = False, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Stop and remove all containers of a layer, then the layer."""
+    question = ("layer.show", _key(name))
+    await sure(f"remove {name}", question, count_layer, yes=yes, at=at, how=how)
     await ask("layer.remove", _key(name), at=at, how=how)
 
 

@@ -1,6 +1,7 @@
 """`restow migration`: live migrations, with their phases and their downtime."""
 
 from restow.cli.flags import HERE, PLAINLY, At, Reading, noun
+from restow.cli.naming import Migration
 from restow.cli.output import age, field
 from restow.cli.talk import show_all, show_one
 
@@ -27,6 +28,6 @@ async def list_migrations(*, at: At = HERE, how: Reading = PLAINLY) -> None:
 
 
 @migration.command(help_epilogue="For example: restow migration show mv5")
-async def show(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+async def show(name: Migration, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
     """Show one migration: freeze is its downtime, total is from granted to running."""
     await show_one("migration.show", {"migration": name}, "id", at=at, how=how)

@@ -10,7 +10,20 @@ from domain.problems import Exit, problem
 from handlers.journal.reader import JournalDamagedError
 from restow.certificates import Checked, certificate_of
 from restow.cli.exits import EndedError, ProblemError
-from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
+from restow.cli.flags import (
+    HERE,
+    LATEST,
+    PLAINLY,
+    SHOWN,
+    SIMPLY,
+    Asking,
+    At,
+    Latest,
+    Reading,
+    Showing,
+    noun,
+)
+from restow.cli.naming import Operation
 from restow.cli.output import Column, Item, age, field, out, say, show_item, show_table, text
 from restow.cli.spelling import milliseconds
 from restow.cli.talk import ask, reachable, region_of, show_all, show_one, talk
@@ -55,19 +68,19 @@ async def list_operations(*, at: At = HERE, how: Reading = PLAINLY) -> None:
 
 
 @operation.command(help_epilogue="For example: restow op show op3")
-async def show(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+async def show(name: Operation, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
     """Show one operation with its steps."""
     await show_one("operation.show", {"operation": name}, "id", at=at, how=how)
 
 
 @operation.command(help_epilogue="For example: restow op watch op3 --timeout 5m")
 async def watch(
-    name: str,
+    name: Operation,
     /,
     *,
     patience: Annotated[str, PATIENCE] = "10m",
     at: At = HERE,
-    how: Reading = PLAINLY,
+    how: Latest = LATEST,
 ) -> None:
     """Watch an operation or a migration until it is over; Ctrl-C leaves it running."""
     async with talk(at) as region:
@@ -75,25 +88,25 @@ async def watch(
 
 
 @operation.command(help_epilogue="For example: restow op pause op3")
-async def pause(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def pause(name: Operation, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Begin no further step until resumed; the step under way is finished."""
     await ask("operation.pause", {"operation": name}, at=at, how=how)
 
 
 @operation.command(help_epilogue="For example: restow op resume op3")
-async def resume(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def resume(name: Operation, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Go on after a pause, or answer an operation that asks between steps."""
     await ask("operation.resume", {"operation": name}, at=at, how=how)
 
 
 @operation.command(help_epilogue="For example: restow op cancel op3")
-async def cancel(name: str, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+async def cancel(name: Operation, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Begin no further step; what was done stays done."""
     await ask("operation.cancel", {"operation": name}, at=at, how=how)
 
 
 @operation.command(help_epilogue="For example: restow op certificate op5 -o json")
-async def certificate(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
+async def certificate(name: Operation, /, *, at: At = HERE, how: Showing = SHOWN) -> None:
     """Certify how many containers were operable while an operation or a migration went on.
 
     Made from the journal alone, and checked by another method. Ends with 9 where it does not hold.
@@ -117,7 +130,7 @@ async def certificate(name: str, /, *, at: At = HERE, how: Reading = PLAINLY) ->
         raise EndedError(Exit.DIFFERENT)
 
 
-def _tell(found: Checked, how: Reading) -> None:
+def _tell(found: Checked, how: Showing) -> None:
     """Print a certificate for people; the whole timeline only with `-o wide`."""
     one = found.certificate
     what = f"{one.kind} of {one.container or 'containers'} in {one.environment}/{one.layer}"

@@ -176,6 +176,11 @@ def show_table(items: Sequence[Item], columns: Sequence[Column], *, headers: boo
         out(GAP.join(cells).rstrip())
 
 
+def as_line(value: object) -> str:
+    """Return JSON for programs that read line by line."""
+    return msgspec.json.encode(value).decode()
+
+
 def as_json(value: object) -> str:
     """Return JSON for people: indented by two."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

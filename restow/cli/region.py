@@ -2,9 +2,10 @@
 
 import platform
 from importlib.metadata import version as version_of
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from cyclopts import Parameter
 
 from domain.contracts import CONTRACT_VERSION
 from domain.messages import Code, Refusal
@@ -12,9 +13,11 @@ from domain.problems import Problem, problem
 from domain.wire import FRAME_VERSION
 from restow.cli.app import app
 from restow.cli.exits import ProblemError
-from restow.cli.flags import HERE, PLAINLY, At, Reading
+from restow.cli.flags import HERE, LATEST, SHOWN, At, Latest, Showing
 from restow.cli.output import Item, Page, field, out, show_item, show_list
 from restow.cli.talk import region_of, since, talk
+
+Install = Annotated[bool, Parameter(help="Write it where the shell finds it, and say where.")]
 
 ENGINES = (
     field("ENGINE", "engine"),
@@ -26,7 +29,7 @@ ENGINES = (
 PARTS = ("restow", "nats-py", "msgspec", "eventsourcing", "cyclopts")
 
 
-async def status(*, at: At = HERE, how: Reading = PLAINLY) -> None:
+async def status(*, at: At = HERE, how: Latest = LATEST) -> None:
     """Show who is active, how far the journal is, and what is under way.
 
     Ends with 7 where no engine is active.
@@ -56,7 +59,7 @@ def _flat(views: Item) -> Item:
     return {**plain, **(counts if isinstance(counts, dict) else {})}
 
 
-def version(*, how: Reading = PLAINLY) -> None:
+def version(*, how: Showing = SHOWN) -> None:
     """Show the versions of Restow, of what it speaks, and of what it stands on."""
     versions = {part: version_of(part) for part in PARTS}
     versions |= {"contract": CONTRACT_VERSION, "frames": str(FRAME_VERSION)}
@@ -65,9 +68,13 @@ def version(*, how: Reading = PLAINLY) -> None:
     show_item(versions, how.look, lambda item: str(item["restow"]))
 
 
-def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
-    """Print the completion script of a shell.
+def completion(shell: Literal["bash", "zsh", "fish"], /, *, install: Install = False) -> None:
+    """Print the completion script of a shell, or install it for whoever types this.
 
-    For example: restow completion bash >~/.local/share/bash-completion/completions/restow
+    Names of hosts, layers and the like are asked of the region when Tab is pressed.
+    For example: restow completion bash --install
     """
-    out(app.generate_completion(prog_name="restow", shell=shell))
+    if install:
+        out(f"installed {app.install_completion(shell=shell)}; it is there in the next shell")
+    else:
+        out(app.generate_completion(prog_name="restow", shell=shell))

@@ -16,6 +16,7 @@ from domain.problems import Exit
 from handlers.journal.safety import UnsafeServerError
 from handlers.nats_server import ServerStartError
 from restow.cli.output import say, tell
+from restow.cli.sure import Yes, meant, somebody
 from restow.crew import MemberEndedError
 from restow.locks import is_held
 from restow.logs import quiet
@@ -145,9 +146,14 @@ def down(
     *,
     data: Annotated[Path | None, Parameter(help="The one `restow up` was given.")] = None,
     purge: Annotated[bool, Parameter(help="Remove all that was kept there, too.")] = False,
+    yes: Yes = False,
 ) -> int:
     """Stop what `restow up` started."""
     where = data or data_directory()
+    if purge and not yes and where.exists():
+        act = f"remove {where} with the journal and all that was ever done"
+        somebody(act)
+        meant(act)
     if is_held(where):
         found = read_up(where)
         if found is None or not _stop(where, found):

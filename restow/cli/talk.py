@@ -1,8 +1,10 @@
 """One conversation with a region: commands asked, questions put, answers shown."""
 
-from collections.abc import AsyncGenerator, Generator, Sequence
+import sys
+import time
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -11,7 +13,7 @@ from domain.messages import Code, Refusal
 from domain.problems import Problem, problem
 from handlers.bus import BusUnavailableError
 from restow.cli.exits import ProblemError, UsageError
-from restow.cli.flags import Asking, At, Reading
+from restow.cli.flags import Asking, At, Latest, Reading, Then
 from restow.cli.output import (
     Column,
     Item,
@@ -25,9 +27,11 @@ from restow.cli.output import (
     text,
 )
 from restow.cli.planned import as_typed, show_plan
-from restow.cli.spelling import Body, given, milliseconds
+from restow.cli.redraw import redraw
+from restow.cli.spelling import Body, given, milliseconds, moment
 from restow.cli.watch import watch
 from restow.logs import quiet
+from restow.past import past
 from restow.settings import NoRegionError, Region, SettingsError, find_region
 from restow.talk import Talk
 from restow.talk import talk as conversation
@@ -155,21 +159,60 @@ def sentence(reply: Reply) -> str:
             return f"planned, nothing was written; {count} events would be{position}"
 
 
+class Reader(Protocol):
+    """Answers questions: about now, or about then."""
+
+    async def read(self, query: str, body: Mapping[str, Any]) -> dict[str, Any] | Problem: ...
+
+
+@asynccontextmanager
+async def reading(at: At, how: Then) -> AsyncGenerator[Reader]:
+    """Return who answers as of the moment that is wanted.
+
+    Raises as `talk`, and `UsageError` where flags contradict each other.
+    """
+    if how.at is None:
+        async with talk(at) as said:
+            yield said
+        return
+    if how.min_position:
+        message = "--at is about the past, --min-position about what is to come: give one"
+        raise UsageError(message)
+    region = region_of(at)
+    when = moment(how.at, time.time_ns() // 1_000_000)
+    with reachable(region):
+        async with past(region, when, within_s=CONNECT_S) as then:
+            if when.position is not None and then.position < when.position:
+                say(f"note: as of position {then.position}, the last one before {when.position}")
+            yield then
+
+
 async def show_all(
     query: str, body: Body, columns: Sequence[Column], *, at: At, how: Reading
 ) -> None:
     """Ask for a list and show it."""
-    async with talk(at) as region:
-        page = await read_all(region, query, {**body, **since(how)})
-    show_list(page, columns, how.look, columns[0].text)
+    changing(how)
+    name = columns[0].text
+
+    def draw(page: Page) -> None:
+        show_list(page, columns, how.look, name)
+
+    async with reading(at, how) as region:
+        page = good(await read_all(region, query, {**body, **since(how)}))
+        draw(page)
+        if how.watch:
+            sys.stdout.flush()
+            await redraw(page, lambda: read_all(region, query, body), draw, how.look, name)
 
 
-async def read_all(region: Talk, query: str, body: Body) -> Page:
+async def read_all(region: Reader, query: str, body: Body) -> Page | Problem:
     """Return all lines of a list, page by page; the position is that of the last page."""
     items: list[Item] = []
     after: Body = {}
     while True:
-        answer = good(await region.read(query, {**body, "limit": LINES_A_PAGE, **after}))
+        answer = await region.read(query, {**body, "limit": LINES_A_PAGE, **after})
+        if isinstance(answer, Problem):
+            return answer
         items += answer["items"]
         if "next" not in answer:
             return Page(items, answer["position"])
@@ -178,11 +221,34 @@ async def read_all(region: Talk, query: str, body: Body) -> Page:
 
 async def show_one(query: str, body: Body, key: str, *, at: At, how: Reading) -> None:
     """Ask for one thing and show it; `key` is the member that names it."""
-    async with talk(at) as region:
-        item = good(await region.read(query, {**body, **since(how)}))
-    show_item(item, how.look, lambda one: text(one.get(key)))
+    changing(how)
+
+    def name(item: Item) -> str:
+        return text(item.get(key))
+
+    def draw(page: Page) -> None:
+        show_item(page.items[0], how.look, name)
+
+    async with reading(at, how) as region:
+        page = Page([good(await region.read(query, {**body, **since(how)}))])
+        draw(page)
+
+        async def again() -> Page | Problem:
+            found = await region.read(query, body)
+            return found if isinstance(found, Problem) else Page([found])
+
+        if how.watch:
+            sys.stdout.flush()
+            await redraw(page, again, draw, how.look, name)
 
 
-def since(how: Reading) -> Body:
+def changing(how: Reading) -> None:
+    """Raise `UsageError` where what cannot change is to be watched."""
+    if how.watch and how.at is not None:
+        message = "--at is about the past, which does not change: it does not go with --watch"
+        raise UsageError(message)
+
+
+def since(how: Latest) -> Body:
     """Return what a question says of how new its answer must be."""
     return given(min_position=how.min_position or None)

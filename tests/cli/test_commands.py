@@ -28,7 +28,11 @@ LINES = [
     ("host rate h01 420", "host.rate", {"host": "h01", "load_mark": 420}),
     ("host cordon h01 --reason new", "host.cordon", {"host": "h01", "reason": "new"}),
     ("host uncordon h01", "host.uncordon", {"host": "h01"}),
-    ("host remove h01 --expect-version 4", "host.remove", {"host": "h01", "expect_version": 4}),
+    (
+        "host remove h01 -y --expect-version 4",
+        "host.remove",
+        {"host": "h01", "expect_version": 4},
+    ),
     (
         "env create shop --layer bl:1 --layer app:3:reserved=2:limit=8 --group db=hard",
         "environment.create",
@@ -41,7 +45,7 @@ LINES = [
             "groups": {"db": "hard"},
         },
     ),
-    ("environment remove shop", "environment.remove", {"environment": "shop"}),
+    ("environment remove shop -y", "environment.remove", {"environment": "shop"}),
     ("env stop shop", "environment.stop", {"environment": "shop"}),
     ("env start shop", "environment.start", {"environment": "shop"}),
     (
@@ -60,7 +64,7 @@ LINES = [
             "ports": [80],
         },
     ),
-    ("layer remove shop/app", "layer.remove", {"environment": "shop", "layer": "app"}),
+    ("layer remove shop/app --yes", "layer.remove", {"environment": "shop", "layer": "app"}),
     ("layer scale shop/app 6", "layer.scale", {"environment": "shop", "layer": "app", "count": 6}),
     ("layer scale shop/app +2", "layer.scale", {"environment": "shop", "layer": "app", "by": 2}),
     (

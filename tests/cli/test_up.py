@@ -154,7 +154,7 @@ def test_what_was_there_is_there_again_and_down_stops_it(machine):
     layers = msgspec.json.decode(machine.run("layer", "list", "-o", "json").stdout)["items"]
     assert [(one["name"], one["operable"]) for one in layers] == [("app", 2)]
 
-    purged = machine.run("down", "--purge")
+    purged = machine.run("down", "--purge", "--yes")
     assert purged.returncode == 0
     assert not machine.data.exists()
 
