@@ -2,11 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 
-from domain.messages import Instant
 from restow.cli.exits import UsageError
-from restow.past import Moment
 
 UNITS_MS: Mapping[str, int] = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 DURATION = re.compile(r"-?(\d+(ms|s|m|h|d))+")
@@ -39,22 +36,6 @@ def milliseconds(text: str) -> int:
     parts = DURATION_PART.findall(text)
     total = sum(int(count) * UNITS_MS[unit] for count, unit in parts)
     return -total if text.startswith("-") else total
-
-
-def moment(text: str, now_ms: int) -> Moment:
-    """Read `1234`, `-2m` or `2026-11-21T10:00:00Z` as a moment. Raises `UsageError`."""
-    if text.isdecimal():
-        return Moment(position=int(text))
-    if text.startswith("-") and DURATION.fullmatch(text):
-        return Moment(at=Instant(now_ms + milliseconds(text)))
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        message = f"{text!r} is no moment; write a position, -2m, or 2026-11-21T10:00:00Z"
-        raise UsageError(message)
-    return Moment(at=Instant(int(at.timestamp() * 1_000)))
 
 
 def seconds(text: str) -> int:

@@ -14,6 +14,7 @@ from domain.problems import Problem, problem
 from handlers.bus import BusUnavailableError
 from restow.cli.exits import ProblemError, UsageError
 from restow.cli.flags import Asking, At, Latest, Reading, Then
+from restow.cli.moments import moment
 from restow.cli.output import (
     Column,
     Item,
@@ -28,7 +29,7 @@ from restow.cli.output import (
 )
 from restow.cli.planned import as_typed, show_plan
 from restow.cli.redraw import redraw
-from restow.cli.spelling import Body, given, milliseconds, moment
+from restow.cli.spelling import Body, given, milliseconds
 from restow.cli.watch import watch
 from restow.logs import quiet
 from restow.past import past

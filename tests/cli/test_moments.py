@@ -16,7 +16,7 @@ from handlers.journal.stream import ensure
 from handlers.journal.writer import Writer
 from restow.cli import redraw
 from restow.cli.exits import UsageError
-from restow.cli.spelling import moment
+from restow.cli.moments import moment
 from restow.past import Moment
 
 NOON = 1_700_000_000_000
