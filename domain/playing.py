@@ -75,6 +75,11 @@ class Due(msgspec.Struct, frozen=True, gc=False):
     container: ContainerId = ContainerId("")
     order: OrderId | None = None
 
+    @property
+    def counts(self) -> bool:
+        """Something of ours comes; a deadline is only there in case that it does not."""
+        return self.ours and not isinstance(self.command, DeadlinePassed)
+
 
 def saga_of(fact: Event) -> str:
     """Return the saga that a fact belongs to, "" where it is about a thing."""
@@ -113,7 +118,7 @@ class Play:
             if self._events > EVENTS_MAX + len(facts) or at - self.start > PLAY_MS_MAX:
                 self.cut = True
                 return
-            self._ours_due -= due.ours
+            self._ours_due -= due.counts
             if not due.ours and self._is_told():
                 return
             if not self._is_stale(due):
@@ -237,7 +242,7 @@ class Play:
 
     def _push(self, at: Instant, due: Due) -> None:
         self._number += 1
-        self._ours_due += due.ours
+        self._ours_due += due.counts
         heapq.heappush(self._heap, (at, self._number, due))
 
 
