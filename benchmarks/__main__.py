@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks import commands, placement, replay
+from benchmarks import commands, fairness, placement, replay
 from benchmarks.figures import machine, table
 
 RECORD = Path(__file__).parent / "README.md"
@@ -16,7 +16,12 @@ MARK = "<!-- measured -->"
 
 def main() -> None:
     """Run every benchmark, one after the other: they share the machine."""
-    figures = [*asyncio.run(commands.run()), *placement.run(), *replay.run()]
+    figures = [
+        *asyncio.run(commands.run()),
+        *asyncio.run(fairness.run()),
+        *placement.run(),
+        *replay.run(),
+    ]
     text = f"{MARK}\n\n{table(figures)}\n\n{machine()}.\n"
     Console(width=160).print(Markdown(text))
     if "--record" in sys.argv:

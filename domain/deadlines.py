@@ -4,6 +4,7 @@
 `DeadlinePassed`; after a restart timers are armed again from the same state.
 """
 
+from domain import dead
 from domain.container import ReconcileSize
 from domain.decider import NOTHING, Decision, Outcome
 from domain.fleet import Fleet
@@ -25,6 +26,8 @@ def passed(fleet: Fleet, ask: DeadlinePassed, now: Instant) -> Outcome:
     """Let the saga look at what is due; a deadline that was moved meanwhile changes nothing."""
     if fleet.deadlines.get(ask.saga) != ask.due or ask.due > now:
         return NOTHING
+    if ask.saga == dead.CLOCK:
+        return dead.expire(fleet.dead, now)
     if ask.saga.startswith("size/"):
         container = ContainerId(ask.saga.removeprefix("size/"))
         return Decision(then=(ReconcileSize(container=container),))

@@ -10,10 +10,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from domain import container as ct
+from domain import dead, tenant
 from domain import environment as env
 from domain import host as h
 from domain.container import Container
 from domain.environment import Environment, EnvironmentState, Layer
+from domain.facts import members
 from domain.fleet import Fleet
 from domain.messages import ContainerId, Event, HostId, Instant
 from domain.orders import (
@@ -268,6 +270,20 @@ def forget_resize(fleet: Fleet, container: ContainerId) -> None:
         fleet.put(fleet.deadlines, resize_deadline(container), None)
 
 
+def tenant_event(fleet: Fleet, event: tenant.TenantEvent, _at: Instant) -> None:
+    fleet.put(fleet.limits, event.tenant, tenant.evolve(event))
+
+
+def dead_event(fleet: Fleet, event: dead.DeadEvent, at: Instant) -> None:
+    """Keep a letter as it is now, and look at the oldest again when its time is over."""
+    fleet.put(fleet.dead, event.dead, dead.evolve(fleet.dead.get(event.dead), event, at))
+    if isinstance(event, dead.DeadKept):
+        fleet.put(fleet.counters, "dead", int(event.dead.removeprefix("dl")))
+    end = dead.end_of(fleet.dead)
+    if fleet.deadlines.get(dead.CLOCK) != end:
+        fleet.put(fleet.deadlines, dead.CLOCK, end)
+
+
 EVOLVE: dict[type[Event], Evolve] = {
     h.HostRegistered: host_event,
     h.HostRelabelled: host_event,
@@ -303,4 +319,6 @@ EVOLVE: dict[type[Event], Evolve] = {
     ct.CapacityForced: capacity_forced,
     OrderIssued: order_issued,
     OrderAnswered: order_answered,
+    **dict.fromkeys(members(tenant.TenantEvent), tenant_event),
+    **dict.fromkeys(members(dead.DeadEvent), dead_event),
 }

@@ -4,15 +4,26 @@ from types import UnionType
 from typing import Any, get_args
 
 from domain.container import ContainerEvent
+from domain.dead import DeadEvent
 from domain.environment import EnvironmentEvent
 from domain.host import HostEvent
 from domain.messages import Event
 from domain.migration import MigrationEvent
 from domain.operation import OperationEvent
 from domain.orders import OrderAnswered, OrderIssued
+from domain.tenant import TenantEvent
 
 OrderEvent = OrderIssued | OrderAnswered
-Fact = HostEvent | EnvironmentEvent | ContainerEvent | OperationEvent | MigrationEvent | OrderEvent
+Fact = (
+    HostEvent
+    | EnvironmentEvent
+    | ContainerEvent
+    | OperationEvent
+    | MigrationEvent
+    | OrderEvent
+    | TenantEvent
+    | DeadEvent
+)
 
 
 def members(union: UnionType) -> tuple[type[Any], ...]:

@@ -8,20 +8,24 @@ fleet itself, and a refusal or a dry run leaves no trace (`try_out`, `keep`, `un
 from typing import Any, Protocol, TypeVar
 
 from domain.container import Container
+from domain.dead import Letter
 from domain.environment import Environment, Layer, LayerKey
 from domain.host import Host
 from domain.messages import (
     ContainerId,
+    DeadId,
     EnvironmentId,
     HostId,
     Instant,
     MigrationId,
     OperationId,
     OrderId,
+    Tenant,
 )
 from domain.migration import Migration, MigrationState
 from domain.operation import Operation, OperationState
 from domain.orders import Order
+from domain.tenant import Limits
 
 RECENT_MAX = 1_000
 """Operations and migrations that are over and still remembered; older ones are in the journal."""
@@ -54,6 +58,8 @@ class Fleet:
         self.operations: dict[OperationId, Operation] = {}
         self.migrations: dict[MigrationId, Migration] = {}
         self.orders: dict[OrderId, Order] = {}
+        self.limits: dict[Tenant, Limits] = {}
+        self.dead: dict[DeadId, Letter] = {}
         self.counters: dict[str, int] = {}
         self.ended: dict[int, OperationId | MigrationId] = {}
         self.deadlines: dict[str, Instant] = {}

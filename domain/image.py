@@ -10,6 +10,7 @@ import msgspec
 
 from domain.answers import Answers, Remembered
 from domain.container import Container
+from domain.dead import Letter
 from domain.environment import Environment, Layer, LayerKey
 from domain.fleet import Fleet
 from domain.host import Host
@@ -18,6 +19,7 @@ from domain.migration import Migration
 from domain.operation import Operation
 from domain.orders import Order
 from domain.region import Region
+from domain.tenant import Limits
 
 
 class Image(msgspec.Struct, frozen=True, array_like=True):
@@ -40,6 +42,8 @@ class Image(msgspec.Struct, frozen=True, array_like=True):
     commands: list[tuple[AskId, Remembered]]
     own: list[tuple[AskId, Remembered]]
     versions: dict[str, int]
+    limits: list[Limits]
+    dead: list[Letter]
 
 
 class StrangeImageError(ValueError):
@@ -75,6 +79,8 @@ def to_image(region: Region) -> bytes:
         region.answers.commands(),
         region.answers.own(),
         region.versions,
+        list(fleet.limits.values()),
+        list(fleet.dead.values()),
     )
     return SHAPE + _encoder.encode(image)
 
@@ -105,6 +111,8 @@ def _furnish(fleet: Fleet, image: Image) -> None:
     fleet.operations.update((one.id, one) for one in image.operations)
     fleet.orders.update((order.id, order) for order in image.orders)
     fleet.counters.update(image.counters)
+    fleet.limits.update((one.tenant, one) for one in image.limits)
+    fleet.dead.update((letter.id, letter) for letter in image.dead)
     fleet.deadlines.update(image.deadlines)
     fleet.waiting.update(image.waiting)
     for number, saga in image.ended.items():

@@ -7,6 +7,7 @@ They are run after every event in tests, in replay (`restow audit verify`) and b
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
+from domain.dead import CLOCK, LETTERS_A_TENANT_MAX, LETTERS_MAX, end_of
 from domain.fleet import Fleet
 from domain.host import HostState
 from domain.messages import Event, HostId
@@ -131,6 +132,18 @@ def the_halted_stand_still(fleet: Fleet) -> Iterator[str]:
             yield f"{one.id} is halted; running: {one.running}, healthy: {one.healthy}"
 
 
+def dead_letters_are_bounded(fleet: Fleet) -> Iterator[str]:
+    """Letters are few, of each tenant too, and the oldest is looked at when its time is over."""
+    of = Counter(letter.tenant for letter in fleet.dead.values())
+    for tenant, count in of.items():
+        if count > LETTERS_A_TENANT_MAX:
+            yield f"{tenant} has {count} dead letters"
+    if len(fleet.dead) > LETTERS_MAX:
+        yield f"there are {len(fleet.dead)} dead letters"
+    if fleet.deadlines.get(CLOCK) != end_of(fleet.dead):
+        yield f"dead letters end at {end_of(fleet.dead)}, not at {fleet.deadlines.get(CLOCK)}"
+
+
 INVARIANTS: tuple[Invariant, ...] = (
     capacity_holds,
     books_balance,
@@ -142,6 +155,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     moves_are_counted,
     hosts_are_open,
     the_halted_stand_still,
+    dead_letters_are_bounded,
 )
 
 

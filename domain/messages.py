@@ -22,6 +22,7 @@ OperationId = NewType("OperationId", str)
 MigrationId = NewType("MigrationId", str)
 OrderId = NewType("OrderId", str)
 Tenant = NewType("Tenant", str)
+DeadId = NewType("DeadId", str)
 
 Instant = NewType("Instant", int)
 """Milliseconds since 1970-01-01T00:00:00Z. The domain is told the time; it never asks for it."""
@@ -118,6 +119,7 @@ class Code(StrEnum):
     OPERATION_BUSY = "operation.busy"
     OPERATION_ENDED = "operation.ended"
     MIGRATION_NOT_FOUND = "migration.not_found"
+    DEAD_NOT_FOUND = "dead.not_found"
     VERSION_CONFLICT = "version.conflict"
     PLAN_OUTDATED = "plan.outdated"
     CAPACITY_INSUFFICIENT = "capacity.insufficient"
@@ -134,12 +136,17 @@ class Code(StrEnum):
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True, tag="refused"):
-    """Why not: a code, a sentence with numbers that an operator can act on, and the numbers."""
+    """Why not: a code, a sentence with numbers that an operator can act on, and the numbers.
+
+    `retry_after_ms` is when the same may be asked again, where that is known better than from
+    the code alone.
+    """
 
     code: Code
     detail: str
     path: str = ""
     facts: Facts = {}
+    retry_after_ms: int = 0
 
 
 class Accepted(msgspec.Struct, frozen=True, omit_defaults=True, tag="accepted"):

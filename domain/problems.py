@@ -173,6 +173,9 @@ PROBLEMS: Mapping[Code, Kind] = {
     Code.MIGRATION_NOT_FOUND: Kind(
         404, "There is no such migration", "See `restow migration list`; names are `mv<number>`."
     ),
+    Code.DEAD_NOT_FOUND: Kind(
+        404, "There is no such dead letter", "See `restow dead list`; names are `dl<number>`."
+    ),
     Code.VERSION_CONFLICT: Kind(
         409,
         "It changed since it was read",
@@ -209,7 +212,8 @@ PROBLEMS: Mapping[Code, Kind] = {
     Code.RATE_LIMITED: Kind(
         429,
         "Too much at once",
-        "Send the same command with the same id again, a little later.",
+        "Send the same command with the same id again after `retry_after_ms`; `detail` says which"
+        " limit it is, `restow tenant list` what the limits are.",
         retry_after_ms=200,
     ),
     Code.ENGINE_NOT_LEADER: Kind(
@@ -277,7 +281,7 @@ def problem(refusal: Refusal, command_id: str = "", position: int = 0) -> Proble
         code=refusal.code,
         path=refusal.path,
         retryable=kind.retryable,
-        retry_after_ms=kind.retry_after_ms,
+        retry_after_ms=refusal.retry_after_ms or kind.retry_after_ms,
         way_on=kind.way_on,
         command_id=command_id,
         position=position,

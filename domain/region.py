@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from domain import (
+    dead,
     deployment,
     host,
     layers,
@@ -21,13 +22,15 @@ from domain import (
     sequence,
     standstill,
     step,
+    tenant,
     vertical,
 )
 from domain.answers import Answers, Remembered, key_of
 from domain.chronicle import evolve
 from domain.container import GrowDeferred, PlaceContainer, ReconcileSize
+from domain.dead import DropDead, KeepDead, RetryDead, SettleDead, TryDurable
 from domain.deadlines import DeadlinePassed, passed
-from domain.decider import Ask, Commit, Decision, Frame, Outcome, Recorded
+from domain.decider import NOTHING, Ask, Commit, Decision, Frame, Outcome, Recorded
 from domain.deployment import DeployApplication, RedeployLayer
 from domain.environment import (
     AddLayer,
@@ -73,6 +76,7 @@ from domain.planning import Foreseen, foresee, not_as_planned, plan_of
 from domain.reactions import react
 from domain.streams import stream_named, stream_of
 from domain.tenancy import foreign
+from domain.tenant import TenantCommand
 from domain.vertical import FollowUsage
 from domain.wire import COMMIT_BYTES_MAX, size_of
 
@@ -131,6 +135,14 @@ DECIDE: dict[type[Command], Decide] = {
     MigrateContainer: lambda fleet, c, _ask, now: moving.migrate(fleet, c, now),
     GrantMigration: lambda fleet, c, _ask, now: moving.grant(fleet, c, now),
     CallOffMigration: call_off,
+    **dict.fromkeys(
+        members(TenantCommand), lambda fleet, c, _ask, _now: tenant.decide(fleet.limits, c)
+    ),
+    KeepDead: lambda fleet, c, _ask, _now: dead.keep(fleet.dead, c, fleet.next_number("dead")),
+    RetryDead: lambda fleet, c, ask, _now: dead.retry(fleet.dead, c, ask.actor),
+    DropDead: lambda fleet, c, ask, _now: dead.drop(fleet.dead, c, ask.actor),
+    SettleDead: lambda fleet, c, _ask, _now: dead.settle(fleet.dead, c),
+    TryDurable: lambda _fleet, _c, _ask, _now: NOTHING,
     DeadlinePassed: lambda fleet, c, _ask, now: passed(fleet, c, now),
 }
 

@@ -4,6 +4,7 @@ A stream is the history of one aggregate: `<noun>.<id>`. Its length is the aggre
 """
 
 from domain.container import CapacityForced, ContainerEvent
+from domain.dead import DeadEvent
 from domain.environment import EnvironmentEvent
 from domain.facts import members
 from domain.host import HostEvent
@@ -11,8 +12,9 @@ from domain.messages import Command, Event
 from domain.migration import MigrationEvent
 from domain.operation import OperationEvent
 from domain.orders import OrderAnswered, OrderIssued
+from domain.tenant import TenantEvent
 
-NOUNS = ("operation", "migration", "container", "host", "environment")
+NOUNS = ("operation", "migration", "container", "host", "environment", "tenant", "dead")
 """A command that names several things is about the first of these that it names."""
 
 _NOUN_OF: dict[type[Event], str] = {
@@ -21,6 +23,8 @@ _NOUN_OF: dict[type[Event], str] = {
     **dict.fromkeys(members(ContainerEvent), "container"),
     **dict.fromkeys(members(OperationEvent), "operation"),
     **dict.fromkeys(members(MigrationEvent), "migration"),
+    **dict.fromkeys(members(TenantEvent), "tenant"),
+    **dict.fromkeys(members(DeadEvent), "dead"),
     OrderIssued: "container",
     OrderAnswered: "container",
     CapacityForced: "host",

@@ -43,6 +43,10 @@ class Subjects(msgspec.Struct, frozen=True):
         """Durable door: `<p>.cmd.v1.<tenant>.<noun>.<verb>`, kept by the stream CMD."""
         return f"{self.prefix}.cmd.v1.{tenant}.{command}"
 
+    def durable_of(self, tenant: str) -> str:
+        """All commands of one tenant on the durable door."""
+        return f"{self.prefix}.cmd.v1.{tenant}.*.*"
+
     @property
     def durable_all(self) -> str:
         return f"{self.prefix}.cmd.v1.*.*.*"

@@ -5,7 +5,7 @@ from domain.environment import CreateEnvironment
 from domain.fleet import Fleet
 from domain.messages import Code, ContainerId, OperationId, Refusal, Tenant
 
-OPERATORS_ONLY = "host."
+OPERATORS_ONLY = ("host.", "tenant.", "dead.")
 
 
 def owner(fleet: Fleet, ask: Ask) -> Tenant | None:

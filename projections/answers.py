@@ -10,12 +10,16 @@ from domain.facts import FACTS, tag
 from domain.messages import (
     Code,
     ContainerId,
+    DeadId,
     EnvironmentId,
     HostId,
     LayerName,
     Refusal,
+    Tenant,
 )
+from domain.tenant import OTHERS
 from projections import questions as q
+from projections.bounds import DeadLine, TenantLine, dead_line, tenant_line
 from projections.lines import (
     CommandLine,
     ContainerLine,
@@ -176,6 +180,34 @@ def events(reads: Reads, ask: q.EventList) -> Iterator[EventLine] | Refusal:
         and ask.ask in (None, at.commit.ask)
         and ask.type in (None, tag(at.event.fact))
     )
+
+
+def tenants(reads: Reads, ask: q.TenantList) -> Iterator[TenantLine]:
+    book = reads.fleet.limits
+    for name in sorted({OTHERS, *book}):
+        if name > ask.after:
+            yield tenant_line(name, book, reads.version("tenant", name))
+
+
+def tenant(reads: Reads, ask: q.TenantShow) -> TenantLine:
+    """Return the limits that hold for a tenant; every name may be that of one."""
+    version = reads.version("tenant", ask.tenant)
+    return tenant_line(Tenant(ask.tenant), reads.fleet.limits, version)
+
+
+def letters(reads: Reads, ask: q.DeadList) -> Iterator[DeadLine]:
+    after = number(ask.after) if ask.after else 0
+    for name, found in sorted(reads.fleet.dead.items(), key=lambda one: number(one[0])):
+        theirs = ask.tenant in (None, found.tenant) and ask.command in (None, found.command)
+        if theirs and number(name) > after:
+            yield dead_line(found, reads.version("dead", name), body=False)
+
+
+def letter(reads: Reads, ask: q.DeadShow) -> DeadLine | Refusal:
+    found = reads.fleet.dead.get(DeadId(ask.dead))
+    if found is None:
+        return unknown("dead", ask.dead, reads.fleet.dead)
+    return dead_line(found, reads.version("dead", found.id), body=True)
 
 
 def status(reads: Reads, _ask: q.Status, engines: tuple[EngineLine, ...] = ()) -> StatusLine:

@@ -239,6 +239,7 @@ class EngineLine(Line, frozen=True, gc=False):
     """An engine that runs, as it says of itself. `role`: leader, standby or catching up.
 
     `durability` is strict or relaxed; if relaxed, `reasons` are the settings that make it so.
+    `waiting` asks are to be decided; `turned_away` commands met a limit since it leads.
     """
 
     engine: str
@@ -247,6 +248,8 @@ class EngineLine(Line, frozen=True, gc=False):
     position: int
     durability: str = ""
     reasons: tuple[str, ...] = ()
+    waiting: int = 0
+    turned_away: int = 0
 
 
 class StatusLine(Line, frozen=True, gc=False):

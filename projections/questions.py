@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from domain.dead import DeadName
 from domain.host import HostState
 from domain.messages import MigrationName, NodeName, OperationName
 from domain.migration import MigrationState
@@ -99,6 +100,28 @@ class EventList(Listing, frozen=True, kw_only=True):
     ask: Text | None = None
     type: Text | None = None
     after: Annotated[int, Meta(ge=0)] | None = None
+
+
+class TenantList(Listing, frozen=True, kw_only=True):
+    """Tenants with limits of their own, by name; `_others` first."""
+
+    after: str = ""
+
+
+class TenantShow(Question, frozen=True, kw_only=True):
+    tenant: Text
+
+
+class DeadList(Listing, frozen=True, kw_only=True):
+    """Dead letters, oldest first."""
+
+    tenant: Text | None = None
+    command: Text | None = None
+    after: DeadName | None = None
+
+
+class DeadShow(Question, frozen=True, kw_only=True):
+    dead: Text
 
 
 class HostShow(Question, frozen=True, kw_only=True):

@@ -141,6 +141,8 @@ class Reads:
             "operations_running": self.counts["operations_running"],
             "migrations_running": self.counts["migrations_running"],
             "orders_outstanding": len(fleet.orders),
+            "dead_letters": len(fleet.dead),
+            "tenants_limited": len(fleet.limits),
             "commands": self.counts["commands"],
             "events": self.position,
         }

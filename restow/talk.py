@@ -59,6 +59,8 @@ class EngineStatus(msgspec.Struct, frozen=True):
     leader: str = ""
     durability: str = ""
     reasons: tuple[str, ...] = ()
+    waiting: int = 0
+    turned_away: int = 0
 
     @property
     def leads(self) -> bool:
@@ -84,9 +86,10 @@ class Talk:
             answer = await self._client.ask(command, named, within_s=ATTEMPT_S)
             if not isinstance(answer, Problem):
                 return answer
-            if answer.code not in PASSING or clock() >= give_up:
+            pause_s = pause_after(answer)
+            if answer.code not in PASSING or clock() + pause_s >= give_up:
                 return replace(answer, command_id=str(named["id"]))
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(pause_s)
 
     async def verify(self, monitors: Sequence[str], *, relaxed: bool) -> None:
         """Check that the server keeps what it acknowledges. Raises `UnsafeServerError`."""
@@ -144,6 +147,12 @@ class Talk:
         await asyncio.sleep(within_s)
         await silence(self._bus, listening)
         return tuple(told[name] for name in sorted(told))
+
+
+def pause_after(answer: Problem) -> float:
+    """Return how many seconds to wait; who asks too much is told exactly."""
+    limited = answer.code is Code.RATE_LIMITED
+    return max(AGAIN_S, answer.retry_after_ms / 1_000) if limited else AGAIN_S
 
 
 def unread(error: BusUnavailableError) -> Refusal:

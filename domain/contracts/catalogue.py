@@ -9,6 +9,7 @@ from inspect import cleandoc
 
 import msgspec
 
+from domain.dead import DropDead, RetryDead
 from domain.deployment import DeployApplication, RedeployLayer
 from domain.environment import (
     AddLayer,
@@ -41,6 +42,7 @@ from domain.operation import (
     SetCloudletLimits,
 )
 from domain.streams import noun_of
+from domain.tenant import LimitTenant, ResetTenant
 
 CONTRACT_VERSION = "0.1.0"
 FIRST = "0.1.0"
@@ -255,6 +257,13 @@ COMMANDS: Mapping[str, CommandContract] = {
         CommandContract(PauseOperation(operation="op3"), ON_AN_OPERATION),
         CommandContract(ResumeOperation(operation="op3"), ON_AN_OPERATION),
         CommandContract(CancelOperation(operation="op3"), ON_AN_OPERATION),
+        CommandContract(LimitTenant(tenant="acme", rate=50, burst=100, reason="their new plan")),
+        CommandContract(ResetTenant(tenant="acme")),
+        CommandContract(
+            RetryDead(dead="dl3", reason="fixed in 0.2.1"),
+            (Code.DEAD_NOT_FOUND,),
+        ),
+        CommandContract(DropDead(dead="dl3", reason="sent by mistake"), (Code.DEAD_NOT_FOUND,)),
     )
 }
 """Every public command by its name."""

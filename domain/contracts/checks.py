@@ -1,7 +1,10 @@
 """What one command's fields must be to each other; what needs no state to be known as wrong."""
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
+from domain.dead import DropDead
 from domain.deployment import DeployApplication, one_source
 from domain.environment import AddLayer, CreateEnvironment, LayerSpec
 from domain.host import RegisterHost
@@ -9,27 +12,13 @@ from domain.messages import CLOUDLETS_MAX, COUNT_MAX, REASON_MAX, Code, PublicCo
 from domain.migration import MigrateContainer
 from domain.operation import ScaleLayer, ScaleNode, SetCloudletLimits
 from domain.orders import ROUTER
+from domain.tenant import RATE_MAX, LimitTenant
 
 
 def check(command: PublicCommand) -> Refusal | None:
     """Refuse a command whose fields contradict each other; None where they do not."""
-    match command:
-        case ScaleLayer():
-            return one_target(command)
-        case ScaleNode():
-            return some_limit(command) or said_why(command)
-        case SetCloudletLimits():
-            return some_limit(command)
-        case DeployApplication():
-            return one_source(command)
-        case MigrateContainer():
-            return forced_somewhere(command) or said_why(command)
-        case CreateEnvironment() | AddLayer():
-            return layers_fit(command)
-        case RegisterHost():
-            return no_router(command)
-        case _:
-            return None
+    wrong = CHECKS.get(type(command))
+    return wrong(command) if wrong is not None else None
 
 
 def layers_fit(ask: CreateEnvironment | AddLayer) -> Refusal | None:
@@ -69,8 +58,20 @@ def said_why(ask: ScaleNode | MigrateContainer) -> Refusal | None:
     """`force` breaks a rule on purpose, so it wants a reason."""
     if not ask.force or ask.reason.strip():
         return None
-    detail = f"reason must say why with force, in 1..{REASON_MAX} characters"
+    return no_reason("with force")
+
+
+def no_reason(what: str) -> Refusal:
+    detail = f"reason must say why {what}, in 1..{REASON_MAX} characters"
     return Refusal(Code.REQUEST_INVALID, detail, "$.reason")
+
+
+def some_bound(ask: LimitTenant) -> Refusal | None:
+    """At least one of the four limits."""
+    if any(limit is not None for limit in (ask.rate, ask.burst, ask.in_flight, ask.kept)):
+        return None
+    detail = f"give rate (1..{RATE_MAX}), burst, in_flight or kept; none was given"
+    return Refusal(Code.REQUEST_INVALID, detail, "$.rate")
 
 
 def forced_somewhere(ask: MigrateContainer) -> Refusal | None:
@@ -103,3 +104,22 @@ def ordered(reserved: int | None, limit: int | None, path: str) -> Refusal | Non
         f"{path}reserved",
         {"reserved": reserved, "limit": limit},
     )
+
+
+def dropped_for_something(ask: DropDead) -> Refusal | None:
+    """What is thrown away cannot be asked about later, so it wants a reason."""
+    return None if ask.reason.strip() else no_reason("to drop a command")
+
+
+CHECKS: dict[type[PublicCommand], Callable[[Any], Refusal | None]] = {
+    ScaleLayer: one_target,
+    ScaleNode: lambda ask: some_limit(ask) or said_why(ask),
+    SetCloudletLimits: some_limit,
+    DeployApplication: one_source,
+    MigrateContainer: lambda ask: forced_somewhere(ask) or said_why(ask),
+    CreateEnvironment: layers_fit,
+    AddLayer: layers_fit,
+    RegisterHost: no_router,
+    LimitTenant: some_bound,
+    DropDead: dropped_for_something,
+}

@@ -4,7 +4,7 @@ The typed door answers when the answer is journaled; the durable door keeps the 
 The engine opens them when it becomes active and closes them when it is fenced or stops.
 """
 
-from asyncio import TaskGroup, gather
+from asyncio import Task, TaskGroup, gather
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
@@ -13,6 +13,7 @@ from domain.subjects import Subjects
 from handlers.bus import Bus
 from handlers.doors.desk import Desk, DeskClosedError, Doorway
 from handlers.doors.durable import DurableDoor
+from handlers.doors.retries import Retries
 from handlers.doors.typed import typed_door
 
 __all__ = ["Desk", "DeskClosedError", "serve"]
@@ -35,10 +36,14 @@ async def serve(
     """
     doorway = Doorway(bus, subjects, desk, new_id, now)
     typed, durable = typed_door(doorway), DurableDoor(doorway)
+    retrying: Task[None] | None = None
     async with TaskGroup() as group:
         try:
             await durable.open(group)
             await typed.open(group)
+            retrying = group.create_task(Retries(doorway).run())
             yield
         finally:
+            if retrying is not None:
+                retrying.cancel()
             await gather(typed.close(), durable.close())

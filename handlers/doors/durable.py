@@ -1,103 +1,53 @@
 """The durable door: commands kept by a stream until they are answered, answers kept by another.
 
-A command leaves the stream CMD when its outcome stands in RES. Whatever fails in between, it
-comes again, and the desk answers it as it did before; RES drops the second copy of the outcome.
+Tenants are served side by side, each in its order. Whoever must wait waits in the stream; nothing
+is taken out of it before its outcome stands in RES.
 """
 
 import asyncio
 from contextlib import suppress
-from functools import partial
 
-import msgspec
 import structlog
 
-from domain.contracts import TENANT_MAX, Reply, reply_to, within_bus
-from domain.decider import Answered, Ask
-from domain.messages import REMEMBER_MS, Code, Instant
-from domain.problems import Problem
-from handlers.bus import (
-    BusClosedError,
-    BusUnavailableError,
-    Listening,
-    Message,
-    fits,
-    listen,
-    request,
-    send,
-)
-from handlers.doors.decode import ID, Call, internal, plain_headers, read
+from domain.messages import Tenant
+from handlers.bus import BusClosedError, BusUnavailableError, Listening, Message, silence
 from handlers.doors.desk import DeskClosedError, Doorway
-from handlers.doors.service import JSON_TYPE, PROBLEM_TYPE, STOP_S, drained
-from handlers.journal.stream import MS, SECOND, api
+from handlers.doors.excess import Excess
+from handlers.doors.kept import Backlog, Kept
+from handlers.doors.lane import Lane
+from handlers.doors.service import STOP_S
+from handlers.journal.stream import JetStreamError, api
 
 log = structlog.stdlib.get_logger(__name__)
 
-CONSUMER = "engine"
-IN_FLIGHT_MAX = 256
-"""Commands that are being answered at a time."""
-ACK_WAIT_S = 10
-"""A command without an answer for so long is delivered again, as after a crash."""
-PULL_S = 5
-"""When a request for commands that found none is answered."""
-HEARTBEAT_S = 1
-"""How often JetStream says that it still holds a request for commands."""
-SILENCE_S = 2.5 * HEARTBEAT_S
-"""JetStream that says nothing for so long, as after an outage, is asked anew."""
-PAUSE_S = 0.5
-"""Between two attempts to reach the stream."""
-AGAIN_MS = 500
-"""When a command that could not be answered, or its outcome not stored, comes again."""
-NOT_NOW = frozenset({Code.RATE_LIMITED, Code.ENGINE_NOT_LEADER, Code.ENGINE_CATCHING_UP})
-"""Refusals that are no outcome: a command that is kept can wait until they have passed."""
-STORE_S = 2.0
-"""How long the stream of outcomes may take to store one."""
-
-NOBODY = "_"
-"""What no tenant is called."""
-
-REQUEST = {"expires": PULL_S * SECOND, "idle_heartbeat": HEARTBEAT_S * SECOND}
-
-HEARTBEAT = "100"
-NO_MESSAGES = "404"
-EXPIRED = "408"
-CONFLICT = "409"
-COMPLETED = frozenset({"Batch Completed", "Message Size Exceeds MaxBytes"})
-ACK = b"+ACK"
-NAK = b"-NAK"
-NAK_LATER = NAK + b' {"delay": %d}' % (AGAIN_MS * MS)
-
-ACK_TOKENS = 9
-"""`$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`; behind
-a leaf node `<domain>.<account>` stand before `<stream>`."""
-SEQ_AT = 5
-TIME_AT = 7
+LANES_MAX = 1_024
+"""Tenants that are served at a time; the others take their places."""
+LOOK_S = 0.005
+"""How soon the stream is looked at again after something came; then later and later."""
+LOOK_MAX_S = 1.0
+"""How often the stream is looked at when nothing was heard."""
+LISTEN_FROM_S = 0.04
+"""From this pause on somebody listens for what comes; before, it is looked for anyway."""
+REST_MIN_S = 0.02
+"""How long a tenant rests at least whose rate is used up."""
+CONSUMER_BEFORE = "engine"
+"""What versions before 0.2 read the stream with; it would hold back what they had begun."""
+NO_CONSUMER = 10014
 
 
-class ConsumerLostError(RuntimeError):
-    """JetStream does not know our consumer, or does not answer."""
+class _Tenant:
+    """What is going on for one tenant that has commands in the stream."""
 
+    def __init__(self, doorway: Doorway, kept: Kept, name: Tenant, suspect_seq: int) -> None:
+        self.lane = Lane(doorway, kept, name, suspect_seq)
+        self.excess = Excess(doorway, kept, self.lane, name)
+        self.serving: asyncio.Task[None] | None = None
+        self.refusing: asyncio.Task[None] | None = None
+        self.rests_until = 0.0
 
-class OutcomeNotStoredError(RuntimeError):
-    """The stream of outcomes refused one."""
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where a command stands in the stream CMD, and since when."""
-
-    seq: int
-    at: Instant
-
-
-class _Stored(msgspec.Struct, frozen=True):
-    seq: int = 0
-    error: msgspec.Raw | None = None
-
-
-def place(reply: str) -> Place:
-    """Read where a message stands from the subject of its acknowledgement."""
-    tokens = reply.split(".")
-    shift = 0 if len(tokens) == ACK_TOKENS else 2
-    return Place(int(tokens[SEQ_AT + shift]), Instant(int(tokens[TIME_AT + shift]) // MS))
+    @property
+    def idle(self) -> bool:
+        return self.serving is None and self.refusing is None
 
 
 class DurableDoor:
@@ -105,191 +55,147 @@ class DurableDoor:
 
     def __init__(self, doorway: Doorway) -> None:
         self._doorway = doorway
-        self._stream = doorway.subjects.stream("CMD")
-        self._start = doorway.subjects.durable("", "").removesuffix(".")
-        self._inbox = doorway.bus.new_inbox()
-        self._arrived = asyncio.Queue[Message]()
-        self._carried: dict[int, asyncio.Task[None]] = {}
-        self._room = asyncio.Event()
+        self._kept = Kept(doorway.bus, doorway.subjects)
+        self._tenants: dict[Tenant, _Tenant] = {}
+        self._heard = asyncio.Event()
         self._listening: Listening | None = None
-        self._intake: asyncio.Task[None] | None = None
-        self._group: asyncio.TaskGroup | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._suspect_seq = 0
 
     async def open(self, group: asyncio.TaskGroup) -> None:
         """Begin to take commands. Raises `JetStreamError` where there is no stream CMD."""
-        self._group = group
-        self._listening = await listen(self._doorway.bus, self._inbox, self._arrived.put)
-        await self._ensure_consumer()
-        self._intake = group.create_task(self._take_all())
+        try:
+            await api(self._doorway.bus, f"CONSUMER.DELETE.{self._kept.stream}.{CONSUMER_BEFORE}")
+        except JetStreamError as error:
+            if error.error.err_code != NO_CONSUMER:
+                raise
+        self._suspect_seq = (await self._kept.backlog()).last_seq
+        self._looking = group.create_task(self._look_for_ever(group))
 
     async def close(self) -> None:
-        """Take no more, give back what was not begun, wait for what was."""
-        if self._intake is not None:
-            self._intake.cancel()
-        with suppress(TimeoutError, BusUnavailableError):
-            async with asyncio.timeout(STOP_S):
-                if self._listening is not None:
-                    await drained(self._doorway.bus, self._listening)
-                await self._give_back()
-                if self._carried:
-                    await asyncio.wait(self._carried.values())
-        for task in self._carried.values():
+        """Begin nothing more, and wait for what was begun."""
+        if self._looking is not None:
+            self._looking.cancel()
+        at_work = [
+            task
+            for one in self._tenants.values()
+            for task in (one.serving, one.refusing)
+            if task is not None
+        ]
+        for one in self._tenants.values():
+            one.lane.stop()
+        if at_work:
+            await asyncio.wait(at_work, timeout=STOP_S)
+        for task in at_work:
             task.cancel()
+        if self._listening is not None:
+            with suppress(BusUnavailableError):
+                await silence(self._doorway.bus, self._listening)
 
-    async def _give_back(self) -> None:
-        while not self._arrived.empty():
-            message = self._arrived.get_nowait()
-            if message.subject != self._inbox:
-                await send(self._doorway.bus, message.reply, NAK)
-
-    async def _ensure_consumer(self) -> None:
-        config = {
-            "durable_name": CONSUMER,
-            "deliver_policy": "all",
-            "ack_policy": "explicit",
-            "ack_wait": ACK_WAIT_S * SECOND,
-            "max_deliver": -1,
-            "max_ack_pending": IN_FLIGHT_MAX,
-            "filter_subject": self._doorway.subjects.durable_all,
-        }
-        body = msgspec.json.encode({"stream_name": self._stream, "config": config})
-        endpoint = f"CONSUMER.DURABLE.CREATE.{self._stream}.{CONSUMER}"
-        await api(self._doorway.bus, endpoint, body)
-
-    async def _take_all(self) -> None:
+    async def _look_for_ever(self, group: asyncio.TaskGroup) -> None:
+        """Look who has commands kept, soon after something came, and now and then anyway."""
+        pause = LOOK_S
         while True:
+            self._heard.clear()
             try:
-                await self._pull()
+                if pause >= LISTEN_FROM_S:
+                    await self._listen()
+                self._serve(await self._kept.backlog(), group)
             except BusClosedError:
                 raise
-            except (BusUnavailableError, ConsumerLostError) as error:
+            except (BusUnavailableError, JetStreamError) as error:
                 await log.awarning("door.no_commands", error=str(error))
-                await asyncio.sleep(PAUSE_S)
-                with suppress(BusUnavailableError):
-                    await self._ensure_consumer()
+            pause = LOOK_S if await self._stirred(pause) else min(2 * pause, LOOK_MAX_S)
 
-    async def _pull(self) -> None:
-        """Ask for as many commands as there is room for, again and again."""
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{CONSUMER}"
-        while True:
-            self._room.clear()
-            room = IN_FLIGHT_MAX - len(self._carried)
-            if not room:
-                await self._room.wait()
-                continue
-            wanted = msgspec.json.encode({**REQUEST, "batch": room})
-            await send(self._doorway.bus, subject, wanted, self._inbox)
-            await self._receive(room)
+    async def _stirred(self, pause: float) -> bool:
+        """Wait; say whether something was heard before the time was over."""
+        resting = min((one.rests_until for one in self._tenants.values()), default=0.0)
+        now = asyncio.get_running_loop().time()
+        wait_s = min(pause, max(LOOK_S, resting - now)) if resting else pause
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._heard.wait()
+        await asyncio.sleep(LOOK_S)
+        return self._heard.is_set()
 
-    async def _receive(self, owed: int) -> None:
-        """Begin what arrives, until all of it did or the request has ended."""
-        while owed:
-            message = await self._next()
-            if message.subject != self._inbox:
-                owed -= 1
-                self._begin(message)
-            elif _ended(message):
-                return
-
-    async def _next(self) -> Message:
-        try:
-            async with asyncio.timeout(SILENCE_S):
-                return await self._arrived.get()
-        except TimeoutError as error:
-            message = f"{self._stream} silent for {SILENCE_S} s"
-            raise ConsumerLostError(message) from error
-
-    def _begin(self, message: Message) -> None:
-        where = place(message.reply)
-        if where.seq in self._carried or self._group is None:
-            return  # delivered again while it is being answered: the first copy acknowledges both
-        task = self._group.create_task(self._carry(message, where))
-        self._carried[where.seq] = task
-        task.add_done_callback(partial(self._end, where.seq))
-
-    def _end(self, seq: int, _: asyncio.Task[None]) -> None:
-        self._carried.pop(seq, None)
-        self._room.set()
-
-    async def _carry(self, message: Message, where: Place) -> None:
-        """Answer one command: ask, store the outcome, acknowledge, in this order."""
-        tenant, _, name = message.subject.removeprefix(self._start).partition(".")
-        now = self._doorway.now()
-        call = Call(
-            name,
-            message.data,
-            plain_headers(message.headers),
-            lambda: f"cmd-{where.seq}",
-            tenant,
-            Instant(min(where.at, now) + REMEMBER_MS),
-        )
-        outcome, mistake = await self._answer(read(call, now))
-        if outcome is None:
-            await self._acknowledge(message, NAK_LATER)
+    async def _listen(self) -> None:
+        """Be told of the next command that is published, and of that one only."""
+        if self._listening is not None:
             return
+
+        async def hear(_: Message) -> None:
+            self._listening = None
+            self._heard.set()
+
+        self._listening = await self._doorway.bus.subscribe(  # pyright: ignore[reportUnknownMemberType] -- of `future=`
+            self._doorway.subjects.durable_all, cb=hear, max_msgs=1
+        )
+        await self._doorway.bus.flush()
+
+    def _serve(self, backlog: Backlog, group: asyncio.TaskGroup) -> None:
+        """Let everybody go on who has commands kept, and may."""
+        now = asyncio.get_running_loop().time()
+        gone = [
+            name
+            for name, one in self._tenants.items()
+            if one.idle and name not in backlog.waiting and one.rests_until <= now
+        ]
+        for name in gone:
+            del self._tenants[name]
+        for name, count in backlog.waiting.items():
+            if name not in self._tenants and not self._has_place():
+                continue
+            one = self._tenants.get(name)
+            if one is None:
+                one = _Tenant(self._doorway, self._kept, name, self._suspect_seq)
+                self._tenants[name] = one
+            if one.serving is None and one.rests_until <= now:
+                one.serving = group.create_task(self._serve_one(one, group))
+            self._refuse_excess(name, one, count, backlog.last_seq, group)
+
+    def _has_place(self) -> bool:
+        """Say whether one more tenant can be served; one that rests gives up its place."""
+        if len(self._tenants) < LANES_MAX:
+            return True
+        resting = next((name for name, one in self._tenants.items() if one.idle), None)
+        if resting is not None:
+            del self._tenants[resting]
+        return resting is not None
+
+    def _refuse_excess(
+        self, name: Tenant, one: _Tenant, count: int, last_seq: int, group: asyncio.TaskGroup
+    ) -> None:
+        most = self._doorway.desk.kept_max(name)
+        if count <= most:
+            one.excess.first = 0
+        elif one.excess.first == 0:
+            one.excess.first = last_seq + 1
+        elif one.refusing is None:
+            one.refusing = group.create_task(self._refuse(one, count, most))
+
+    async def _serve_one(self, one: _Tenant, group: asyncio.TaskGroup) -> None:
+        again_s = 0.0
         try:
-            await self._store(self._subject(tenant, outcome.command_id), where, outcome)
-        except (BusUnavailableError, OutcomeNotStoredError) as error:
-            await log.awarning("door.outcome_not_stored", seq=where.seq, error=str(error))
-            await self._acknowledge(message, NAK_LATER)
-        else:
-            await self._acknowledge(message, ACK)
-        if mistake is not None:
-            raise mistake
+            again_s = await one.lane.run(group) / 1_000
+        except DeskClosedError:
+            again_s = LOOK_MAX_S
+        except BusClosedError:
+            raise
+        except (BusUnavailableError, JetStreamError) as error:
+            await log.awarning("door.no_commands", error=str(error))
+            again_s = LOOK_MAX_S
+        finally:
+            one.serving = None
+        if again_s:
+            one.rests_until = asyncio.get_running_loop().time() + max(again_s, REST_MIN_S)
+        self._heard.set()
 
-    async def _answer(
-        self, ask: Ask | Problem
-    ) -> tuple[Reply | Problem | None, BaseException | None]:
-        """Return the outcome, None where this engine gives none, and what went wrong inside."""
-        if isinstance(ask, Problem):
-            return ask, None
-        answer = asyncio.ensure_future(self._asked(ask))
-        await asyncio.wait([answer])
-        if answer.cancelled() or isinstance(answer.exception(), DeskClosedError):
-            return None, None
-        mistake = answer.exception()
-        if mistake is None:
-            told = reply_to(answer.result(), ask.id)
-            later = isinstance(told, Problem) and told.code in NOT_NOW
-            return (None if later else told), None
-        trace = self._doorway.new_id()
-        log.error("door.broken", trace=trace, ask=ask.id, exc_info=mistake)
-        return internal(trace, ask.id), mistake
-
-    async def _asked(self, ask: Ask) -> Answered:
-        return await self._doorway.desk.ask(ask)
-
-    def _subject(self, tenant: str, command_id: str) -> str:
-        """Return where an outcome is told; a tenant longer than any may be makes no subject."""
-        told = tenant if len(tenant) <= TENANT_MAX else NOBODY
-        return self._doorway.subjects.outcome(told, command_id)
-
-    async def _store(self, subject: str, where: Place, outcome: Reply | Problem) -> None:
-        """Store an outcome once, however often the command was delivered."""
-        body = msgspec.json.encode(within_bus(outcome))
-        kind = PROBLEM_TYPE if isinstance(outcome, Problem) else JSON_TYPE
-        headers = {ID: f"{self._stream}/{where.seq}", "Content-Type": kind}
-        if not fits(self._doorway.bus, body, headers):
-            message = f"{subject}: {len(body):,} bytes"
-            raise OutcomeNotStoredError(message)
-        acked = await request(self._doorway.bus, subject, body, within_s=STORE_S, headers=headers)
-        stored = msgspec.json.decode(acked, type=_Stored)
-        if stored.error is not None:
-            message = f"{subject}: {bytes(stored.error).decode()}"
-            raise OutcomeNotStoredError(message)
-
-    async def _acknowledge(self, message: Message, how: bytes) -> None:
-        with suppress(BusUnavailableError):
-            await send(self._doorway.bus, message.reply, how)
-
-
-def _ended(status: Message) -> bool:
-    """Tell whether a request for commands has ended. Raises `ConsumerLostError`."""
-    headers = plain_headers(status.headers)
-    code, text = headers.get("Status", ""), headers.get("Description", "")
-    if code == HEARTBEAT or (code == CONFLICT and text in COMPLETED):
-        return False
-    if code in (NO_MESSAGES, EXPIRED):
-        return True
-    message = f"no commands: {code} {text}"
-    raise ConsumerLostError(message)
+    async def _refuse(self, one: _Tenant, count: int, most: int) -> None:
+        try:
+            await one.excess.run(count, most)
+        except BusClosedError:
+            raise
+        except (BusUnavailableError, JetStreamError) as error:
+            await log.awarning("door.no_commands", error=str(error))
+        finally:
+            one.refusing = None

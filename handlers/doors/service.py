@@ -25,8 +25,9 @@ from handlers.doors.decode import internal
 
 log = structlog.stdlib.get_logger(__name__)
 
-IN_FLIGHT_MAX = 4_096
-"""Requests that are being answered at a time; one more is told `rate.limited`."""
+IN_FLIGHT_MAX = 65_536
+"""Requests that are being answered at a time; one more is told `rate.limited`. Who asks too much
+is told so by the desk, long before."""
 ARRIVED_MAX = 65_536
 """Requests that may wait to be begun."""
 STOP_S = 10.0

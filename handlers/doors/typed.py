@@ -98,11 +98,7 @@ class _Handler:
         ask = read(call, self._doorway.now())
         if isinstance(ask, Problem):
             return refused(ask)
-        try:
-            future = asyncio.ensure_future(self._doorway.desk.ask(ask))
-        except DeskClosedError:
-            return refused(not_leader(ask.id))
-        return Pending(future, partial(respond, ask))
+        return Pending(self._doorway.desk.ask(ask), partial(respond, ask))
 
 
 def respond(ask: Ask, future: asyncio.Future[Answered]) -> Response:

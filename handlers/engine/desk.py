@@ -1,24 +1,27 @@
 """The engine's one queue: everything that is asked passes here, and nothing is answered early.
 
-What waits is decided together and becomes one frame; while that frame is on its way, what comes
-in is decided into the next. An answer is given when its frame is stored, never before. One frame
-is in flight.
+Commands are let in by their tenant's limits and taken in turns. What waits is decided together
+and becomes one frame; while that frame is on its way, what comes in is decided into the next. An
+answer is given when its frame is stored, never before. One frame is in flight.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 import structlog
 
+from domain.dead import Letter
 from domain.decider import Answered, Ask, Commit
 from domain.facts import Fact
-from domain.messages import Code, Instant, Refusal
+from domain.messages import Code, DeadId, Instant, PublicCommand, Refusal, Tenant
 from domain.region import Region
+from domain.tenant import limits_of
 from domain.wire import encode_commit
 from handlers.doors.desk import DeskClosedError
+from handlers.engine.admission import Admission
+from handlers.engine.turns import Turns
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -26,9 +29,18 @@ ASKS_A_FRAME_MAX = 512
 FRAME_FULL_BYTES = 100 * 1_024
 """A frame of this size is full. The last commit of a frame may be as large as a commit may be,
 and with what stands before it must still pass the bus, which takes 1 MiB."""
-WAITING_MAX = 20_000
-"""Asks that may wait; one more is refused with `rate.limited`."""
-BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+OWN_WAITING_MAX = 20_000
+"""Reports and deadlines that may wait; one more is turned away and comes again by itself."""
+BUGS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    RuntimeError,  # of these, RecursionError
+    TypeError,
+    ValueError,
+)
 """What a mistake in a decision raises. The ask is answered `internal`, once; the queue goes on."""
 
 Store = Callable[[Sequence[Commit[Fact]]], Awaitable[object]]
@@ -40,10 +52,14 @@ class Clock(Protocol):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """An ask in the queue, and who waits for its answer."""
+    """An ask in the queue, and who waits for its answer.
+
+    With a `refusal` it is not decided: it is refused so, if it has no answer yet.
+    """
 
     ask: Ask
     told: asyncio.Future[Answered]
+    refusal: Refusal | None = None
 
 
 class Batch(msgspec.Struct):
@@ -68,21 +84,80 @@ class Desk:
         self._store = store
         self._effects = effects
         self._now = now
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: Turns[Waiting] = Turns()
+        self._admission = Admission(region.fleet.limits)
         self._stirred = asyncio.Event()
         self._closed = False
 
     def ask(self, ask: Ask) -> asyncio.Future[Answered]:
-        """Queue an ask; the future has its answer once that stands in the journal."""
+        """Queue an ask; the future has its answer once that stands in the journal.
+
+        What is turned away with `rate.limited` is told so at once, and not remembered.
+        """
         told: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         if self._closed:
             told.set_exception(DeskClosedError("this engine answers no more"))
-        elif len(self._waiting) >= WAITING_MAX:
-            told.set_result(Answered(BUSY, self._region.position))
+        elif isinstance(ask.command, PublicCommand):
+            self._ask_of_tenant(Waiting(ask, told))
         else:
-            self._waiting.append(Waiting(ask, told))
-            self._stirred.set()
+            self._ask_of_ours(Waiting(ask, told))
         return told
+
+    def _ask_of_tenant(self, waiting: Waiting) -> None:
+        tenant = waiting.ask.tenant
+        refusal = self._admission.admit(tenant, self._now())
+        if refusal is not None:
+            waiting.told.set_result(Answered(refusal, self._region.position))
+            return
+        waiting.told.add_done_callback(lambda _: self._admission.answered(tenant))
+        self._waiting.put(tenant, waiting)
+        self._stirred.set()
+
+    def _ask_of_ours(self, waiting: Waiting) -> None:
+        if len(self._waiting.own) >= OWN_WAITING_MAX:
+            waiting.told.set_result(Answered(BUSY, self._region.position))
+            return
+        self._waiting.own.append(waiting)
+        self._stirred.set()
+
+    def charge(self, tenant: Tenant) -> Refusal | None:
+        """Charge a tenant for what is no command, or say when there is room for it again."""
+        return self._admission.charge(tenant, self._now())
+
+    @property
+    def letters(self) -> Mapping[DeadId, Letter]:
+        """The dead letters of the region."""
+        return self._region.fleet.dead
+
+    def kept_max(self, tenant: Tenant) -> int:
+        """Return how many commands of a tenant the durable door may keep."""
+        return limits_of(self._region.fleet.limits, tenant).kept
+
+    def knows(self, ask: Ask) -> bool:
+        """Say whether an ask has its answer."""
+        return self._region.answers.get(ask.id, ask.tenant) is not None
+
+    def give_up(self, ask: Ask) -> asyncio.Future[Answered]:
+        """Answer an ask `internal`, undecided, unless it has its answer already.
+
+        For one that ended an engine before: to decide it again would end this one too.
+        """
+        told: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            told.set_exception(DeskClosedError("this engine answers no more"))
+        else:
+            self._ask_of_ours(Waiting(ask, told, fatal(ask)))
+        return told
+
+    @property
+    def waiting(self) -> int:
+        """How many asks wait to be decided."""
+        return len(self._waiting)
+
+    @property
+    def turned_away(self) -> int:
+        """How many commands were turned away since this engine leads."""
+        return self._admission.turned_away
 
     async def run(self) -> None:
         """Decide and store for ever. Raises what `store` raises when this engine is over."""
@@ -108,15 +183,14 @@ class Desk:
     def close(self) -> None:
         """Turn away whoever waits, and whoever comes."""
         self._closed = True
-        for waiting in self._waiting:
-            _tell_closed(waiting.told)
-        self._waiting.clear()
+        while self._waiting:
+            _tell_closed(self._waiting.take().told)
 
     def _decide(self, batch: Batch) -> None:
         """Decide what waits, in order, into the next frame until that is full."""
         now = self._now()
         while self._waiting and not batch.full:
-            self._take(self._waiting.popleft(), batch, now)
+            self._take(self._waiting.take(), batch, now)
 
     def _take(self, waiting: Waiting, batch: Batch, now: Instant) -> None:
         ask = waiting.ask
@@ -129,7 +203,10 @@ class Desk:
         if ask.dry_run:
             batch.answers.append((waiting.told, self._plan(ask, now)))
             return
-        commit = self._commit(ask, now)
+        if waiting.refusal is None:
+            commit = self._commit(ask, now)
+        else:
+            commit = self._region.refuse(ask, waiting.refusal, now)
         batch.commits.append(commit)
         batch.bytes += len(encode_commit(commit))
         batch.answers.append((waiting.told, Answered(commit.answer, self._region.position)))
@@ -168,9 +245,10 @@ class Desk:
 
 BUSY = Refusal(
     Code.RATE_LIMITED,
-    f"{WAITING_MAX} commands wait already; send this one again in a second",
+    f"{OWN_WAITING_MAX:,} reports and deadlines wait already; this one comes again",
     "",
-    {"waiting": WAITING_MAX},
+    {"waiting": OWN_WAITING_MAX},
+    1_000,
 )
 
 
@@ -189,6 +267,16 @@ def broken(ask: Ask) -> Refusal:
     return Refusal(
         Code.INTERNAL,
         f"Restow made a mistake over {ask.id}; nothing was changed, the engine's log has the trace",
+        "",
+        {"id": ask.id},
+    )
+
+
+def fatal(ask: Ask) -> Refusal:
+    """Answer an ask of which an engine died more than once."""
+    return Refusal(
+        Code.INTERNAL,
+        f"engines ended while they carried {ask.id} out; it is not tried again",
         "",
         {"id": ask.id},
     )

@@ -38,7 +38,10 @@ OVER = (FencedError, BusUnavailableError, WriterBrokenError)
 
 
 class Status(msgspec.Struct, frozen=True):
-    """What an engine says of itself on `<p>.eng.status`."""
+    """What an engine says of itself on `<p>.eng.status`.
+
+    Of a leader: `waiting` asks are to be decided, `turned_away` commands met a limit.
+    """
 
     engine: str
     role: str
@@ -47,6 +50,8 @@ class Status(msgspec.Struct, frozen=True):
     leader: str
     durability: str
     reasons: tuple[str, ...] = ()
+    waiting: int = 0
+    turned_away: int = 0
 
 
 class Engine:
@@ -62,6 +67,7 @@ class Engine:
         self._keeper = keeper
         self._role = "catching up"
         self._standby = Standby(bus, subjects, name)
+        self._leader: Leader | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Be standby and leader in turn until `stop` is set.
@@ -90,6 +96,7 @@ class Engine:
             log.info("engine.leads", engine=self._name, epoch=writer.head.epoch)
             region = self._standby.region
             leader = Leader(self._bus, self._subjects, region, writer, self._name)
+            self._leader = leader
             await first_of(leader.lead(stop), keep(self._position, LEADER_EVENTS))
         except* StoppedError:
             log.info("engine.stopped", engine=self._name)
@@ -124,6 +131,8 @@ class Engine:
             self._name if leads else self._standby.leader,
             self._durability.name,
             self._durability.reasons,
+            self._leader.desk.waiting if leads and self._leader else 0,
+            self._leader.desk.turned_away if leads and self._leader else 0,
         )
         if message.reply:
             await self._bus.publish(message.reply, msgspec.json.encode(status))

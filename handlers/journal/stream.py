@@ -21,6 +21,10 @@ MS = 1_000_000
 """Nanoseconds in a millisecond; JetStream counts nanoseconds."""
 SECOND = 1_000 * MS
 DUPLICATE_WINDOW: Nanoseconds = 120 * SECOND
+KEPT_MAX = 2_000_000
+"""Commands in the stream CMD; one more is not acknowledged, and its publisher is told so."""
+KEPT_A_SUBJECT_MAX = 200_000
+"""Commands of one name of one tenant in the stream CMD, likewise."""
 USAGE_AGE: Nanoseconds = 3_600 * SECOND
 USAGE_BYTES_MAX = 256 * 1024 * 1024
 API_PATIENCE_S = 30.0
@@ -65,6 +69,7 @@ class StreamConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     max_bytes: int = -1
     max_msgs: int = -1
     max_msgs_per_subject: int = -1
+    discard_new_per_subject: bool = False
     duplicate_window: Nanoseconds = 0
     deny_delete: bool = False
     deny_purge: bool = False
@@ -162,7 +167,14 @@ def others(subjects: Subjects, replicas: int = 1) -> tuple[StreamConfig, ...]:
     answers = kept("RES", subjects.outcomes_all)
     usage = kept("USE", subjects.usage("*"))
     return (
-        replace(commands, retention="workqueue", discard="new"),
+        replace(
+            commands,
+            retention="workqueue",
+            discard="new",
+            max_msgs=KEPT_MAX,
+            max_msgs_per_subject=KEPT_A_SUBJECT_MAX,
+            discard_new_per_subject=True,
+        ),
         replace(answers, max_age=REMEMBER_MS * MS),
         kept("EVT", subjects.events_all),
         replace(usage, max_age=USAGE_AGE, max_bytes=USAGE_BYTES_MAX),

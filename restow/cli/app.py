@@ -35,6 +35,8 @@ for group, parts in {
         ("container", "container:container"): "Containers (ct): scale and migrate one of them.",
         ("operation", "operation:operation"): "Operations (op) on layers: watch, pause, cancel.",
         ("migration", "migration:migration"): "Live migrations.",
+        ("tenant", "tenant:tenant"): "Tenants: how much each may ask for.",
+        ("dead", "dead:dead"): "Dead letters: commands that could not be carried out.",
     },
     LOOKING: {
         ("status", "region:status"): "Who is active, how far the journal is, what is under way.",

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 from rich.cells import cell_len
 
+from domain.messages import Code
 from domain.problems import Problem
 
 Json = None | bool | int | float | str | list[Any] | tuple[Any, ...] | dict[str, Any]
@@ -196,6 +197,8 @@ def explain(problem: Problem) -> None:
         say(f"  at    {problem.path}")
     if problem.way_on:
         say(f"  try   {problem.way_on}")
+    if problem.code is Code.RATE_LIMITED:
+        say(f"  again in {problem.retry_after_ms / 1_000:g} s, with the same id")
     position = f"position {problem.position:,}  " if problem.position else ""
     command = f"command {problem.command_id}  " if problem.command_id else ""
     say(f"  {command}{position}{problem.type}")

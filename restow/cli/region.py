@@ -25,6 +25,8 @@ ENGINES = (
     field("EPOCH", "epoch"),
     field("POSITION", "position"),
     field("DURABILITY", "durability"),
+    field("WAITING", "waiting"),
+    field("TURNED-AWAY", "turned_away", wide=True),
 )
 PARTS = ("restow", "nats-py", "msgspec", "eventsourcing", "cyclopts")
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from domain.dead import DropDead, KeepDead, RetryDead, SettleDead
 from domain.decider import Ask
 from domain.deployment import DeployApplication, RedeployLayer
 from domain.environment import (
@@ -17,7 +18,7 @@ from domain.environment import (
     StopEnvironment,
 )
 from domain.host import CordonHost, RelabelHost, RemoveHost, UncordonHost
-from domain.messages import AskId, Command, ContainerId, PublicCommand
+from domain.messages import AskId, Code, Command, ContainerId, DeadId, PublicCommand, Tenant
 from domain.migration import MigrateContainer
 from domain.operation import (
     CancelOperation,
@@ -30,6 +31,7 @@ from domain.operation import (
     ScaleNode,
     SetCloudletLimits,
 )
+from domain.tenant import LimitTenant, ResetTenant
 from domain.vertical import FollowUsage
 from restow.simulation.machines import Nature
 from restow.simulation.violation import ViolationError
@@ -95,7 +97,16 @@ def play(story: Story) -> World:
         command = ResumeOperation if asked.cancelled or dice.random() < 0.5 else CancelOperation
         world.ask(command(operation=asked.id))
         world.settle()
+    about_bounds(world, Random(f"{story.seed} bounds"))
     return world
+
+
+def about_bounds(world: World, dice: Random) -> None:
+    """Let people set limits and look after dead letters; none is left in the end."""
+    for _ in range(dice.randint(0, 6)):
+        world.ask(dice.choice((limit_tenant, about_letters, about_letters))(world, dice))
+    for letter in tuple(world.fleet.dead):
+        world.ask(DropDead(dead=letter, reason="the story is over"))
 
 
 def wish(world: World, dice: Random) -> None:
@@ -244,6 +255,48 @@ def remove_layer(_world: World, dice: Random) -> Command:
     if dice.random() < 0.2:
         return RemoveLayer(environment="shop", layer="sql")
     return RestartLayer(environment="shop", layer=some_layer(dice), delay_s=0)
+
+
+def limit_tenant(_world: World, dice: Random) -> Command:
+    tenant = dice.choice(["acme", "bravo", "_others"])
+    if dice.random() < 0.3:
+        return ResetTenant(tenant=tenant)
+    return LimitTenant(tenant=tenant, rate=dice.randint(1, 9), kept=dice.choice([None, 500]))
+
+
+def keep_dead(_world: World, dice: Random) -> Command:
+    return KeepDead(
+        origin=f"CMD/{dice.randint(1, 9)}",
+        tenant=Tenant(dice.choice(["acme", "bravo"])),
+        ask=AskId("poison"),
+        command="layer.restart",
+        code=Code.REQUEST_INVALID,
+        detail="the body is not JSON",
+        body=b"{",
+        bytes=1,
+    )
+
+
+def about_letters(world: World, dice: Random) -> Command:
+    return dice.choice((keep_dead, keep_dead, retry_dead, settle_dead, drop_dead))(world, dice)
+
+
+def some_letter(world: World, dice: Random) -> str:
+    return dice.choice(sorted(world.fleet.dead) or ["dl1"])
+
+
+def retry_dead(world: World, dice: Random) -> Command:
+    return RetryDead(dead=some_letter(world, dice))
+
+
+def settle_dead(world: World, dice: Random) -> Command:
+    letter = DeadId(some_letter(world, dice))
+    attempt = world.fleet.dead[letter].attempt if letter in world.fleet.dead else 1
+    return SettleDead(dead=letter, attempt=attempt, code="internal", poison=dice.random() < 0.5)
+
+
+def drop_dead(world: World, dice: Random) -> Command:
+    return DropDead(dead=some_letter(world, dice), reason="because")
 
 
 PLANNED = 0.4

@@ -13,6 +13,7 @@ from typing import cast
 from msgspec.structs import replace
 
 from domain.chronicle import evolve
+from domain.dead import CLOCK
 from domain.deadlines import DeadlinePassed
 from domain.decider import Ask, Commit, Frame
 from domain.facts import Fact
@@ -191,8 +192,10 @@ class World:
         return min(dues, default=None)
 
     def _deadlines(self) -> dict[str, Instant]:
+        """Return what is due; dead letters are kept for longer than any story lasts."""
         due = self.region.fleet.deadlines
-        return {saga: at for saga, at in due.items() if (saga, at) not in self._fired}
+        fired = self._fired
+        return {saga: at for saga, at in due.items() if saga != CLOCK and (saga, at) not in fired}
 
     def _step(self, due: int) -> None:
         self.now = Instant(due)

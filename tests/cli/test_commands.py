@@ -26,6 +26,15 @@ LINES = [
     ),
     ("host relabel h01 zone=b", "host.relabel", {"host": "h01", "labels": {"zone": "b"}}),
     ("host rate h01 420", "host.rate", {"host": "h01", "load_mark": 420}),
+    (
+        "tenant limit acme --rate 50 --burst 9 --in-flight 8 --kept 700",
+        "tenant.limit",
+        {"tenant": "acme", "rate": 50, "burst": 9, "in_flight": 8, "kept": 700},
+    ),
+    ("tenant limit _others --rate 50", "tenant.limit", {"tenant": "_others", "rate": 50}),
+    ("tenant reset acme", "tenant.reset", {"tenant": "acme"}),
+    ("dead retry dl3 --reason mended", "dead.retry", {"dead": "dl3", "reason": "mended"}),
+    ("dead drop dl3 --reason rubbish", "dead.drop", {"dead": "dl3", "reason": "rubbish"}),
     ("host cordon h01 --reason new", "host.cordon", {"host": "h01", "reason": "new"}),
     ("host uncordon h01", "host.uncordon", {"host": "h01"}),
     (

@@ -146,6 +146,11 @@ DAMAGES: list[tuple[Invariant, Damage, str]] = [
         lambda fleet: node(fleet, halted=True),
         "node2 is halted; running: True, healthy: True",
     ),
+    (
+        invariants.dead_letters_are_bounded,
+        lambda fleet: fleet.deadlines.update(dead=Instant(5)),
+        "dead letters end at None, not at 5",
+    ),
 ]
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 import msgspec
 import pytest
 
+from domain.dead import DropDead, RetryDead
 from domain.decider import Answered, Ask, Commit
 from domain.deployment import DeployApplication, RedeployLayer
 from domain.environment import (
@@ -42,7 +43,9 @@ from domain.operation import (
     ScaleNode,
     SetCloudletLimits,
 )
+from domain.tenant import LimitTenant, ResetTenant
 from handlers.engine.desk import Desk
+from tests.domain.letters import poison
 from tests.domain.test_region import has_tag, subclasses
 from tests.examples import Scene, given, host, hosts, layer, shop
 
@@ -70,6 +73,10 @@ DONE: list[PublicCommand] = [
     PauseOperation(operation="op3"),
     ResumeOperation(operation="op4"),
     CancelOperation(operation="op3"),
+    LimitTenant(tenant="acme", rate=5),
+    ResetTenant(tenant="bravo"),
+    RetryDead(dead="dl1"),
+    DropDead(dead="dl2", reason="a mistake"),
 ]
 """One of each, all of which are done in the fleet below."""
 
@@ -97,6 +104,10 @@ UNDER_A_NEW_ID: dict[type[PublicCommand], type | Code] = {
     PauseOperation: Unchanged,
     ResumeOperation: Unchanged,
     CancelOperation: Unchanged,
+    LimitTenant: Unchanged,
+    ResetTenant: Unchanged,
+    RetryDead: Unchanged,
+    DropDead: Code.DEAD_NOT_FOUND,
 }
 """What is said when it is asked again at once, though not repeated: a second wish."""
 
@@ -114,6 +125,9 @@ def fleet() -> Scene:
     scene.ask(PauseOperation(operation="op4"))
     scene.ask(CreateEnvironment(environment="still", layers=(layer(),)))
     scene.ask(StopEnvironment(environment="still"))
+    scene.ask(LimitTenant(tenant="bravo", burst=7))
+    scene.ask(poison("CMD/1"))
+    scene.ask(poison("CMD/2"))
     return scene
 
 

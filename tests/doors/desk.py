@@ -4,10 +4,22 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from domain.dead import Letter, SettleDead
 from domain.decider import Answered, Ask
 from domain.host import HostCordoned
-from domain.messages import Accepted, Code, HostId, Refusal
+from domain.messages import (
+    Accepted,
+    Code,
+    Command,
+    DeadId,
+    HostId,
+    PublicCommand,
+    Refusal,
+    Tenant,
+    Unchanged,
+)
 from domain.subjects import Subjects
+from domain.tenant import KEPT_DEFAULT
 from handlers.bus import Bus
 from handlers.doors import DeskClosedError
 from handlers.journal.stream import info
@@ -25,6 +37,12 @@ class RecordingDesk:
 
     def __init__(self) -> None:
         self.asked: list[Ask] = []
+        self.own: dict[str, Command | None] = {}
+        self.given_up: list[Ask] = []
+        self.charged: list[Tenant] = []
+        self.kept = KEPT_DEFAULT
+        self.limited: set[str] = set()
+        self.letters: dict[DeadId, Letter] = {}
         self.answers: dict[str, tuple[bytes, Answered]] = {}
         self.gate = asyncio.Event()
         self.gate.set()
@@ -33,16 +51,52 @@ class RecordingDesk:
         self.broken: Exception | None = None
         self.refusal: Refusal | None = None
 
-    async def ask(self, ask: Ask) -> Answered:
+    def ask(self, ask: Ask) -> asyncio.Future[Answered]:
+        if not isinstance(ask.command, PublicCommand):
+            return self._of_ours(ask)
+        told: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         if self.closed:
-            raise DeskClosedError
+            told.set_exception(DeskClosedError())
+            return told
         if self.broken is not None:
-            raise self.broken
+            told.set_exception(self.broken)
+            return told
         self.asked.append(ask)
+        if self.overloads or ask.tenant in self.limited:
+            self.overloads -= bool(self.overloads)
+            told.set_result(Answered(Refusal(Code.RATE_LIMITED, "too much at once"), 0))
+            return told
+        return asyncio.ensure_future(self._answered(ask))
+
+    def _of_ours(self, ask: Ask) -> asyncio.Future[Answered]:
+        self.own[ask.id] = ask.command
+        if isinstance(ask.command, SettleDead):
+            self.letters.pop(ask.command.dead)
+        told: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        if self.closed:
+            told.set_exception(DeskClosedError())
+        else:
+            told.set_result(Answered(Unchanged(), 0))
+        return told
+
+    def give_up(self, ask: Ask) -> asyncio.Future[Answered]:
+        self.given_up.append(ask)
+        told: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        told.set_result(Answered(Refusal(Code.INTERNAL, "given up"), 1))
+        return told
+
+    def knows(self, ask: Ask) -> bool:
+        return ask.id in self.answers or ask.id in self.own
+
+    def charge(self, tenant: Tenant) -> Refusal | None:
+        self.charged.append(tenant)
+        return None
+
+    def kept_max(self, _tenant: Tenant) -> int:
+        return self.kept
+
+    async def _answered(self, ask: Ask) -> Answered:
         await self.gate.wait()
-        if self.overloads:
-            self.overloads -= 1
-            return Answered(Refusal(Code.RATE_LIMITED, "too much at once"), 0)
         if ask.dry_run:
             return Answered(Accepted(), len(self.answers), plan_of(HostCordoned(HostId("n"))))
         fingerprint, answered = self.answers.setdefault(ask.id, (ask.fingerprint, self.answer()))

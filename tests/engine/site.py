@@ -64,6 +64,14 @@ class Site:
         """Cancel an engine where it stands: a crash, as far as its state goes."""
         self._engines.pop(name).cancel()
 
+    def forget_dead_engines(self) -> None:
+        """Mind no more how engines ended that were to end."""
+        ended = [name for name, task in self._engines.items() if task.done()]
+        for name in ended:
+            task = self._engines.pop(name)
+            task.exception()
+            self._tasks.remove(task)
+
     async def agents(self, hosts: int, behaviour: Behaviour | None = None) -> None:
         """Run the agents of `h01` … and the router, and register the hosts."""
         bus = await connect(self.url, name="agents")

@@ -13,7 +13,8 @@ from domain.messages import Accepted, AskId, Code, Command, Instant, Refusal
 from domain.region import DECIDE, Region
 from domain.wire import COMMIT_BYTES_MAX, encode_commit
 from handlers.doors.desk import DeskClosedError
-from handlers.engine.desk import ASKS_A_FRAME_MAX, FRAME_FULL_BYTES, WAITING_MAX, Desk
+from handlers.engine.admission import OPERATOR_IN_FLIGHT_MAX
+from handlers.engine.desk import ASKS_A_FRAME_MAX, FRAME_FULL_BYTES, Desk
 
 NORTH = RegisterHost(host="north", memory_mib=1_024, cpu_mhz=4_000, disk_gib=10)
 
@@ -200,7 +201,7 @@ async def test_a_mistake_of_ours_is_answered_internal_once_and_the_queue_goes_on
 async def test_one_too_many_is_told_to_come_back():
     shelf = Shelf()
     desk = Desk(Region(), shelf.store, shelf.effects, lambda: Instant(1_000))
-    told = [desk.ask(ask(str(n), NORTH)) for n in range(WAITING_MAX + 1)]
+    told = [desk.ask(ask(str(n), NORTH)) for n in range(OPERATOR_IN_FLIGHT_MAX + 1)]
     answer = (await settled(told[-1])).answer
 
     assert isinstance(answer, Refusal)

@@ -8,8 +8,10 @@ from domain.environment import CreateEnvironment, LayerSpec, RemoveLayer
 from domain.facts import Fact
 from domain.migration import MigrateContainer
 from domain.operation import RestartLayer, ScaleLayer, ScaleNode
+from domain.tenant import LimitTenant
 from domain.wire import decode_frame
 from restow.simulation.world import Nature, World
+from tests.domain.letters import poison
 
 
 @cache
@@ -41,6 +43,8 @@ def frames_of(seed: int, failure: float = 0.1) -> tuple[Frame[Fact], ...]:
         world.ask(command)
         world.pass_(dice.choice((0, 1_000, 20_000)))
     world.settle()
+    world.ask(LimitTenant(tenant="acme", rate=50))
+    world.ask(poison("CMD/1"))
     return tuple(decode_frame(data) for data in world.journal)
 
 

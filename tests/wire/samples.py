@@ -4,6 +4,7 @@
 released are read for ever (`domain/upcasts.py`).
 """
 
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,8 @@ def plain(kind: inspect.Type) -> Any:
             return 1.5
         case inspect.StrType():
             return "node17"
+        case inspect.BytesType():
+            return b64encode(b"node17").decode()
         case _:
             raise NotImplementedError(kind)
 

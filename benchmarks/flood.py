@@ -1,0 +1,44 @@
+"""A tenant that asks as much as it can: `python -m benchmarks.flood URL TENANT SECONDS`."""
+
+import asyncio
+import sys
+import time
+
+from benchmarks.commands import PREFIX
+from domain.subjects import Subjects
+from handlers.bus import BusUnavailableError, connect, request
+
+IN_FLIGHT = 512
+WITHIN_S = 10.0
+
+
+async def flood(url: str, tenant: str, seconds: float) -> None:
+    """Ask for changes of one host's mark, whatever is answered; say how many were taken."""
+    bus = await connect(url, name=f"bench {tenant}")
+    subject = Subjects(PREFIX).service("operation.pause")
+    headers = {"Restow-Tenant": tenant}
+    until = time.perf_counter() + seconds
+    told = {"asked": 0, "limited": 0}
+
+    async def one() -> None:
+        while time.perf_counter() < until:
+            try:
+                answer = await request(
+                    bus, subject, b'{"operation":"op999"}', within_s=WITHIN_S, headers=headers
+                )
+            except BusUnavailableError:
+                continue
+            told["asked"] += 1
+            told["limited"] += b'"rate.limited"' in answer
+
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(IN_FLIGHT):
+            group.create_task(one())
+    sys.stdout.write(f"{told['asked'] / seconds:.0f} {told['limited'] / seconds:.0f}\n")
+    await bus.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(flood(sys.argv[1], sys.argv[2], float(sys.argv[3])))
