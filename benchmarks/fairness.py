@@ -82,7 +82,8 @@ async def beside(bus: Bus, subjects: Subjects, server: Server) -> tuple[float, s
         await asyncio.sleep(0.5)
         p99 = await quiet(bus, subjects)
         told = (await asyncio.to_thread(line_of, child)).split()
-    return p99, f"{int(told[0]):,}/s and is turned away {int(told[1]):,}/s"
+    rate, limited, own = map(int, told)
+    return p99, f"{rate:,}/s, is turned away {limited:,}/s and waits {own:,} ms (p99) itself"
 
 
 def line_of(child: subprocess.Popen[bytes]) -> bytes:

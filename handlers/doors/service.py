@@ -1,8 +1,8 @@
 """A NATS service (ADR-32): found by `nats service list`, answering many at once, losing none.
 
 nats-py's own answers one request at a time, tells askers what went wrong inside, and forgets
-those that wait when it stops. Here requests are begun in the order they came, answered when their
-answers are there, and `close` returns when all that came were answered.
+those that wait when it stops. Here requests are begun in their tenant's order, tenants in turns,
+answered when their answers are there, and `close` returns when all that came were answered.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from time import perf_counter_ns
 from typing import Any
 
@@ -18,10 +19,11 @@ import msgspec
 import structlog
 
 from domain.contracts import within_bus
-from domain.messages import Code, Refusal
+from domain.messages import Code, Refusal, Tenant
 from domain.problems import Problem, problem
 from handlers.bus import Bus, BusClosedError, BusUnavailableError, Listening, Message, fits, send
-from handlers.doors.decode import internal
+from handlers.doors.decode import TENANT, internal, plain_headers
+from handlers.doors.turns import Line
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -30,6 +32,10 @@ IN_FLIGHT_MAX = 65_536
 is told so by the desk, long before."""
 ARRIVED_MAX = 65_536
 """Requests that may wait to be begun."""
+TOGETHER_MAX = 16
+"""Requests that are begun, or answers sent, before it is looked what else has come."""
+FULL_S = 0.01
+"""How often it is looked for room."""
 STOP_S = 10.0
 """How long a service that stops waits for its last answers."""
 ERROR_TEXT_MAX = 200
@@ -107,6 +113,11 @@ async def drained(bus: Bus, listening: Listening) -> None:
         await drain()
 
 
+def tenant_of(message: Message) -> Tenant:
+    """Return who says to be asking: enough for a place in the queue."""
+    return Tenant(plain_headers(message.headers).get(TENANT, ""))
+
+
 def refused(told: Problem) -> Response:
     """Return a problem as a response, with the headers of ADR-32."""
     error = f"{told.code}: {told.detail}"[:ERROR_TEXT_MAX]
@@ -132,8 +143,8 @@ class Service:
         self._started = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         self._statistics = {endpoint.subject: Statistics() for endpoint in card.endpoints}
         self._ours = ("$", *(f"{subject.partition('.')[0]}." for subject in card.listens))
-        self._arrived = asyncio.Queue[Message](ARRIVED_MAX)
-        self._answered = asyncio.Queue[_Begun]()
+        self._arrived: Line[Message] = Line()
+        self._answered: Line[_Begun] = Line()
         self._in_flight: set[asyncio.Future[Any]] = set()
         self._asked: list[Listening] = []
         self._found: list[Listening] = []
@@ -143,7 +154,7 @@ class Service:
         """Be there: listen, and be found."""
         self._tasks = [group.create_task(self._begin_all()), group.create_task(self._send_all())]
         for subject in self._card.listens:
-            self._asked.append(await self._subscribe(subject, QUEUE, self._arrived.put))
+            self._asked.append(await self._subscribe(subject, QUEUE, self._arrive))
         name, by_id = self._card.name, f"{self._card.name}.{self._card.id}"
         for verb, say in (("PING", self.ping), ("INFO", self.info), ("STATS", self.stats)):
             for subject in (f"$SRV.{verb}", f"$SRV.{verb}.{name}", f"$SRV.{verb}.{by_id}"):
@@ -177,8 +188,15 @@ class Service:
         if self._bus.is_connected:
             await self._bus.flush()
 
+    async def _arrive(self, message: Message) -> None:
+        while len(self._arrived) >= ARRIVED_MAX:  # noqa: ASYNC110 - room is made all the time
+            await asyncio.sleep(FULL_S)
+        self._arrived.put(tenant_of(message), message)
+
     async def _begin_all(self) -> None:
-        while True:
+        for number in count(1):
+            if not number % TOGETHER_MAX:
+                await asyncio.sleep(0)
             message = await self._arrived.get()
             begun = False
             try:
@@ -187,7 +205,7 @@ class Service:
             finally:
                 if not begun:
                     await self._send(message, self._broken())
-                self._arrived.task_done()
+                self._arrived.done()
 
     def _begin(self, message: Message) -> None:
         started = perf_counter_ns()
@@ -196,7 +214,7 @@ class Service:
         else:
             response = self._handle(message)
         if isinstance(response, Response):
-            self._answered.put_nowait(_Begun(message, started, lambda: response))
+            self._answer(_Begun(message, started, lambda: response))
             return
         future, respond = response.future, partial(response.respond, response.future)
         self._in_flight.add(future)
@@ -204,10 +222,15 @@ class Service:
 
     def _done(self, begun: _Begun, future: asyncio.Future[Any]) -> None:
         self._in_flight.discard(future)
-        self._answered.put_nowait(begun)
+        self._answer(begun)
+
+    def _answer(self, begun: _Begun) -> None:
+        self._answered.put(tenant_of(begun.message), begun)
 
     async def _send_all(self) -> None:
-        while True:
+        for number in count(1):
+            if not number % TOGETHER_MAX:
+                await asyncio.sleep(0)
             begun = await self._answered.get()
             response = None
             try:
@@ -216,7 +239,7 @@ class Service:
                 sent = self._broken() if response is None else response
                 self._count(begun, sent)
                 await self._send(begun.message, sent)
-                self._answered.task_done()
+                self._answered.done()
 
     async def _send(self, message: Message, response: Response) -> None:
         if not message.reply or self._may_not_answer(message.reply):

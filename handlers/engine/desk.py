@@ -20,8 +20,8 @@ from domain.region import Region
 from domain.tenant import limits_of
 from domain.wire import encode_commit
 from handlers.doors.desk import DeskClosedError
+from handlers.doors.turns import Turns
 from handlers.engine.admission import Admission
-from handlers.engine.turns import Turns
 
 log = structlog.stdlib.get_logger(__name__)
 

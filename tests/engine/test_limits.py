@@ -8,9 +8,9 @@ from domain.host import RateHost
 from domain.messages import AskId, Code, Instant, Refusal, Tenant
 from domain.region import Region
 from domain.tenant import OTHERS, Limits
+from handlers.doors.turns import OWN_TURNS, Turns
 from handlers.engine.admission import IN_FLIGHT_MAX, OPERATOR, Admission
 from handlers.engine.desk import Desk
-from handlers.engine.turns import OWN_TURNS, Turns
 from tests.engine.test_desk import Shelf, settled
 
 ACME, BRAVO = Tenant("acme"), Tenant("bravo")
@@ -124,7 +124,7 @@ async def test_behind_a_flood_a_quiet_tenant_and_our_own_come_into_the_next_fram
     answered = [await settled(one) for one in (quiet, due)]
     waiting = sum(not one.done() for one in flood)
     running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await asyncio.gather(running, *flood, return_exceptions=True)
 
     assert all(isinstance(one, Answered) for one in answered)
     assert {commit.ask for commit in shelf.frames[0]} >= {"quiet-1", "due mv1 5"}

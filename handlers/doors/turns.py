@@ -3,6 +3,7 @@
 Within one tenant, and among our own, the order is that in which they came.
 """
 
+import asyncio
 from collections import deque
 from typing import Generic, TypeVar
 
@@ -51,3 +52,41 @@ class Turns(Generic[T]):
         else:
             del self._lanes[tenant]
         return taken
+
+
+class Line(Generic[T]):
+    """Turns that can be waited for, and whose end can be waited for."""
+
+    def __init__(self) -> None:
+        self._turns: Turns[T] = Turns()
+        self._owed = 0
+        self._came = asyncio.Event()
+        self._done = asyncio.Event()
+        self._done.set()
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def put(self, tenant: Tenant, one: T) -> None:
+        """Queue something of a tenant."""
+        self._turns.put(tenant, one)
+        self._owed += 1
+        self._came.set()
+        self._done.clear()
+
+    async def get(self) -> T:
+        """Take what is next, waiting for it if need be. Say `done` of each."""
+        while not self._turns:
+            self._came.clear()
+            await self._came.wait()
+        return self._turns.take()
+
+    def done(self) -> None:
+        """Say that something taken is dealt with."""
+        self._owed -= 1
+        if not self._owed:
+            self._done.set()
+
+    async def join(self) -> None:
+        """Wait until all is dealt with."""
+        await self._done.wait()
