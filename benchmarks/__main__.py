@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks import commands, fairness, placement, replay
+from benchmarks import commands, fairness, feasibility, placement, replay
 from benchmarks.figures import machine, table
 
 RECORD = Path(__file__).parent / "README.md"
@@ -20,6 +20,7 @@ def main() -> None:
         *asyncio.run(commands.run()),
         *asyncio.run(fairness.run()),
         *placement.run(),
+        *feasibility.run(),
         *replay.run(),
     ]
     text = f"{MARK}\n\n{table(figures)}\n\n{machine()}.\n"

@@ -331,6 +331,8 @@ def effect(fact: Fact, *, gentle: bool) -> tuple[int, int]:
             return (HEALTHY, 0) if healthy else (0, HEALTHY)
         case op.StepAdvanced(stage=stage):
             return (TAKEN if stage in TAKES and not gentle else 0), 0
+        case mv.MigrationGranted(cold=cold):
+            return (TAKEN if cold else 0), 0
         case mv.MigrationPhaseReached(phase=phase):
             return PHASES.get(phase, (0, 0))
         case _:
@@ -345,7 +347,7 @@ EFFECTS: dict[type[Fact], tuple[int, int]] = {
     ct.ContainerStopped: (0, RUNNING | HEALTHY),
     ct.ContainerRouted: (FOUND, 0),
     ct.ContainerUnrouted: (0, FOUND),
-    mv.MigrationCompleted: (0, FROZEN),
-    mv.MigrationReverted: (0, FROZEN),
+    mv.MigrationCompleted: (0, FROZEN | TAKEN),
+    mv.MigrationReverted: (0, FROZEN | TAKEN),
     mv.MigrationAbandoned: (0, FROZEN),
 }

@@ -5,10 +5,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from domain import evacuation as ev
+from domain import host as h
 from domain import migration as mv
 from domain import operation as op
 from domain.evolution import EVOLVE, charge
-from domain.facts import FACTS, Fact
+from domain.facts import FACTS, Fact, members
 from domain.fleet import Fleet
 from domain.messages import ContainerId, Event, HostId, Instant
 from domain.migration import Migration, MigrationState
@@ -191,6 +193,7 @@ def migration_requested(fleet: Fleet, event: mv.MigrationRequested, at: Instant)
         requested_at=at,
         forced=event.forced,
         reason=event.reason,
+        cold=event.cold,
     )
     fleet.put(fleet.counters, "migration", int(event.migration.removeprefix("mv")))
     container = fleet.containers[event.container]
@@ -205,7 +208,7 @@ def touch(fleet: Fleet, host: HostId, leaving: int, arriving: int) -> None:
     fleet.put(fleet.hosts, host, new)
 
 
-def granted(fleet: Fleet, event: mv.MigrationGranted, _at: Instant) -> None:
+def granted(fleet: Fleet, event: mv.MigrationGranted, at: Instant) -> None:
     old = fleet.migrations[event.migration]
     new = replace(
         old,
@@ -215,6 +218,7 @@ def granted(fleet: Fleet, event: mv.MigrationGranted, _at: Instant) -> None:
         until=event.until,
         order=event.order,
         waits_for="",
+        granted_at=at,
     )
     container = fleet.containers[event.container]
     moving = replace(container, target=event.target, claim=event.migration)
@@ -235,6 +239,37 @@ def overdue(fleet: Fleet, event: mv.MigrationOverdue, _at: Instant) -> None:
     old = fleet.migrations[event.migration]
     state = MigrationState.CALLING_OFF
     fleet.put_migration(replace(old, state=state, until=NONE, detail=event.why))
+
+
+def stopped(fleet: Fleet, event: mv.MigrationStopped, at: Instant) -> None:
+    old = fleet.migrations[event.migration]
+    fleet.put_migration(replace(old, order=event.order, stopped_at=at))
+
+
+def returning(fleet: Fleet, event: mv.MigrationReturning, _at: Instant) -> None:
+    old = fleet.migrations[event.migration]
+    fleet.put_migration(replace(old, order=event.order, detail=event.detail, returning=True))
+
+
+def evacuation_requested(fleet: Fleet, event: ev.EvacuationRequested, at: Instant) -> None:
+    """Keep a new evacuation; of each host the last one is enough for the way back."""
+    for old in list(fleet.evacuations.values()):
+        if (old.host, old.kind) == (event.host, event.kind):
+            fleet.put(fleet.evacuations, old.id, None)
+    fleet.put(fleet.counters, "evacuation", int(event.evacuation.removeprefix("ev")))
+    fleet.put_evacuation(ev.begin(event, at))
+
+
+def evacuation_event(fleet: Fleet, event: ev.Progressed, at: Instant) -> None:
+    fleet.put_evacuation(ev.evolve(fleet.evacuations[event.evacuation], event, at))
+
+
+def host_removed(fleet: Fleet, event: h.HostRemoved, at: Instant) -> None:
+    """Forget a host, and the evacuations whose way back led to it."""
+    EVOLVE[h.HostRemoved](fleet, event, at)
+    for old in list(fleet.evacuations.values()):
+        if old.host == event.host and old.finished_at:
+            fleet.put(fleet.evacuations, old.id, None)
 
 
 def completed(fleet: Fleet, event: mv.MigrationCompleted, at: Instant) -> None:
@@ -288,28 +323,39 @@ def abandoned(fleet: Fleet, event: mv.MigrationAbandoned, at: Instant) -> None:
     fleet.retire(old.id)
 
 
-CHRONICLE: dict[type[Event], Callable[[Fleet, Any, Instant], None]] = EVOLVE | {
-    op.OperationRequested: requested,
-    op.OperationStarted: started,
-    op.OperationWaiting: waiting,
-    op.StepStarted: step_started,
-    op.StepAdvanced: step_advanced,
-    op.StepFinished: step_finished,
-    op.DelayStarted: delay_started,
-    op.OperationAsked: asked,
-    op.OperationPaused: paused,
-    op.OperationResumed: resumed,
-    op.OperationCancelled: cancelled,
-    op.RollbackStarted: rollback_started,
-    op.OperationFinished: finished,
-    mv.MigrationRequested: migration_requested,
-    mv.MigrationGranted: granted,
-    mv.MigrationPhaseReached: phase_reached,
-    mv.MigrationOverdue: overdue,
-    mv.MigrationCompleted: completed,
-    mv.MigrationReverted: reverted,
-    mv.MigrationAbandoned: abandoned,
-}
+PROGRESSED: dict[type[Event], Callable[[Fleet, Any, Instant], None]] = dict.fromkeys(
+    members(ev.Progressed), evacuation_event
+)
+CHRONICLE: dict[type[Event], Callable[[Fleet, Any, Instant], None]] = (
+    EVOLVE
+    | PROGRESSED
+    | {
+        op.OperationRequested: requested,
+        op.OperationStarted: started,
+        op.OperationWaiting: waiting,
+        op.StepStarted: step_started,
+        op.StepAdvanced: step_advanced,
+        op.StepFinished: step_finished,
+        op.DelayStarted: delay_started,
+        op.OperationAsked: asked,
+        op.OperationPaused: paused,
+        op.OperationResumed: resumed,
+        op.OperationCancelled: cancelled,
+        op.RollbackStarted: rollback_started,
+        op.OperationFinished: finished,
+        mv.MigrationRequested: migration_requested,
+        mv.MigrationGranted: granted,
+        mv.MigrationPhaseReached: phase_reached,
+        mv.MigrationOverdue: overdue,
+        mv.MigrationStopped: stopped,
+        mv.MigrationReturning: returning,
+        ev.EvacuationRequested: evacuation_requested,
+        h.HostRemoved: host_removed,
+        mv.MigrationCompleted: completed,
+        mv.MigrationReverted: reverted,
+        mv.MigrationAbandoned: abandoned,
+    }
+)
 
 
 def evolve(fleet: Fleet, event: Fact, at: Instant) -> None:

@@ -7,6 +7,7 @@
 from domain import dead
 from domain.container import ReconcileSize
 from domain.decider import NOTHING, Decision, Outcome
+from domain.evacuation import AdvanceEvacuation
 from domain.fleet import Fleet
 from domain.messages import Command, ContainerId, Instant, MigrationId, OperationId
 from domain.migration import GrantMigration, MigrationState
@@ -31,6 +32,8 @@ def passed(fleet: Fleet, ask: DeadlinePassed, now: Instant) -> Outcome:
     if ask.saga.startswith("size/"):
         container = ContainerId(ask.saga.removeprefix("size/"))
         return Decision(then=(ReconcileSize(container=container),))
+    if ask.saga.startswith("ev"):
+        return Decision(then=(AdvanceEvacuation(evacuation=ask.saga),))
     if ask.saga.startswith("mv"):
         return migration_due(fleet, MigrationId(ask.saga))
     return operation_due(fleet, OperationId(ask.saga), now)

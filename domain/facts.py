@@ -6,6 +6,7 @@ from typing import Any, get_args
 from domain.container import ContainerEvent
 from domain.dead import DeadEvent
 from domain.environment import EnvironmentEvent
+from domain.evacuation import EvacuationEvent
 from domain.host import HostEvent
 from domain.messages import Event
 from domain.migration import MigrationEvent
@@ -20,6 +21,7 @@ Fact = (
     | ContainerEvent
     | OperationEvent
     | MigrationEvent
+    | EvacuationEvent
     | OrderEvent
     | TenantEvent
     | DeadEvent

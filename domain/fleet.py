@@ -10,13 +10,16 @@ from typing import Any, Protocol, TypeVar
 from domain.container import Container
 from domain.dead import Letter
 from domain.environment import Environment, Layer, LayerKey
+from domain.evacuation import Evacuation
 from domain.host import Host
 from domain.messages import (
     ContainerId,
     DeadId,
     EnvironmentId,
+    EvacuationId,
     HostId,
     Instant,
+    LayerName,
     MigrationId,
     OperationId,
     OrderId,
@@ -29,6 +32,9 @@ from domain.tenant import Limits
 
 RECENT_MAX = 1_000
 """Operations and migrations that are over and still remembered; older ones are in the journal."""
+
+ALL_LAYERS: LayerKey = (EnvironmentId(""), LayerName(""))
+"""What an evacuation waits for: whatever happens in any layer may let it go on."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -57,6 +63,7 @@ class Fleet:
         self.containers: dict[ContainerId, Container] = {}
         self.operations: dict[OperationId, Operation] = {}
         self.migrations: dict[MigrationId, Migration] = {}
+        self.evacuations: dict[EvacuationId, Evacuation] = {}
         self.orders: dict[OrderId, Order] = {}
         self.limits: dict[Tenant, Limits] = {}
         self.dead: dict[DeadId, Letter] = {}
@@ -131,6 +138,13 @@ class Fleet:
         under_way = migration.state in {MigrationState.MOVING, MigrationState.CALLING_OFF}
         if under_way != (migration.id in self.moving):
             self.put(self.moving, migration.id, migration.container if under_way else None)
+
+    def put_evacuation(self, evacuation: Evacuation) -> None:
+        """Keep an evacuation, and what is derived from it; it hears of everything until over."""
+        self.put(self.evacuations, evacuation.id, evacuation)
+        over = evacuation.finished_at > 0
+        self._watch(evacuation.id, None if over else evacuation.until or None)
+        self._await(evacuation.id, None if over else ALL_LAYERS)
 
     def _watch(self, saga: str, due: Instant | None) -> None:
         if self.deadlines.get(saga) != due:

@@ -21,6 +21,7 @@ from domain.messages import (
     Accepted,
     Code,
     DiskGib,
+    EvacuationId,
     Event,
     HostId,
     HostName,
@@ -110,8 +111,37 @@ class HostRemoved(Event, frozen=True, gc=False, tag="host.removed"):
     host: HostId
 
 
+class HostEvacuating(Event, frozen=True, gc=False, tag="host.evacuating"):
+    """It receives nothing, and its containers are being moved away."""
+
+    host: HostId
+    evacuation: EvacuationId
+
+
+class HostEvacuated(Event, frozen=True, gc=False, tag="host.evacuated"):
+    """It carries nothing any more, and receives nothing until it is uncordoned."""
+
+    host: HostId
+    evacuation: EvacuationId
+
+
+class HostEvacuationFailed(Event, frozen=True, gc=False, tag="host.evacuation-failed"):
+    """Some of its containers could not go; it receives nothing until it is uncordoned."""
+
+    host: HostId
+    evacuation: EvacuationId
+
+
 HostEvent = (
-    HostRegistered | HostRelabelled | HostRated | HostCordoned | HostUncordoned | HostRemoved
+    HostRegistered
+    | HostRelabelled
+    | HostRated
+    | HostCordoned
+    | HostUncordoned
+    | HostRemoved
+    | HostEvacuating
+    | HostEvacuated
+    | HostEvacuationFailed
 )
 
 
@@ -162,6 +192,13 @@ class Host(msgspec.Struct, frozen=True, gc=False, array_like=True):
         return self.labels.get("zone", "")
 
 
+EMPTYING: Mapping[type[Event], HostState] = {
+    HostEvacuating: HostState.EVACUATING,
+    HostEvacuated: HostState.EVACUATED,
+    HostEvacuationFailed: HostState.EVACUATION_FAILED,
+}
+
+
 def evolve(host: Host | None, event: HostEvent) -> Host | None:
     if isinstance(event, HostRegistered):
         return Host(event.host, event.cloudlets, event.disk_gib, event.labels)
@@ -176,6 +213,8 @@ def evolve(host: Host | None, event: HostEvent) -> Host | None:
             return replace(host, state=HostState.CORDONED, note=reason)
         case HostUncordoned():
             return replace(host, state=HostState.ACTIVE, note="")
+        case HostEvacuating() | HostEvacuated() | HostEvacuationFailed():
+            return replace(host, state=EMPTYING[type(event)], note=event.evacuation)
         case _:
             assert_never(event)
 
@@ -244,7 +283,7 @@ def register(host: Host | None, ask: RegisterHost) -> Outcome:
 
 
 def cordon(host: Host, ask: CordonHost) -> Outcome:
-    if host.state is HostState.CORDONED:
+    if host.state in {HostState.CORDONED, HostState.EVACUATING}:
         return Decision()
     return Decision((HostCordoned(host.id, ask.reason),))
 
@@ -252,6 +291,14 @@ def cordon(host: Host, ask: CordonHost) -> Outcome:
 def uncordon(host: Host) -> Outcome:
     if host.state is HostState.ACTIVE:
         return Decision()
+    if host.state is HostState.EVACUATING:
+        return Refusal(
+            Code.OPERATION_BUSY,
+            f"evacuation {host.note} empties host {host.id}; stop it first"
+            f" (restow evacuation stop {host.note})",
+            "$.host",
+            {"evacuation": host.note},
+        )
     return Decision((HostUncordoned(host.id),), answer=Accepted())
 
 

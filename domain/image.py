@@ -12,6 +12,7 @@ from domain.answers import Answers, Remembered
 from domain.container import Container
 from domain.dead import Letter
 from domain.environment import Environment, Layer, LayerKey
+from domain.evacuation import Evacuation
 from domain.fleet import Fleet
 from domain.host import Host
 from domain.messages import AskId, Instant, MigrationId, OperationId
@@ -34,6 +35,7 @@ class Image(msgspec.Struct, frozen=True, array_like=True):
     containers: list[Container]
     operations: list[Operation]
     migrations: list[Migration]
+    evacuations: list[Evacuation]
     orders: list[Order]
     counters: dict[str, int]
     ended: dict[int, str]
@@ -71,6 +73,7 @@ def to_image(region: Region) -> bytes:
         list(fleet.containers.values()),
         list(fleet.operations.values()),
         list(fleet.migrations.values()),
+        list(fleet.evacuations.values()),
         list(fleet.orders.values()),
         fleet.counters,
         {number: str(saga) for number, saga in fleet.ended.items()},
@@ -109,6 +112,7 @@ def _furnish(fleet: Fleet, image: Image) -> None:
     fleet.layers.update((layer.key, layer) for layer in image.layers)
     fleet.containers.update((one.id, one) for one in image.containers)
     fleet.operations.update((one.id, one) for one in image.operations)
+    fleet.evacuations.update((one.id, one) for one in image.evacuations)
     fleet.orders.update((order.id, order) for order in image.orders)
     fleet.counters.update(image.counters)
     fleet.limits.update((one.tenant, one) for one in image.limits)

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
 from domain.dead import CLOCK, LETTERS_A_TENANT_MAX, LETTERS_MAX, end_of
+from domain.evacuation import Kind
 from domain.fleet import Fleet
 from domain.host import HostState
 from domain.messages import Event, HostId
@@ -144,6 +145,20 @@ def dead_letters_are_bounded(fleet: Fleet) -> Iterator[str]:
         yield f"dead letters end at {end_of(fleet.dead)}, not at {fleet.deadlines.get(CLOCK)}"
 
 
+def evacuating_hosts_are_closed(fleet: Fleet) -> Iterator[str]:
+    """While a host is emptied it says so, and no container is in two evacuations' hands."""
+    hands: Counter[str] = Counter()
+    for one in fleet.evacuations.values():
+        hands.update(move.wanted.container for move in one.moves)
+        if one.kind is Kind.EVACUATE and not one.finished_at:
+            state = fleet.hosts[one.host].state
+            if state is not HostState.EVACUATING:
+                yield f"{one.id} empties host {one.host}, which is {state.value}"
+    for container, count in hands.items():
+        if count > 1:
+            yield f"{container} is moved by {count} evacuations"
+
+
 INVARIANTS: tuple[Invariant, ...] = (
     capacity_holds,
     books_balance,
@@ -156,6 +171,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     hosts_are_open,
     the_halted_stand_still,
     dead_letters_are_bounded,
+    evacuating_hosts_are_closed,
 )
 
 
@@ -165,6 +181,12 @@ def broken_by(fleet: Fleet, event: Event) -> tuple[str, ...]:
     Never zero: whoever takes an operable container out of service leaves another one of its layer
     operable, unless downtime was accepted, or the layer has only one or is being removed.
     """
+    if isinstance(event, MigrationGranted):
+        migration = fleet.migrations.get(event.migration)
+        target = fleet.hosts[event.target]
+        forced = migration is not None and migration.forced
+        if target.state is not HostState.ACTIVE and not forced:
+            return (f"{event} goes to host {target.id}, which is {target.state.value}",)
     if not isinstance(event, StepStarted | MigrationGranted):
         return ()
     one = fleet.containers[event.container]

@@ -21,6 +21,7 @@ ContainerId = NewType("ContainerId", str)
 OperationId = NewType("OperationId", str)
 MigrationId = NewType("MigrationId", str)
 OrderId = NewType("OrderId", str)
+EvacuationId = NewType("EvacuationId", str)
 Tenant = NewType("Tenant", str)
 DeadId = NewType("DeadId", str)
 
@@ -47,6 +48,7 @@ NODE = r"^node[1-9][0-9]{0,11}\Z"
 OPERATION = r"^op[1-9][0-9]{0,11}\Z"
 MIGRATION = r"^mv[1-9][0-9]{0,11}\Z"
 PLAN = r"^(0|[1-9][0-9]{0,14})-[0-9a-f]{32}\Z"
+EVACUATION = r"^ev[1-9][0-9]{0,11}\Z"
 PRINTABLE = r"^[\x21-\x7e]+\Z"
 
 HostName = Annotated[str, Meta(pattern=LABEL, min_length=1, max_length=63)]
@@ -56,6 +58,7 @@ GroupName = Annotated[str, Meta(pattern=LABEL, min_length=1, max_length=30)]
 NodeName = Annotated[str, Meta(pattern=NODE)]
 OperationName = Annotated[str, Meta(pattern=OPERATION)]
 MigrationName = Annotated[str, Meta(pattern=MIGRATION)]
+EvacuationName = Annotated[str, Meta(pattern=EVACUATION)]
 AskName = Annotated[str, Meta(pattern=PRINTABLE, min_length=1, max_length=128)]
 Cloudlets = Annotated[int, Meta(ge=1, le=CLOUDLETS_MAX, description="cloudlets")]
 DiskGib = Annotated[int, Meta(ge=0, le=65_536, description="GiB of disk")]
@@ -120,6 +123,8 @@ class Code(StrEnum):
     OPERATION_ENDED = "operation.ended"
     MIGRATION_NOT_FOUND = "migration.not_found"
     DEAD_NOT_FOUND = "dead.not_found"
+    EVACUATION_NOT_FOUND = "evacuation.not_found"
+    EVACUATION_ENDED = "evacuation.ended"
     VERSION_CONFLICT = "version.conflict"
     PLAN_OUTDATED = "plan.outdated"
     CAPACITY_INSUFFICIENT = "capacity.insufficient"

@@ -77,10 +77,14 @@ class MigrationRequested(Event, frozen=True, gc=False, tag="migration.requested"
     waits_for: str = ""
     forced: bool = False
     reason: str = ""
+    cold: bool = False
 
 
 class MigrationGranted(Event, frozen=True, gc=False, tag="migration.granted"):
-    """Room is promised on the target, both hosts are charged, and the source agent has the word."""
+    """Room is promised on the target, both hosts are charged, and the source agent has the word.
+
+    `cold`: not live, as somebody asked for; it is stopped, then started on the target.
+    """
 
     migration: MigrationId
     container: ContainerId
@@ -89,6 +93,7 @@ class MigrationGranted(Event, frozen=True, gc=False, tag="migration.granted"):
     order: OrderId
     until: Instant
     why: Placing | None = None
+    cold: bool = False
 
 
 class MigrationPhaseReached(Event, frozen=True, gc=False, tag="migration.phase-reached"):
@@ -103,6 +108,23 @@ class MigrationOverdue(Event, frozen=True, gc=False, tag="migration.overdue"):
     migration: MigrationId
     order: OrderId
     why: str = ""
+
+
+class MigrationStopped(Event, frozen=True, gc=False, tag="migration.stopped"):
+    """A cold one: the source confirmed that it does not run there, the target is to start it."""
+
+    migration: MigrationId
+    container: ContainerId
+    order: OrderId
+
+
+class MigrationReturning(Event, frozen=True, gc=False, tag="migration.returning"):
+    """A cold one: the target could not start it, so the source is to start it again."""
+
+    migration: MigrationId
+    container: ContainerId
+    order: OrderId
+    detail: str
 
 
 class MigrationCompleted(Event, frozen=True, gc=False, tag="migration.completed"):
@@ -141,6 +163,8 @@ MigrationEvent = (
     | MigrationGranted
     | MigrationPhaseReached
     | MigrationOverdue
+    | MigrationStopped
+    | MigrationReturning
     | MigrationCompleted
     | MigrationReverted
     | MigrationAbandoned
@@ -174,3 +198,7 @@ class Migration(msgspec.Struct, frozen=True, gc=False):
     finished_at: Instant = Instant(0)
     forced: bool = False
     reason: str = ""
+    cold: bool = False
+    granted_at: Instant = Instant(0)
+    stopped_at: Instant = Instant(0)
+    returning: bool = False

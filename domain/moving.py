@@ -218,7 +218,7 @@ def call_off(fleet: Fleet, migration: Migration, why: str) -> tuple[Event, ...]:
 
     The order to call off never expires: until it is answered nobody knows where the container is.
     """
-    if migration.state is not MigrationState.MOVING:
+    if migration.state is not MigrationState.MOVING or migration.cold:
         return ()
     order = next_order(fleet.next_number("order"))
     never = Instant(0)

@@ -43,7 +43,10 @@ Score = Callable[[Occupancy, "Wish"], tuple[Numbers, Layout]]
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What is to be placed. `apart` are hosts that are out of the question, e.g. the source."""
+    """What is to be placed. `apart` are hosts that are out of the question, e.g. the source.
+
+    `only` are those that may be chosen; without any, all may.
+    """
 
     key: LayerKey
     cloudlets: int
@@ -52,6 +55,7 @@ class Wish(msgspec.Struct, frozen=True):
     hard: tuple[GroupKey, ...] = ()
     soft: tuple[GroupKey, ...] = ()
     apart: tuple[HostId, ...] = ()
+    only: tuple[HostId, ...] = ()
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -113,6 +117,10 @@ def _filter(index: Occupancy, wish: Wish) -> tuple[Flags, dict[str, int]]:
     if apart:
         objections["is its source"] = int(np.count_nonzero(fits[apart]))
         fits[apart] = False
+    if wish.only:
+        named = np.zeros(index.size, dtype=np.bool_)
+        named[positions(index, wish.only)] = True
+        _object(fits, named, "not among the targets", objections)
     for name, good in checks:
         _object(fits, good, name, objections)
     for group in wish.hard:

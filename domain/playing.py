@@ -13,6 +13,7 @@ import msgspec
 from domain.deadlines import DeadlinePassed
 from domain.decider import Ask, Recorded
 from domain.durations import HEALTHY, Takes, durations, takes
+from domain.evacuation import Evacuation, EvacuationState
 from domain.facts import Fact
 from domain.fleet import Fleet
 from domain.messages import (
@@ -20,6 +21,7 @@ from domain.messages import (
     AskId,
     Command,
     ContainerId,
+    EvacuationId,
     Event,
     Instant,
     MigrationId,
@@ -251,9 +253,13 @@ def number_of(order: Order) -> int:
     return int(order.id.removeprefix("or"))
 
 
-def saga_at(fleet: Fleet, saga: str) -> Operation | Migration | None:
-    """Return an operation or a migration by its name; None where it is long over."""
-    return fleet.operations.get(OperationId(saga)) or fleet.migrations.get(MigrationId(saga))
+def saga_at(fleet: Fleet, saga: str) -> Operation | Migration | Evacuation | None:
+    """Return a saga by its name; None where it is long over."""
+    return (
+        fleet.operations.get(OperationId(saga))
+        or fleet.migrations.get(MigrationId(saga))
+        or fleet.evacuations.get(EvacuationId(saga))
+    )
 
 
 def is_over(fleet: Fleet, saga: str) -> bool:
@@ -269,6 +275,9 @@ def holders(fleet: Fleet, saga: str) -> Iterable[str]:
     migration = fleet.migrations.get(MigrationId(saga))
     if migration is not None and migration.state is MigrationState.WAITING:
         yield from before_migration(fleet, migration)
+    evacuation = fleet.evacuations.get(EvacuationId(saga))
+    if evacuation is not None and evacuation.state is EvacuationState.WAITING:
+        yield from before_evacuation(fleet, evacuation)
 
 
 def before_operation(fleet: Fleet, operation: Operation) -> Iterable[str]:
@@ -286,6 +295,15 @@ def before_operation(fleet: Fleet, operation: Operation) -> Iterable[str]:
     elif operation.state is OperationState.WAITING:
         claims = (fleet.containers[name].claim for name in layer.containers)
         yield from (claim for claim in claims if claim)
+
+
+def before_evacuation(fleet: Fleet, evacuation: Evacuation) -> Iterable[str]:
+    """Give who has the containers that are to move, and the migrations that may make room."""
+    for wanted in evacuation.todo:
+        container = fleet.containers.get(wanted.container)
+        if container is not None and (container.claim or container.migration):
+            yield container.claim or str(container.migration)
+    yield from sorted(fleet.moving, key=number)
 
 
 def before_migration(fleet: Fleet, migration: Migration) -> Iterable[str]:

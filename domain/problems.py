@@ -176,6 +176,12 @@ PROBLEMS: Mapping[Code, Kind] = {
     Code.DEAD_NOT_FOUND: Kind(
         404, "There is no such dead letter", "See `restow dead list`; names are `dl<number>`."
     ),
+    Code.EVACUATION_NOT_FOUND: Kind(
+        404, "There is no such evacuation", "See `restow evacuation list`; names are `ev<number>`."
+    ),
+    Code.EVACUATION_ENDED: Kind(
+        409, "The evacuation is over", "Nothing is left to change; see `restow evacuation show`."
+    ),
     Code.VERSION_CONFLICT: Kind(
         409,
         "It changed since it was read",

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from domain import container as ct
+from domain import evacuation as ev
+from domain import host as h
 from domain import migration as mv
 from domain import operation as op
 from domain.container import GrowDeferred, ReconcileSize
+from domain.evacuation import AdvanceEvacuation
 from domain.fleet import Fleet
 from domain.messages import Command, ContainerId, Event, OperationId
 from domain.migration import CallOffMigration, GrantMigration
@@ -22,7 +25,7 @@ React = Callable[[Fleet, Any], tuple[Command, ...]]
 
 def number(saga: str) -> int:
     """Return the number in a saga's id: older sagas are served first."""
-    return int(saga.lstrip("opmv"))
+    return int(saga[len("op") :])
 
 
 def wake(fleet: Fleet, container: ContainerId | None) -> tuple[Command, ...]:
@@ -35,6 +38,8 @@ def wake(fleet: Fleet, container: ContainerId | None) -> tuple[Command, ...]:
     for saga in sorted(fleet.waiting, key=number):
         if saga.startswith("mv"):
             asks.append(GrantMigration(migration=saga))
+        elif saga.startswith("ev"):
+            asks.append(AdvanceEvacuation(evacuation=saga))
         elif key is None or fleet.waiting[saga] == key:
             asks.append(AdvanceOperation(operation=saga))
     return tuple(asks)
@@ -141,7 +146,30 @@ def settled(
     )
 
 
+def on_with(_fleet: Fleet, event: Any) -> tuple[Command, ...]:
+    return (AdvanceEvacuation(evacuation=event.evacuation),)
+
+
+def look_again(fleet: Fleet, _event: Any) -> tuple[Command, ...]:
+    """Let evacuations look again: there may be room now, or a container that is free."""
+    return tuple(
+        AdvanceEvacuation(evacuation=one)
+        for one in sorted((saga for saga in fleet.waiting if saga.startswith("ev")), key=number)
+    )
+
+
 REACT: dict[type[Event], React] = {
+    ev.EvacuationRequested: on_with,
+    ev.EvacuationExtended: on_with,
+    ev.EvacuationMoveBegun: on_with,
+    ev.EvacuationMoveReverted: on_with,
+    ev.EvacuationMoveEnded: on_with,
+    ev.EvacuationResumed: on_with,
+    ev.EvacuationStopped: on_with,
+    h.HostRegistered: look_again,
+    h.HostUncordoned: look_again,
+    ct.ContainerRemoved: look_again,
+    mv.MigrationAbandoned: look_again,
     op.OperationStarted: again,
     op.OperationResumed: again,
     op.OperationCancelled: again,

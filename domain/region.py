@@ -14,6 +14,8 @@ import msgspec
 from domain import (
     dead,
     deployment,
+    emptying,
+    evacuating,
     host,
     layers,
     moving,
@@ -40,6 +42,14 @@ from domain.environment import (
     RemoveLayer,
     StartEnvironment,
     StopEnvironment,
+)
+from domain.evacuation import (
+    AdvanceEvacuation,
+    EvacuateHost,
+    PauseEvacuation,
+    RestoreHost,
+    ResumeEvacuation,
+    StopEvacuation,
 )
 from domain.facts import Fact, members
 from domain.fleet import Fleet
@@ -113,7 +123,7 @@ DECIDE: dict[type[Command], Decide] = {
         (CreateEnvironment, RemoveEnvironment, AddLayer, ChangeLayer, RemoveLayer),
         lambda fleet, c, ask, _now: layers.decide(fleet, c, ask.tenant),
     ),
-    **dict.fromkeys(members(AnyReport), lambda fleet, c, _ask, _now: reports.decide(fleet, c)),
+    **dict.fromkeys(members(AnyReport), lambda fleet, c, _ask, now: reports.decide(fleet, c, now)),
     PlaceContainer: lambda fleet, c, _ask, _now: layers.place_container(fleet, c),
     ScaleNode: lambda fleet, c, _ask, _now: scaling.scale_node(fleet, c),
     GrowDeferred: lambda fleet, c, _ask, _now: scaling.grow_deferred(fleet, c),
@@ -143,6 +153,12 @@ DECIDE: dict[type[Command], Decide] = {
     DropDead: lambda fleet, c, ask, _now: dead.drop(fleet.dead, c, ask.actor),
     SettleDead: lambda fleet, c, _ask, _now: dead.settle(fleet.dead, c),
     TryDurable: lambda _fleet, _c, _ask, _now: NOTHING,
+    EvacuateHost: lambda fleet, c, _ask, _now: evacuating.evacuate(fleet, c),
+    RestoreHost: lambda fleet, c, _ask, _now: evacuating.restore(fleet, c),
+    AdvanceEvacuation: lambda fleet, c, _ask, now: emptying.advance(fleet, c, now),
+    PauseEvacuation: lambda fleet, c, _ask, _now: evacuating.pause(fleet, c),
+    ResumeEvacuation: lambda fleet, c, _ask, _now: evacuating.resume(fleet, c),
+    StopEvacuation: lambda fleet, c, _ask, _now: evacuating.stop(fleet, c),
     DeadlinePassed: lambda fleet, c, _ask, now: passed(fleet, c, now),
 }
 

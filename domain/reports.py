@@ -5,6 +5,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from domain import offline
 from domain.container import (
     Container,
     ContainerHalted,
@@ -21,7 +22,7 @@ from domain.container import (
 from domain.decider import NOTHING, Decision, Outcome
 from domain.fleet import Fleet
 from domain.layers import gone
-from domain.messages import Code, ContainerId, Event, Refusal
+from domain.messages import Code, ContainerId, Event, Instant, Refusal
 from domain.migration import MigrationPhaseReached, MigrationReverted
 from domain.moving import settle
 from domain.orders import (
@@ -47,10 +48,10 @@ from domain.orders import (
 from domain.software import Software
 
 
-def decide(fleet: Fleet, report: AnyReport) -> Outcome:
+def decide(fleet: Fleet, report: AnyReport, now: Instant) -> Outcome:
     match report:
         case ReportOrder():
-            return order_reported(fleet, report)
+            return order_reported(fleet, report, now)
         case ReportHealth():
             return health_reported(fleet, report)
         case ReportPhase():
@@ -59,7 +60,7 @@ def decide(fleet: Fleet, report: AnyReport) -> Outcome:
             assert_never(report)
 
 
-def order_reported(fleet: Fleet, report: ReportOrder) -> Outcome:
+def order_reported(fleet: Fleet, report: ReportOrder, now: Instant) -> Outcome:
     """Take an order's one answer in; a second one changes nothing."""
     order = fleet.orders.get(report.order)
     if order is None:
@@ -71,14 +72,16 @@ def order_reported(fleet: Fleet, report: ReportOrder) -> Outcome:
             "$.host",
         )
     answered = OrderAnswered(order.id, order.container, report.done, report.detail, order.saga)
-    return Decision((*effects(fleet, order, report), answered))
+    return Decision((*effects(fleet, order, report, now), answered))
 
 
-def effects(fleet: Fleet, order: Order, report: ReportOrder) -> tuple[Event, ...]:
+def effects(fleet: Fleet, order: Order, report: ReportOrder, now: Instant) -> tuple[Event, ...]:
     """Return what is known to be so after an order, done or not."""
     work = order.work
     if isinstance(work, MigrateOut | CallOff):
         return settle(fleet, work.migration, report)
+    if order.saga.startswith("mv"):
+        return offline.answered(fleet, order, report, now)
     container = fleet.containers.get(order.container)
     if container is None:
         return ()
@@ -143,6 +146,8 @@ def health_reported(fleet: Fleet, report: ReportHealth) -> Outcome:
     """Believe the host that has the container, or has just been handed it."""
     container = fleet.containers.get(report.container)
     if container is None or report.host not in {container.host, container.target}:
+        return NOTHING
+    if offline.left_behind(fleet, container, report.host):
         return NOTHING
     if not report.running:
         why = "its host says that it does not run"

@@ -190,8 +190,12 @@ def redeploy(at: At, what: Software, failed: str = "") -> tuple[Event, ...]:
 
 
 def start_of(at: At, what: Software) -> Start:
-    spec = at.fleet.layers[at.operation.key].spec
-    container = at.container
+    return start_work(at.fleet, at.container, what)
+
+
+def start_work(fleet: Fleet, container: Container, what: Software) -> Start:
+    """Return the order's work that starts a container as its layer is now."""
+    spec = fleet.layers[container.environment, container.layer].spec
     return Start(
         container.name,
         what.image,

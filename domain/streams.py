@@ -6,6 +6,7 @@ A stream is the history of one aggregate: `<noun>.<id>`. Its length is the aggre
 from domain.container import CapacityForced, ContainerEvent
 from domain.dead import DeadEvent
 from domain.environment import EnvironmentEvent
+from domain.evacuation import EvacuationEvent
 from domain.facts import members
 from domain.host import HostEvent
 from domain.messages import Command, Event
@@ -14,7 +15,16 @@ from domain.operation import OperationEvent
 from domain.orders import OrderAnswered, OrderIssued
 from domain.tenant import TenantEvent
 
-NOUNS = ("operation", "migration", "container", "host", "environment", "tenant", "dead")
+NOUNS = (
+    "evacuation",
+    "operation",
+    "migration",
+    "container",
+    "host",
+    "environment",
+    "tenant",
+    "dead",
+)
 """A command that names several things is about the first of these that it names."""
 
 _NOUN_OF: dict[type[Event], str] = {
@@ -25,6 +35,7 @@ _NOUN_OF: dict[type[Event], str] = {
     **dict.fromkeys(members(MigrationEvent), "migration"),
     **dict.fromkeys(members(TenantEvent), "tenant"),
     **dict.fromkeys(members(DeadEvent), "dead"),
+    **dict.fromkeys(members(EvacuationEvent), "evacuation"),
     OrderIssued: "container",
     OrderAnswered: "container",
     CapacityForced: "host",

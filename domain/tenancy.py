@@ -5,7 +5,7 @@ from domain.environment import CreateEnvironment
 from domain.fleet import Fleet
 from domain.messages import Code, ContainerId, OperationId, Refusal, Tenant
 
-OPERATORS_ONLY = ("host.", "tenant.", "dead.")
+OPERATORS_ONLY = ("host.", "evacuation.", "tenant.", "dead.")
 
 
 def owner(fleet: Fleet, ask: Ask) -> Tenant | None:
@@ -45,6 +45,7 @@ def foreign(fleet: Fleet, ask: Ask) -> Refusal | None:
 
 MISSING: dict[str, tuple[Code, str]] = {
     "operation": (Code.OPERATION_NOT_FOUND, "see `restow op list`"),
+    "evacuation": (Code.EVACUATION_NOT_FOUND, "see `restow evacuation list`"),
     "container": (Code.CONTAINER_NOT_FOUND, "see `restow container list`"),
     "environment": (Code.ENVIRONMENT_NOT_FOUND, "create it first"),
 }

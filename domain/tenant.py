@@ -29,7 +29,7 @@ KEPT_MAX = 1_000_000
 TenantName = Annotated[
     str,
     Meta(
-        pattern=r"^(_others|[a-z0-9]|[a-z0-9][-a-z0-9]*[a-z0-9])$",
+        pattern=r"^(_others|[a-z0-9]|[a-z0-9][-a-z0-9]*[a-z0-9])\Z",
         min_length=1,
         max_length=63,
         description="a tenant, or `_others`: every tenant without limits of its own",

@@ -40,8 +40,8 @@ TURNS: dict[str, tuple[tuple[str, bool], ...]] = {
     "container.unrouted": (("found", False),),
     "operation.step-started": (("left alone", True),),
     "operation.step-finished": (("left alone", True),),
-    "migration.completed": (("thawed", True),),
-    "migration.reverted": (("thawed", True),),
+    "migration.completed": (("thawed", True), ("left alone", True)),
+    "migration.reverted": (("thawed", True), ("left alone", True)),
     "migration.abandoned": (("thawed", True),),
 }
 """The conditions that an event turns by its name alone."""
@@ -205,6 +205,8 @@ class Witness:
         turns = TURNS.get(name, ())
         if name == "container.health-changed":
             turns = (("healthy", fact.healthy),)
+        elif name == "migration.granted" and fact.cold:
+            turns = (("left alone", False),)
         elif name == "migration.phase-reached" and fact.phase in {"frozen", "resumed"}:
             subject = self._subjects.get(fact.migration)
             container = subject.container if subject and not subject.finished else ""

@@ -7,6 +7,7 @@ from itertools import dropwhile, islice
 import msgspec
 
 from domain.facts import FACTS, tag
+from domain.feasibility import any_one_may_die, can_leave
 from domain.messages import (
     Code,
     ContainerId,
@@ -20,6 +21,12 @@ from domain.messages import (
 from domain.tenant import OTHERS
 from projections import questions as q
 from projections.bounds import DeadLine, TenantLine, dead_line, tenant_line
+from projections.evacuations import (
+    EvacuationLine,
+    FeasibilityLine,
+    evacuation_line,
+    feasibility_line,
+)
 from projections.lines import (
     CommandLine,
     ContainerLine,
@@ -144,6 +151,36 @@ def migrations(reads: Reads, ask: q.MigrationList) -> Iterator[MigrationLine]:
 def migration(reads: Reads, ask: q.MigrationShow) -> MigrationLine | Refusal:
     found = reads.migrations.get(ask.migration)
     return found or unknown("migration", ask.migration, reversed(reads.migrations))
+
+
+def evacuations(reads: Reads, ask: q.EvacuationList) -> Iterator[EvacuationLine]:
+    for story in reversed(reads.evacuations.values()):
+        one = story.evacuation
+        if (
+            ask.host in (None, one.host)
+            and ask.state in (None, one.state)
+            and (ask.after is None or number(one.id) < number(ask.after))
+        ):
+            yield evacuation_line(story, whole=False)
+
+
+def evacuation(reads: Reads, ask: q.EvacuationShow) -> EvacuationLine | Refusal:
+    found = reads.evacuations.get(ask.evacuation)
+    if found is None:
+        return unknown("evacuation", ask.evacuation, reversed(reads.evacuations))
+    return evacuation_line(found)
+
+
+def feasibility(reads: Reads, ask: q.HostFeasibility) -> Iterator[FeasibilityLine] | Refusal:
+    for name in (*ask.targets, *((ask.host,) if ask.host else ())):
+        if HostId(name) not in reads.fleet.hosts:
+            return unknown("host", name, reads.fleet.hosts)
+    if ask.host is None:
+        every = any_one_may_die(reads.fleet, ask.after, reads.occupancy())
+        return (feasibility_line(verdict, reads.fleet) for verdict in every)
+    targets = tuple(HostId(name) for name in ask.targets)
+    verdict = can_leave(reads.fleet, HostId(ask.host), targets, reads.occupancy())
+    return iter((feasibility_line(verdict, reads.fleet),))
 
 
 def commands(reads: Reads, ask: q.CommandList) -> Iterator[CommandLine]:

@@ -92,8 +92,8 @@ def timestamp(at: Instant) -> str:
 
 
 def story(fact: Event) -> str:
-    """Return the operation or migration that a fact names, "" where it names none."""
-    for field in ("operation", "migration", "saga"):
+    """Return the evacuation, operation or migration that a fact names, "" where it names none."""
+    for field in ("evacuation", "operation", "migration", "saga"):
         name = getattr(fact, field, "")
         if name:
             return str(name)

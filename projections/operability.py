@@ -239,6 +239,11 @@ class Operability:
     def migrates(self, event: mv.MigrationRequested) -> None:
         self._moving[event.migration] = event.container
 
+    def granted(self, event: mv.MigrationGranted) -> None:
+        """A cold move stops its container, as somebody asked for; a live one freezes it."""
+        if event.cold:
+            self._set(event.container, taken=True)
+
     def reached(self, event: mv.MigrationPhaseReached) -> None:
         if event.phase in {"frozen", "resumed"}:
             self._set(self._moving[event.migration], frozen=event.phase == "frozen")
@@ -247,7 +252,8 @@ class Operability:
         self, event: mv.MigrationCompleted | mv.MigrationReverted | mv.MigrationAbandoned
     ) -> None:
         del self._moving[event.migration]
-        self._set(event.container, frozen=False)
+        begun = not isinstance(event, mv.MigrationAbandoned)
+        self._set(event.container, frozen=False, **({"taken": False} if begun else {}))
 
     def _set(self, name: ContainerId, *, failure: bool = False, **changes: Any) -> None:
         """Note what changed of a container, if it is still there, and count it in its layer."""
@@ -291,6 +297,7 @@ CHANGES: Mapping[type[Event], Callable[[Operability, Any], None]] = {
     op.StepAdvanced: Operability.step_goes_on,
     op.StepFinished: Operability.step_over,
     mv.MigrationRequested: Operability.migrates,
+    mv.MigrationGranted: Operability.granted,
     mv.MigrationPhaseReached: Operability.reached,
     mv.MigrationCompleted: Operability.moved,
     mv.MigrationReverted: Operability.moved,

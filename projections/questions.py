@@ -10,8 +10,9 @@ import msgspec
 from msgspec import Meta
 
 from domain.dead import DeadName
+from domain.evacuation import EvacuationState
 from domain.host import HostState
-from domain.messages import MigrationName, NodeName, OperationName
+from domain.messages import EvacuationName, MigrationName, NodeName, OperationName
 from domain.migration import MigrationState
 from domain.operation import OperationState
 
@@ -84,6 +85,22 @@ class MigrationList(Listing, frozen=True, kw_only=True):
     after: MigrationName | None = None
 
 
+class EvacuationList(Listing, frozen=True, kw_only=True):
+    """Evacuations and ways back, newest first."""
+
+    host: Text | None = None
+    state: EvacuationState | None = None
+    after: EvacuationName | None = None
+
+
+class HostFeasibility(Listing, frozen=True, kw_only=True):
+    """Whether all containers of a host can go elsewhere: of one host, or of each (N-1)."""
+
+    host: Text | None = None
+    targets: tuple[Text, ...] = ()
+    after: str = ""
+
+
 class CommandList(Listing, frozen=True, kw_only=True):
     """Commands with their answers, newest first."""
 
@@ -147,6 +164,10 @@ class OperationShow(Question, frozen=True, kw_only=True):
 
 class MigrationShow(Question, frozen=True, kw_only=True):
     migration: Text
+
+
+class EvacuationShow(Question, frozen=True, kw_only=True):
+    evacuation: Text
 
 
 class CommandShow(Question, frozen=True, kw_only=True):

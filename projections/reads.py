@@ -13,13 +13,16 @@ from domain.chronicle import evolve
 from domain.container import Container, ContainerPlaced, ContainerRemoved, Placing
 from domain.contracts.catalogue import COMMANDS
 from domain.decider import Commit, Frame
+from domain.evacuation import EvacuationEvent
 from domain.facts import Fact, tag
 from domain.fleet import Fleet
 from domain.host import Host
 from domain.messages import Accepted, ContainerId, HostId, Instant, Refusal, Unchanged
 from domain.migration import MigrationRequested
+from domain.occupancy import Occupancy
 from domain.operation import OperationRequested
 from projections.cloudevents import data
+from projections.evacuations import EvacuationStory, told
 from projections.feed import FeedError, Placed, last_position, placed
 from projections.lines import CommandLine, EventLine, MigrationLine, OperationLine
 from projections.stories import (
@@ -49,12 +52,14 @@ class Reads:
         self.why: dict[ContainerId, Placing] = {}
         self.operations: dict[str, OperationLine] = {}
         self.migrations: dict[str, MigrationLine] = {}
+        self.evacuations: dict[str, EvacuationStory] = {}
         self.commands: dict[str, CommandLine] = {}
         self.counts: Counter[str] = Counter()
         self.position = 0
         self.epoch = 0
         self.at = Instant(0)
         self._events: deque[Placed] = deque(maxlen=EVENTS_MAX)
+        self._occupancy: Occupancy | None = None
         self._over: dict[str, deque[str]] = {"operation": deque(), "migration": deque()}
 
     def take(self, frame: Frame[Fact]) -> None:
@@ -89,6 +94,8 @@ class Reads:
         elif isinstance(fact, MigrationRequested):
             self.migrations[fact.migration] = migration_requested(fact, at)
             self.counts["migrations_running"] += 1
+        elif isinstance(fact, EvacuationEvent):
+            told(self.evacuations, fact, at, STORIES_MAX)
         elif type(fact) in OPERATION:
             name = at.event.stream.partition(".")[2]
             self.operations[name] = next_operation(self.operations[name], at)
@@ -122,12 +129,23 @@ class Reads:
                     del self.commands[next(iter(self.commands))]
 
     def host_changed(self, host: HostId, new: Host | None) -> None:
-        """Count nothing: hosts are few."""
+        """Count nothing: hosts are few; only the occupancy, if there is one, looks again."""
+        if self._occupancy is not None:
+            self._occupancy.host_changed(host, new)
 
     def container_changed(self, old: Container | None, new: Container | None) -> None:
         """Keep count of the operable containers; there may be a million."""
         was, now = old is not None and old.operable, new is not None and new.operable
         self.counts["operable"] += now - was
+        if self._occupancy is not None:
+            self._occupancy.container_changed(old, new)
+
+    def occupancy(self) -> Occupancy:
+        """Return the fleet as placement sees it; made when first asked for, then kept up."""
+        if self._occupancy is None:
+            self._occupancy = Occupancy(self.fleet)
+        self._occupancy.refresh()
+        return self._occupancy
 
     def totals(self) -> dict[str, int]:
         """Return how many there are of what."""

@@ -15,6 +15,12 @@ from domain.chronicle import evolve
 from domain.container import Container
 from domain.deadlines import DeadlinePassed
 from domain.decider import Ask
+from domain.evacuation import (
+    Evacuation,
+    PauseEvacuation,
+    ResumeEvacuation,
+    StopEvacuation,
+)
 from domain.facts import Fact
 from domain.fleet import Fleet
 from domain.messages import AskId, Command, Instant
@@ -36,6 +42,7 @@ from domain.orders import (
     ReportPhase,
     Restart,
     Start,
+    Stop,
 )
 from domain.region import Region
 
@@ -112,7 +119,9 @@ def under_way(world: World) -> bool:
     """Say whether some saga is not over yet."""
     fleet = world.fleet
     operations = any(not one.finished_at for one in fleet.operations.values())
-    return operations or any(not one.finished_at for one in fleet.migrations.values())
+    if operations or any(not one.finished_at for one in fleet.evacuations.values()):
+        return True
+    return any(not one.finished_at for one in fleet.migrations.values())
 
 
 def settled(search: Search) -> World:
@@ -235,7 +244,8 @@ def failures(fleet: Fleet, order: Order) -> Iterator[tuple[str, ReportOrder]]:
         return
     failed = replace(done(order), done=False, detail="it went wrong", located=order.to)
     yield "failed", replace(failed, running=not isinstance(order.work, Start))
-    if isinstance(order.work, Restart | Redeploy):
+    cold = isinstance(order.work, Stop) and order.saga.startswith("mv")
+    if cold or isinstance(order.work, Restart | Redeploy):
         yield "failed, and it is down", replace(failed, running=False)
 
 
@@ -258,7 +268,11 @@ def dues(world: World) -> Iterator[Input]:
 
 
 def steering(world: World) -> Iterator[Input]:
-    """Give what may be asked of operations that are not over."""
+    """Give what may be asked of operations and evacuations that are not over."""
+    for one in world.fleet.evacuations.values():
+        if not one.finished_at:
+            for asking in (PauseEvacuation, ResumeEvacuation, StopEvacuation):
+                yield asked(asking(evacuation=one.id), world)
     for operation in world.fleet.operations.values():
         if operation.state is not OperationState.FINISHED:
             for shape in (PauseOperation, ResumeOperation, CancelOperation):
@@ -280,6 +294,8 @@ def key(world: World) -> object:
         ),
         tuple(operation_key(one, now) for _, one in sorted(fleet.operations.items())),
         tuple(migration_key(one, now) for _, one in sorted(fleet.migrations.items())),
+        tuple(evacuation_key(one, now) for _, one in sorted(fleet.evacuations.items())),
+        tuple((host.id, host.state) for host in fleet.hosts.values()),
         tuple(
             (o.operation, o.queue, o.leaving, o.software) for _, o in sorted(fleet.layers.items())
         ),
@@ -312,6 +328,14 @@ def operation_key(one: Operation, now: Instant) -> object:
     )
 
 
+def evacuation_key(one: Evacuation, now: Instant) -> object:
+    """Return what an evacuation is; which migrations carried it on does not matter."""
+    until = one.until and one.until - now
+    moves = tuple((move.wanted, move.target) for move in one.moves)
+    return (one.id, one.state, one.todo, moves, one.over, until, one.outcome)
+
+
 def migration_key(one: Migration, now: Instant) -> object:
     until = one.until and one.until - now
-    return (one.id, one.state, one.source, one.target, until, one.phases)
+    cold = (one.cold, one.stopped_at > 0, one.returning)
+    return (one.id, one.state, one.source, one.target, until, one.phases, cold)

@@ -10,7 +10,8 @@ from domain.environment import (
     StartEnvironment,
     StopEnvironment,
 )
-from domain.host import RegisterHost
+from domain.evacuation import EvacuateHost, RestoreHost
+from domain.host import RegisterHost, UncordonHost
 from domain.messages import CPU_OF_A_CLOUDLET_MHZ, MEMORY_OF_A_CLOUDLET_MIB
 from domain.migration import MigrateContainer
 from domain.operation import RestartLayer, ScaleLayer, ScaleNode, SetCloudletLimits
@@ -23,7 +24,16 @@ GROWN = 4
 """Cloudlets that fit a roomy host and not a tight one."""
 
 LAYER: dict[str, Any] = {"environment": "shop", "layer": "app"}
-STEERING = frozenset({"operation.pause", "operation.resume", "operation.cancel"})
+STEERING = frozenset(
+    {
+        "operation.pause",
+        "operation.resume",
+        "operation.cancel",
+        "evacuation.pause",
+        "evacuation.resume",
+        "evacuation.stop",
+    }
+)
 PHASES = frozenset({"phase"})
 ILLNESS = frozenset({"unhealthy", "down", "up before it is said"})
 
@@ -39,6 +49,11 @@ def host(name: str, cloudlets: int = ROOMY) -> RegisterHost:
 
 def shop(count: int) -> CreateEnvironment:
     layer = LayerSpec(name="app", count=count)
+    return CreateEnvironment(environment="shop", layers=(layer,))
+
+
+def big(count: int) -> CreateEnvironment:
+    layer = LayerSpec(name="app", count=count, reserved=GROWN)
     return CreateEnvironment(environment="shop", layers=(layer,))
 
 
@@ -59,6 +74,8 @@ PAIR = (host("h1"), host("h2"), shop(2))
 WIDE = (host("h1"), host("h2"), host("h3"), shop(2))
 STOP = StopEnvironment(environment="shop")
 MOVE = MigrateContainer(container="node1")
+
+EVACUATE = EvacuateHost(host="h1")
 
 SEARCHES = (
     Search(name="restart, delay", begin=PAIR, first=(restart(delay_s=5),)),
@@ -183,6 +200,12 @@ SEARCHES = (
         first=(STOP, StartEnvironment(environment="shop")),
         without=STEERING | ILLNESS,
     ),
+    Search(
+        name="limits and back behind a start that may not come into DNS",
+        begin=(host("h1"),),
+        first=(shop(1), limits(reserved=TIGHT, delay_s=0, on_failure="rollback")),
+        without=STEERING | ILLNESS,
+    ),
     Search(name="scale out", begin=ONE, first=(ScaleLayer(**LAYER, count=2),)),
     Search(name="scale in", begin=PAIR, first=(ScaleLayer(**LAYER, count=1),)),
     Search(name="remove", begin=ONE, first=(RemoveEnvironment(environment="shop"),)),
@@ -222,6 +245,51 @@ SEARCHES = (
         begin=PAIR,
         first=(ScaleLayer(**LAYER, count=1), restart(accept_downtime=True)),
         without=STEERING | ILLNESS,
+    ),
+    Search(name="evacuation", begin=ONE, first=(EVACUATE,), without=ILLNESS | PHASES),
+    Search(name="evacuation of one that falls ill", begin=ONE, first=(EVACUATE,), without=STEERING),
+    Search(
+        name="evacuation of two",
+        begin=(host("h1"), shop(2), host("h2"), host("h3")),
+        first=(EVACUATE,),
+        without=STEERING | ILLNESS | PHASES | {"migrate failed"},
+    ),
+    Search(
+        name="evacuation, offline",
+        begin=ONE,
+        first=(EvacuateHost(host="h1", live=False),),
+        without=PHASES,
+    ),
+    Search(
+        name="evacuation without room",
+        begin=(host("h1"), big(1), host("h2", TIGHT), host("h3", TIGHT)),
+        first=(EVACUATE,),
+    ),
+    Search(
+        name="evacuation behind a restart",
+        begin=ONE,
+        first=(restart(accept_downtime=True), EVACUATE),
+        without=STEERING | ILLNESS | PHASES,
+    ),
+    Search(
+        name="evacuation, paused while it waits",
+        begin=ONE,
+        first=(restart(accept_downtime=True), EVACUATE),
+        without=frozenset({"operation.pause", "operation.resume", "operation.cancel"})
+        | ILLNESS
+        | PHASES,
+    ),
+    Search(
+        name="evacuation of a host to which one is on its way",
+        begin=ONE,
+        first=(MOVE, EvacuateHost(host="h2")),
+        without=ILLNESS | PHASES,
+    ),
+    Search(
+        name="the way back",
+        begin=(*ONE, EVACUATE),
+        first=(UncordonHost(host="h1"), RestoreHost(host="h1")),
+        without=ILLNESS | PHASES,
     ),
     Search(
         name="growing while moving",

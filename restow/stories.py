@@ -10,6 +10,7 @@ from itertools import groupby
 
 import msgspec
 
+from domain.evacuation import WAIT_MAX_MS, EvacuationEvent
 from domain.facts import tag
 from domain.fleet import Fleet
 from domain.messages import MIGRATION_DEADLINE_S
@@ -34,6 +35,9 @@ from restow.searches import SEARCHES
 NOWHERE = "[*]"
 ALIKE = {StepKind.DEPLOY: StepKind.REDEPLOY}
 """Steps that are told as another kind, from which they differ only in what they order."""
+ASKED_FOR = "container.migrate"
+NAMED_BY_EVENT = {"operation", "evacuation"}
+"""Stories whose arrows say what happened, not what was heard."""
 
 
 class Transition(msgspec.Struct, frozen=True, order=True):
@@ -64,6 +68,8 @@ def seen(happening: Happening) -> Iterator[Transition]:
         yield of_operation(happening, event)
     if isinstance(event, MigrationEvent):
         yield of_migration(happening, event)
+    if isinstance(event, EvacuationEvent):
+        yield of_evacuation(happening, event)
 
 
 def of_step(happening: Happening, event: StepStarted | StepAdvanced | StepFinished) -> Transition:
@@ -100,7 +106,24 @@ def of_migration(happening: Happening, event: MigrationEvent) -> Transition:
     new = happening.after.migrations[event.migration]
     before = old.state if old else NOWHERE
     heard = told(happening, event.migration, new.container) if before != "waiting" else ""
+    if before == NOWHERE and heard != ASKED_FOR:
+        heard = "an evacuation"
     return Transition("migration", before, new.state, tag(event), ordered(happening), heard)
+
+
+def of_evacuation(happening: Happening, event: EvacuationEvent) -> Transition:
+    before = evacuation_at(happening.before, event.evacuation)
+    after = evacuation_at(happening.after, event.evacuation)
+    command = happening.heard.name
+    heard = command if command.startswith(("evacuation.", "host.")) else ""
+    return Transition("evacuation", before, after, tag(event), "", heard)
+
+
+def evacuation_at(fleet: Fleet, name: str) -> str:
+    one = next((one for one in fleet.evacuations.values() if one.id == name), None)
+    if one is None:
+        return NOWHERE
+    return one.outcome if one.finished_at else one.state
 
 
 def told(happening: Happening, *whom: str) -> str:
@@ -149,7 +172,7 @@ def diagram(ways: Iterable[Transition]) -> str:
 
 
 def label(way: Transition) -> str:
-    heard = way.event.partition(".")[2] if way.story == "operation" else way.heard
+    heard = way.event.partition(".")[2] if way.story in NAMED_BY_EVENT else way.heard
     return f"{heard} / {way.ordered}".strip() if way.ordered else heard
 
 
@@ -176,6 +199,7 @@ def deadlines() -> str:
         ("a step waits for its container or for never zero", ADMISSION_MAX_MS, "it has failed"),
         ("a migration waits for what it needs", QUEUE_MAX_MS, "it is abandoned"),
         ("a migration, unless asked otherwise", MIGRATION_DEADLINE_S * 1_000, "back on the source"),
+        ("an evacuation under which nothing moves", WAIT_MAX_MS, "the rest is given up"),
         ("the report after a migration's deadline", SLACK_MS, "it is called off"),
     )
     lines = ("| what | at most, s | and then |\n", "|---|---|---|\n")

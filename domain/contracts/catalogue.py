@@ -21,6 +21,13 @@ from domain.environment import (
     StartEnvironment,
     StopEnvironment,
 )
+from domain.evacuation import (
+    EvacuateHost,
+    PauseEvacuation,
+    RestoreHost,
+    ResumeEvacuation,
+    StopEvacuation,
+)
 from domain.facts import FACTS, tag
 from domain.host import (
     CordonHost,
@@ -71,6 +78,7 @@ ON_A_LAYER = (
     Code.OPERATION_BUSY,
 )
 IN_SEQUENCE = (*ON_A_LAYER, Code.AVAILABILITY_WOULD_BREAK)
+ON_AN_EVACUATION = (Code.EVACUATION_NOT_FOUND, Code.EVACUATION_ENDED)
 ON_AN_OPERATION = (Code.OPERATION_NOT_FOUND, Code.OPERATION_ENDED)
 
 CLI_NOUNS: Mapping[str, str] = {"environment": "env", "operation": "op"}
@@ -167,7 +175,7 @@ COMMANDS: Mapping[str, CommandContract] = {
         CommandContract(
             CordonHost(host="north1", reason="new memory on Friday"), (Code.HOST_NOT_FOUND,)
         ),
-        CommandContract(UncordonHost(host="north1"), (Code.HOST_NOT_FOUND,)),
+        CommandContract(UncordonHost(host="north1"), (Code.HOST_NOT_FOUND, Code.OPERATION_BUSY)),
         CommandContract(RemoveHost(host="north1"), (Code.HOST_NOT_FOUND, Code.HOST_IN_USE)),
         CommandContract(
             CreateEnvironment(
@@ -264,6 +272,22 @@ COMMANDS: Mapping[str, CommandContract] = {
             (Code.DEAD_NOT_FOUND,),
         ),
         CommandContract(DropDead(dead="dl3", reason="sent by mistake"), (Code.DEAD_NOT_FOUND,)),
+        CommandContract(
+            EvacuateHost(host="north1", targets=("north2", "north3"), reason="new memory"),
+            (Code.HOST_NOT_FOUND, Code.OPERATION_BUSY, Code.MIGRATION_NOT_POSSIBLE),
+        ),
+        CommandContract(
+            RestoreHost(host="north1", reason="the memory is in"),
+            (
+                Code.HOST_NOT_FOUND,
+                Code.EVACUATION_NOT_FOUND,
+                Code.OPERATION_BUSY,
+                Code.MIGRATION_NOT_POSSIBLE,
+            ),
+        ),
+        CommandContract(PauseEvacuation(evacuation="ev1"), ON_AN_EVACUATION),
+        CommandContract(ResumeEvacuation(evacuation="ev1"), ON_AN_EVACUATION),
+        CommandContract(StopEvacuation(evacuation="ev1"), ON_AN_EVACUATION),
     )
 }
 """Every public command by its name."""

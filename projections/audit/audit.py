@@ -38,6 +38,7 @@ _TABLES = {
     "container": "containers",
     "operation": "operations",
     "migration": "migrations",
+    "evacuation": "evacuations",
 }
 
 

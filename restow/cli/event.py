@@ -34,8 +34,13 @@ event = noun("event", "What happened, and why.")
 TAIL_S = 0.5
 LIMIT_DEFAULT = 50
 KIND = Parameter(name="--type", help="Only this type, such as container.restarted.")
-NOUNS = ("host", "environment", "container", "operation", "migration")
-PREFIXES: Mapping[str, str] = {"node": "container", "op": "operation", "mv": "migration"}
+NOUNS = ("host", "environment", "container", "operation", "migration", "evacuation")
+PREFIXES: Mapping[str, str] = {
+    "node": "container",
+    "op": "operation",
+    "mv": "migration",
+    "ev": "evacuation",
+}
 CHAIN_MAX = 20
 """Links of a chain of causes that are followed."""
 
@@ -194,11 +199,11 @@ async def _cause(region: Reader, link: Item, seen: set[str]) -> dict[str, Any] |
 
 
 def _sagas(link: Item) -> list[tuple[str, str]]:
-    """Return the operations and migrations that an event names as its own."""
+    """Return the operations, migrations and evacuations that an event names as its own."""
     fields = link.get("data", {})
-    names = [str(fields.get(key, "")) for key in ("saga", "operation", "migration")]
+    names = [str(fields.get(key, "")) for key in ("saga", "operation", "migration", "evacuation")]
     names.append(str(link.get("stream", "")).partition(".")[2])
-    kinds = {"op": "operation", "mv": "migration"}
+    kinds = {"op": "operation", "mv": "migration", "ev": "evacuation"}
     return [(kinds[name[:2]], name) for name in names if name[:2] in kinds]
 
 

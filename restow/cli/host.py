@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
 from restow.cli.naming import Host
 from restow.cli.output import Column, Item, field, text
-from restow.cli.spelling import Body, pairs
+from restow.cli.spelling import Body, given, pairs
 from restow.cli.sure import Yes, count_host, sure
 from restow.cli.talk import ask, show_all, show_one
 
@@ -116,3 +116,89 @@ async def remove(name: Host, /, *, yes: Yes = False, at: At = HERE, how: Asking 
     question = ("host.show", {"host": name})
     await sure(f"forget host {name}", question, count_host, yes=yes, at=at, how=how)
     await ask("host.remove", {"host": name}, at=at, how=how)
+
+
+@Parameter(name="*", group="Moves")
+@dataclass(frozen=True, kw_only=True)
+class Moves:
+    """How containers move."""
+
+    offline: Annotated[bool, Parameter(negative="--live")] = False
+    """Stop each container and start it on its target, instead of moving it live."""
+    at_once: int | None = None
+    """Moves at the same time, at most [default: 2]."""
+
+    @property
+    def body(self) -> Body:
+        """What goes into the body of the command."""
+        return given(live=False if self.offline else None, at_once=self.at_once)
+
+
+LIVE = Moves()
+Targets = Annotated[
+    str | None, Parameter(name="--to", help="Only to these hosts, comma-separated.")
+]
+
+
+def names(comma_separated: str | None) -> list[str] | None:
+    """Return the names in a list as it is typed; None where none was."""
+    if comma_separated is None:
+        return None
+    return [name.strip() for name in comma_separated.split(",") if name.strip()]
+
+
+@host.command(
+    help_epilogue="For example:\n\nrestow host evacuate h03 --dry-run\n\n"
+    "restow host evacuate h03 --to h05,h06 --offline"
+)
+async def evacuate(
+    name: Host,
+    /,
+    *,
+    to: Targets = None,
+    moves: Moves = LIVE,
+    at: At = HERE,
+    how: Asking = SIMPLY,
+) -> None:
+    """Move every container away from a host, which receives nothing from now on."""
+    body = {"host": name, **moves.body, **given(targets=names(to))}
+    await ask("host.evacuate", body, at=at, how=how)
+
+
+@host.command(help_epilogue="For example: restow host restore h03 --dry-run")
+async def restore(
+    name: Host, /, *, moves: Moves = LIVE, at: At = HERE, how: Asking = SIMPLY
+) -> None:
+    """Move back what the last evacuation of a host moved away; uncordon it first."""
+    await ask("host.restore", {"host": name, **moves.body}, at=at, how=how)
+
+
+FEASIBILITY = (
+    field("HOST", "id"),
+    field("STATE", "state"),
+    field("ANSWER", "answer"),
+    field("CONTAINERS", "containers"),
+    field("PLACED", "placed"),
+    field("MISSING", "missing_cloudlets"),
+    field("MISSING-GIB", "missing_disk_gib"),
+    field("WHY", "why"),
+    field("LEFT", "left", wide=True),
+    field("PLACES", "places", wide=True),
+)
+
+
+@host.command(
+    help_epilogue="For example:\n\nrestow host feasibility\n\n"
+    "restow host feasibility h03 --to h05,h06 -o json"
+)
+async def feasibility(
+    name: Host | None = None,
+    /,
+    *,
+    to: Targets = None,
+    at: At = HERE,
+    how: Reading = PLAINLY,
+) -> None:
+    """Say whether a host's containers could go elsewhere; without a name of each host (N-1)."""
+    body = given(host=name, targets=names(to))
+    await show_all("host.feasibility", body, FEASIBILITY, at=at, how=how)

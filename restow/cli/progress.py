@@ -18,7 +18,13 @@ Story = Mapping[str, Any]
 Row = tuple[str, str, str]
 """What it is about, where it is, and what there is to say."""
 
-STYLES = {"done": "green", "completed": "green", "failed": "red", "skipped": "yellow"}
+STYLES = {
+    "done": "green",
+    "completed": "green",
+    "moved": "green",
+    "failed": "red",
+    "skipped": "yellow",
+}
 
 
 class Progress(Protocol):
@@ -30,10 +36,19 @@ class Progress(Protocol):
 
 
 def rows(story: Story) -> list[Row]:
-    """Return a row for each container of an operation, or for each phase of a migration."""
+    """Return a row for each container of an operation or evacuation, or phase of a migration."""
     if "container" in story:
         return [("", phase["phase"], f"{phase['after_ms']} ms") for phase in story["phases"]]
+    if "containers" in story:
+        return [
+            (one["container"], f"{_arrow(one)}: {one['state']}", one["detail"])
+            for one in story["containers"]
+        ]
     return [_row(step) for step in story["steps"]]
+
+
+def _arrow(one: Mapping[str, Any]) -> str:
+    return f"-> {one['target'] or NOTHING}"
 
 
 def _row(step: Mapping[str, Any]) -> Row:
@@ -48,6 +63,11 @@ def headline(story: Story) -> str:
         waits = f", waits for {story['waits_for']}" if story["waits_for"] else ""
         route = f"{story['container']} {story['source']} -> {target}"
         return f"{story['id']} {story['state']}: {route}{waits}"
+    if "containers" in story:
+        state = story["outcome"] or story["state"]
+        waits = f", waits: {story['why']}" if story["why"] else ""
+        count = f"{story['moved']} of {len(story['containers'])} moved"
+        return f"{story['id']} {state}: {story['kind']} {story['host']}, {count}{waits}"
     state = "paused" if story["paused"] else story["outcome"] or story["state"]
     where = f"{story['kind']} {story['environment']}/{story['layer']}"
     counts = f"{story['done']} of {len(story['steps'])} done"

@@ -104,7 +104,8 @@ async def _follow(region: Talk, reply: Reply, how: Asking, patience_ms: int) -> 
     waits = on_terminal() if how.wait is None else how.wait
     if not waits:
         if how.output in {"table", "wide"}:
-            say(f"  restow op watch {reply.operation_id}")
+            noun = "evacuation" if reply.operation_id.startswith("ev") else "op"
+            say(f"  restow {noun} watch {reply.operation_id}")
         return
     for name in reply.operation_ids or (reply.operation_id,):
         await watch(region, name, reply.position, patience_ms)

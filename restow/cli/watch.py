@@ -56,8 +56,8 @@ async def _until_over(region: Talk, name: str, position: int, progress: Progress
 
 
 def noun(name: str) -> str:
-    """Return what kind of story a name names: `migration` for mv5, else `operation`."""
-    return "migration" if name.startswith("mv") else "operation"
+    """Return what kind of story a name names: `migration` for mv5, `evacuation` for ev1."""
+    return {"mv": "migration", "ev": "evacuation"}.get(name[:2], "operation")
 
 
 def query(name: str) -> str:
@@ -85,6 +85,8 @@ def too_long(name: str, timeout_ms: int) -> Refusal:
 
 def ways_on(name: str) -> str:
     """Return what can be typed next about something that goes on."""
+    if name.startswith("ev"):
+        return f"restow evacuation watch {name} | restow evacuation stop {name}"
     cancel = "" if name.startswith("mv") else f" | restow op cancel {name}"
     return f"restow op watch {name}{cancel}"
 
@@ -97,6 +99,11 @@ def summary(story: Story) -> str:
         times = f"frozen {story['freeze_ms']} ms, {story['total_ms']} ms in all"
         route = f"{story['container']} {story['source']} -> {story['target']}"
         return f"{story['id']} {story['state']}: {route}, {times}{detail}"
+    if "containers" in story:
+        counts = f"{story['moved']} moved, {story['failed']} failed, {story['left']} left"
+        lack = f", {story['missing_cloudlets']} cloudlets missing" if story["failed"] else ""
+        what = f"{story['kind']} {story['host']}"
+        return f"{story['id']} {story['outcome']}: {what}, {counts}{lack}, {took_s:.1f} s{detail}"
     counts = f"{story['done']} done, {story['failed']} failed, {story['skipped']} skipped"
     where = f"{story['kind']} {story['environment']}/{story['layer']}"
     return f"{story['id']} {story['outcome']}: {where}, {counts}, {took_s:.1f} s{detail}"

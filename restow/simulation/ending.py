@@ -19,6 +19,7 @@ def nothing_is_stuck(world: World) -> None:
             one for one in fleet.operations.values() if one.state is not OperationState.FINISHED
         ],
         "migrations": [one for one in fleet.migrations.values() if not one.finished_at],
+        "evacuations": [one for one in fleet.evacuations.values() if not one.finished_at],
         "orders": fleet.orders,
         "waiting": fleet.waiting,
         "deadlines": fleet.deadlines,

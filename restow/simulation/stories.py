@@ -1,6 +1,6 @@
 """Random stories: a fleet, an environment, and people who ask for this and that."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -16,6 +16,14 @@ from domain.environment import (
     RemoveLayer,
     StartEnvironment,
     StopEnvironment,
+)
+from domain.evacuation import (
+    EvacuateHost,
+    EvacuationState,
+    PauseEvacuation,
+    RestoreHost,
+    ResumeEvacuation,
+    StopEvacuation,
 )
 from domain.host import CordonHost, RelabelHost, RemoveHost, UncordonHost
 from domain.messages import AskId, Code, Command, ContainerId, DeadId, PublicCommand, Tenant
@@ -80,22 +88,20 @@ def wishes_of(seed: int) -> int:
     return Random(f"{seed} wishes").randint(3, 14)
 
 
-def live(seed: int) -> World:
+def live(seed: int, wishes: Sequence["Wish"] | None = None) -> World:
     """Let people ask at random, then let everything come to its end."""
-    return play(Story(seed))
+    return play(Story(seed), wishes)
 
 
-def play(story: Story) -> World:
+def play(story: Story, wishes: Sequence["Wish"] | None = None) -> World:
     """Live a story to its end. Raises what `WENT_WRONG` lists."""
     world, dice = begin(story)
     for number in range(wishes_of(story.seed)):
         if number not in story.skipped:
-            wish(world, Random(f"{story.seed} wish {number}"))
+            wish(world, Random(f"{story.seed} wish {number}"), wishes or WISHES)
     world.settle()
-    while held := [one for one in world.fleet.operations.values() if is_held(one)]:
-        asked = held[0]
-        command = ResumeOperation if asked.cancelled or dice.random() < 0.5 else CancelOperation
-        world.ask(command(operation=asked.id))
+    while held := next(waits_for_somebody(world, dice), None):
+        world.ask(held)
         world.settle()
     about_bounds(world, Random(f"{story.seed} bounds"))
     return world
@@ -109,12 +115,12 @@ def about_bounds(world: World, dice: Random) -> None:
         world.ask(DropDead(dead=letter, reason="the story is over"))
 
 
-def wish(world: World, dice: Random) -> None:
+def wish(world: World, dice: Random, wishes: Sequence["Wish"]) -> None:
     """Let a while pass, perhaps let a container die, and let somebody ask for something."""
     world.pass_(dice.choice([0, 10, 500, 3_000, 20_000]))
     if dice.random() < 0.05 and world.truth:
         world.machines.crash(dice.choice(sorted(world.truth)))
-    ask_for(world, dice.choice(WISHES)(world, dice))
+    ask_for(world, dice.choice(wishes)(world, dice))
 
 
 def ask_for(world: World, command: Command) -> None:
@@ -133,6 +139,19 @@ def hold_to_plan(world: World, command: Command) -> None:
     written = tuple(event.fact for event in commit.events)
     if (commit.answer, written) != (answer, plan.facts if plan else ()):
         raise ViolationError(world.story(f"{answer} was planned, with {plan}"))
+
+
+def waits_for_somebody(world: World, dice: Random) -> Iterator[Command]:
+    """Give what lets everything go on, or end, that waits for a human."""
+    for asked in world.fleet.operations.values():
+        if is_held(asked):
+            resume = asked.cancelled or dice.random() < 0.5
+            yield (ResumeOperation if resume else CancelOperation)(operation=asked.id)
+    for emptied in world.fleet.evacuations.values():
+        if emptied.state is EvacuationState.PAUSED:
+            yield (ResumeEvacuation if dice.random() < 0.7 else StopEvacuation)(
+                evacuation=emptied.id
+            )
 
 
 def is_held(operation: Operation) -> bool:
@@ -304,7 +323,33 @@ PLANNED = 0.4
 
 Wish = Callable[[World, Random], Command]
 
-WISHES: tuple[Wish, ...] = (
+
+def evacuate(world: World, dice: Random) -> Command:
+    hosts = sorted(world.fleet.hosts)
+    host = dice.choice(hosts)
+    others = [name for name in hosts if name != host]
+    return EvacuateHost(
+        host=host,
+        targets=tuple(dice.sample(others, 2)) if dice.random() < 0.3 and len(others) > 1 else (),
+        live=dice.random() < 0.7,
+        at_once=dice.choice([1, 2]),
+    )
+
+
+def restore(world: World, dice: Random) -> Command:
+    return RestoreHost(host=dice.choice(sorted(world.fleet.hosts)), live=dice.random() < 0.7)
+
+
+def uncordon(world: World, dice: Random) -> Command:
+    return UncordonHost(host=dice.choice(sorted(world.fleet.hosts)))
+
+
+def steer_evacuation(world: World, dice: Random) -> Command:
+    one = dice.choice(sorted(world.fleet.evacuations) or ["ev1"])
+    return dice.choice([PauseEvacuation, ResumeEvacuation, StopEvacuation])(evacuation=one)
+
+
+FIRST: tuple[Wish, ...] = (
     scale_layer,
     scale_layer,
     restart_layer,
@@ -327,3 +372,6 @@ WISHES: tuple[Wish, ...] = (
     lambda _world, _dice: StopEnvironment(environment="shop"),
     lambda _world, _dice: StartEnvironment(environment="shop"),
 )
+"""What people wished when the seeds of the first bank found their bugs."""
+EMPTYING: tuple[Wish, ...] = (evacuate, evacuate, uncordon, restore, steer_evacuation)
+WISHES = (*FIRST, *EMPTYING)

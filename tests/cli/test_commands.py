@@ -169,6 +169,15 @@ LINES = [
     ("op pause op3", "operation.pause", {"operation": "op3"}),
     ("op resume op3", "operation.resume", {"operation": "op3"}),
     ("operation cancel op3", "operation.cancel", {"operation": "op3"}),
+    (
+        "host evacuate h01 --to h02,h03 --offline --at-once 1",
+        "host.evacuate",
+        {"host": "h01", "targets": ["h02", "h03"], "live": False, "at_once": 1},
+    ),
+    ("host restore h01 --live", "host.restore", {"host": "h01"}),
+    ("evacuation pause ev1", "evacuation.pause", {"evacuation": "ev1"}),
+    ("evacuation resume ev1", "evacuation.resume", {"evacuation": "ev1"}),
+    ("evacuation stop ev1", "evacuation.stop", {"evacuation": "ev1"}),
 ]
 
 

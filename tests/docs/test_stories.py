@@ -91,8 +91,8 @@ def test_a_page_with_an_older_diagram_is_noticed():
 
 
 def test_a_story_that_nobody_has_seen_is_refused():
-    with pytest.raises(LookupError, match="evacuation"):
-        block("evacuation")
+    with pytest.raises(LookupError, match="voyage"):
+        block("voyage")
 
 
 def test_every_event_of_a_saga_was_found():

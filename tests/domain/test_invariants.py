@@ -6,12 +6,14 @@ import pytest
 from msgspec.structs import replace
 
 from domain import invariants
+from domain.evacuation import Evacuation, Kind, Move, Wanted
 from domain.fleet import Fleet
 from domain.host import HostState
 from domain.invariants import INVARIANTS, Invariant, broken, broken_by
 from domain.messages import (
     ContainerId,
     EnvironmentId,
+    EvacuationId,
     HostId,
     Instant,
     LayerName,
@@ -26,6 +28,8 @@ from tests.examples import Scene, given, hosts, shop
 NODE1, NODE2 = ContainerId("node1"), ContainerId("node2")
 H1, H2, H3 = HostId("h1"), HostId("h2"), HostId("h3")
 KEY = (EnvironmentId("shop"), LayerName("app"))
+EV1, EV2 = EvacuationId("ev1"), EvacuationId("ev2")
+MOVED = Move(Wanted(NODE2), MigrationId("mv1"), H3)
 Damage = Callable[[Fleet], None]
 
 
@@ -48,6 +52,10 @@ def node(fleet: Fleet, **other: object) -> None:
 
 def layer(fleet: Fleet, **other: object) -> None:
     fleet.layers[KEY] = replace(fleet.layers[KEY], **other)
+
+
+def evacuations(fleet: Fleet, *every: Evacuation) -> None:
+    fleet.evacuations.update((one.id, one) for one in every)
 
 
 DAMAGES: list[tuple[Invariant, Damage, str]] = [
@@ -135,6 +143,20 @@ DAMAGES: list[tuple[Invariant, Damage, str]] = [
         invariants.moves_are_counted,
         lambda fleet: host(fleet, leaving=0),
         "host h1 counts 0 leaving and 0 arriving",
+    ),
+    (
+        invariants.evacuating_hosts_are_closed,
+        lambda fleet: evacuations(fleet, Evacuation(EV1, Kind.EVACUATE, H1, ())),
+        "ev1 empties host h1, which is active",
+    ),
+    (
+        invariants.evacuating_hosts_are_closed,
+        lambda fleet: evacuations(
+            fleet,
+            Evacuation(EV1, Kind.RESTORE, H1, (), moves=(MOVED,)),
+            Evacuation(EV2, Kind.RESTORE, H2, (), moves=(MOVED,)),
+        ),
+        "node2 is moved by 2 evacuations",
     ),
     (
         invariants.hosts_are_open,

@@ -23,6 +23,13 @@ from domain.environment import (
     StartEnvironment,
     StopEnvironment,
 )
+from domain.evacuation import (
+    EvacuateHost,
+    PauseEvacuation,
+    RestoreHost,
+    ResumeEvacuation,
+    StopEvacuation,
+)
 from domain.facts import Fact
 from domain.host import (
     CordonHost,
@@ -70,13 +77,18 @@ DONE: list[PublicCommand] = [
     StopEnvironment(environment="shop"),
     StartEnvironment(environment="still"),
     MigrateContainer(container="node2", target="h1"),
-    PauseOperation(operation="op3"),
-    ResumeOperation(operation="op4"),
-    CancelOperation(operation="op3"),
     LimitTenant(tenant="acme", rate=5),
     ResetTenant(tenant="bravo"),
     RetryDead(dead="dl1"),
     DropDead(dead="dl2", reason="a mistake"),
+    PauseOperation(operation="op6"),
+    ResumeOperation(operation="op7"),
+    CancelOperation(operation="op6"),
+    EvacuateHost(host="h1"),
+    RestoreHost(host="h5"),
+    PauseEvacuation(evacuation="ev2"),
+    ResumeEvacuation(evacuation="ev3"),
+    StopEvacuation(evacuation="ev2"),
 ]
 """One of each, all of which are done in the fleet below."""
 
@@ -108,6 +120,11 @@ UNDER_A_NEW_ID: dict[type[PublicCommand], type | Code] = {
     ResetTenant: Unchanged,
     RetryDead: Unchanged,
     DropDead: Code.DEAD_NOT_FOUND,
+    EvacuateHost: Unchanged,
+    RestoreHost: Unchanged,
+    PauseEvacuation: Unchanged,
+    ResumeEvacuation: Unchanged,
+    StopEvacuation: Unchanged,
 }
 """What is said when it is asked again at once, though not repeated: a second wish."""
 
@@ -117,17 +134,28 @@ def fleet() -> Scene:
     scene = given(hosts(3), shop(2), CordonHost(host="h3"))
     scene.ask(host("h4"))
     scene.ask(CordonHost(host="h4"))
+    for name in ("h5", "h6", "h7"):
+        scene.ask(host(name))
+        scene.ask(CreateEnvironment(environment=f"on-{name}", layers=(layer(),)))
+        scene.settle()
+        if name == "h5":
+            scene.ask(EvacuateHost(host="h5"))
+            scene.settle()
+    scene.ask(UncordonHost(host="h5"))
     scene.ask(CreateEnvironment(environment="busy", layers=(layer(count=2),)))
     scene.settle()
     busy = {"environment": "busy", "layer": "app", "delay_s": 300}
     scene.ask(RestartLayer(**busy))  # type: ignore[arg-type]
     scene.ask(RestartLayer(**busy))  # type: ignore[arg-type]
-    scene.ask(PauseOperation(operation="op4"))
+    scene.ask(PauseOperation(operation="op7"))
     scene.ask(CreateEnvironment(environment="still", layers=(layer(),)))
     scene.ask(StopEnvironment(environment="still"))
     scene.ask(LimitTenant(tenant="bravo", burst=7))
     scene.ask(poison("CMD/1"))
     scene.ask(poison("CMD/2"))
+    scene.ask(EvacuateHost(host="h6"))
+    scene.ask(EvacuateHost(host="h7"))
+    scene.ask(PauseEvacuation(evacuation="ev3"))
     return scene
 
 

@@ -134,7 +134,7 @@ def test_the_domain_does_not_wait():
     assert [place for place, node in nodes("domain") if isinstance(node, waiting)] == []
 
 
-PLACING = ("domain.placement", "domain.occupancy")
+PLACING = ("domain.arranging", "domain.lacking", "domain.placement", "domain.occupancy")
 """The modules that look at all hosts at once."""
 
 

@@ -5,6 +5,7 @@ from random import Random
 
 from domain.decider import Commit, Frame
 from domain.environment import CreateEnvironment, LayerSpec, RemoveLayer
+from domain.evacuation import EvacuateHost
 from domain.facts import Fact
 from domain.migration import MigrateContainer
 from domain.operation import RestartLayer, ScaleLayer, ScaleNode
@@ -45,6 +46,8 @@ def frames_of(seed: int, failure: float = 0.1) -> tuple[Frame[Fact], ...]:
     world.settle()
     world.ask(LimitTenant(tenant="acme", rate=50))
     world.ask(poison("CMD/1"))
+    world.ask(EvacuateHost(host="h06"))
+    world.settle()
     return tuple(decode_frame(data) for data in world.journal)
 
 

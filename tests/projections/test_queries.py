@@ -17,7 +17,16 @@ from projections.queries import Progress, Queries
 from projections.reads import Reads
 from tests.projections.story import frames_of
 
-NOUNS = ("host", "environment", "layer", "container", "operation", "migration", "command")
+NOUNS = (
+    "host",
+    "environment",
+    "layer",
+    "container",
+    "operation",
+    "migration",
+    "evacuation",
+    "command",
+)
 
 
 @pytest.fixture
@@ -90,6 +99,7 @@ async def test_every_list_is_a_page(asking, reads, name):
         ("container.show", {"container": "node1"}, "id"),
         ("operation.show", {"operation": "op1"}, "id"),
         ("migration.show", {"migration": "mv1"}, "id"),
+        ("evacuation.show", {"evacuation": "ev1"}, "id"),
         ("command.show", {"id": "ask-7"}, "id"),
     ],
 )
@@ -121,6 +131,8 @@ async def test_an_operation_that_is_shown_has_its_steps(asking):
         ("container.show", {"container": "node11"}, "container.not_found"),
         ("operation.show", {"operation": "op99"}, "operation.not_found"),
         ("migration.show", {"migration": "mv9"}, "migration.not_found"),
+        ("evacuation.show", {"evacuation": "ev9"}, "evacuation.not_found"),
+        ("host.feasibility", {"host": "h0"}, "host.not_found"),
         ("container.list", {"environment": "shap"}, "environment.not_found"),
         ("layer.list", {"environment": "shap"}, "environment.not_found"),
         ("event.list", {"type": "container.place"}, "request.invalid"),
@@ -177,6 +189,10 @@ async def test_filters_pass_what_they_name(asking):
     assert {i["kind"] for i in said["items"]} == {"restart"}
     _, said = await asking("migration.list", container="node1")
     assert [i["id"] for i in said["items"]] == ["mv1"]
+    _, said = await asking("evacuation.list", host="h01")
+    assert said["items"] == []
+    _, said = await asking("host.feasibility", host="h06")
+    assert [i["answer"] for i in said["items"]] == ["feasible"]
     _, said = await asking("command.list", answer="refused")
     assert {i["code"] for i in said["items"]} >= {"layer.not_found"}
     _, said = await asking("event.list", stream="container.node1", type="container.placed")

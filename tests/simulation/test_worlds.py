@@ -7,7 +7,7 @@ how many worlds, `--seed` replays one.
 import pytest
 
 from restow.simulation.ending import check_end
-from restow.simulation.stories import live
+from restow.simulation.stories import FIRST, live
 
 BANK = (
     23,  # a cancelled operation left containers behind that it never started
@@ -26,7 +26,7 @@ def test_everything_comes_to_its_end(seed: int) -> None:
 
 @pytest.mark.parametrize("known", BANK)
 def test_what_was_a_bug_once_is_none_again(known: int) -> None:
-    world = live(known)
+    world = live(known, FIRST)
 
     check_end(world)
 
