@@ -81,7 +81,9 @@ async def test_an_operator_may_keep_answers_longer(bus: Bus, subjects: Subjects)
 
 async def test_a_command_queue_that_drops_is_refused(bus: Bus, subjects: Subjects):
     (commands,) = [config for config in others(subjects) if config.name.endswith("CMD")]
-    drops: StreamConfig = msgspec.structs.replace(commands, discard="old", max_msgs=10)
+    drops: StreamConfig = msgspec.structs.replace(
+        commands, discard="old", discard_new_per_subject=False, max_msgs=10
+    )
     await api(bus, f"STREAM.CREATE.{drops.name}", msgspec.json.encode(drops))
     with pytest.raises(UnsafeStreamError, match='CMD is not safe: discard is "old"'):
         await ensure(bus, subjects)
