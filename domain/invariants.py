@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
 from domain.dead import CLOCK, LETTERS_A_TENANT_MAX, LETTERS_MAX, end_of
-from domain.evacuation import Kind
+from domain.evacuation import Kind, Move
 from domain.fleet import Fleet
 from domain.host import HostState
 from domain.messages import Event, HostId
@@ -149,7 +149,7 @@ def evacuating_hosts_are_closed(fleet: Fleet) -> Iterator[str]:
     """While a host is emptied it says so, and no container is in two evacuations' hands."""
     hands: Counter[str] = Counter()
     for one in fleet.evacuations.values():
-        hands.update(move.wanted.container for move in one.moves)
+        hands.update(move.wanted.container for move in one.moves if not is_over(fleet, move))
         if one.kind is Kind.EVACUATE and not one.finished_at:
             state = fleet.hosts[one.host].state
             if state is not HostState.EVACUATING:
@@ -157,6 +157,12 @@ def evacuating_hosts_are_closed(fleet: Fleet) -> Iterator[str]:
     for container, count in hands.items():
         if count > 1:
             yield f"{container} is moved by {count} evacuations"
+
+
+def is_over(fleet: Fleet, move: Move) -> bool:
+    """Say whether a migration has ended, of which its evacuation may not have heard yet."""
+    migration = fleet.migrations.get(move.migration)
+    return migration is None or migration.finished_at > 0
 
 
 INVARIANTS: tuple[Invariant, ...] = (
