@@ -98,7 +98,11 @@ class StopEnvironment(PublicCommand, frozen=True, kw_only=True, tag="environment
 
 
 class StartEnvironment(PublicCommand, frozen=True, kw_only=True, tag="environment.start"):
-    """Start all containers of an environment again, layer after layer in their order."""
+    """Start all containers of an environment again, layer after layer in their order.
+
+    Asked of one that runs, it starts what is down in it, and puts back into DNS and balancer what
+    runs there and was left out by a failure.
+    """
 
     environment: EnvironmentName
 

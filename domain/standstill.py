@@ -38,7 +38,11 @@ def stop_environment(fleet: Fleet, ask: StopEnvironment) -> Outcome:
 
 
 def start_environment(fleet: Fleet, ask: StartEnvironment) -> Outcome:
-    """Start all containers; asked of one that runs, those of its containers that do not."""
+    """Start all containers; asked of one that runs, those of its containers that do not serve.
+
+    A container that runs and is out of DNS was left out by a failure, and no other operation puts
+    it back. To start its environment is to ask for just that.
+    """
     environment = find_environment(fleet, ask.environment)
     if isinstance(environment, Refusal):
         return environment
@@ -65,7 +69,7 @@ def is_up(container: Container) -> bool:
 
 
 def is_down(container: Container) -> bool:
-    return not container.running
+    return not (container.running and container.routed)
 
 
 def those(fleet: Fleet, layer: Layer, like: Callable[[Container], bool]) -> tuple[ContainerId, ...]:

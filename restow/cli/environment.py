@@ -114,5 +114,8 @@ async def stop(name: Environment, /, *, at: At = HERE, how: Asking = SIMPLY) -> 
 
 @environment.command(help_epilogue="For example: restow env start shop")
 async def start(name: Environment, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
-    """Start all containers of an environment again, layer after layer."""
+    """Start all containers of an environment again, layer after layer.
+
+    What runs in it and was left out of DNS by a failure is put back; what serves is left alone.
+    """
     await ask("environment.start", {"environment": name}, at=at, how=how)

@@ -2,7 +2,7 @@
 
 from domain.certificate import Certificate
 from domain.certifier import Certifier
-from domain.container import ContainerHalted, ContainerPlaced, ContainerRemoved
+from domain.container import ContainerHalted, ContainerPlaced, ContainerRemoved, ContainerStarted
 from domain.environment import (
     AddLayer,
     CreateEnvironment,
@@ -26,7 +26,7 @@ from domain.operation import (
     Stage,
     StepAdvanced,
 )
-from domain.orders import Halt, OrderIssued, RouteOut, Start
+from domain.orders import Halt, OrderIssued, RouteIn, RouteOut, Start
 from domain.wire import chain, decode_frame
 from tests.examples import Scene, accepted, code, facts, given, hosts, refused, shop, unchanged
 
@@ -325,6 +325,44 @@ class TestStartEnvironment:
         scene.when(START)
 
         assert operable(scene.settle()) == ALL
+
+    def test_asked_again_it_puts_back_into_dns_what_a_failure_left_out(self) -> None:
+        scene = given(hosts(3), SHOP).fail("node2", RouteIn)
+        scene.ask(RestartLayer(environment="shop", layer="app", delay_s=0, on_failure="continue"))
+        scene.settle()
+        assert operable(scene) == ["node1", "node3", "node4"]
+        starts = len(scene.happened(ContainerStarted))
+
+        commit = scene.when(START)
+
+        assert accepted(commit).operations == ("op5",)
+        assert operable(scene.settle()) == ALL
+        assert len(scene.happened(ContainerStarted)) == starts
+        assert unchanged(scene.when(START))
+
+    def test_another_operation_does_not_put_it_back(self) -> None:
+        scene = given(hosts(3), SHOP).fail("node2", RouteIn)
+        how = RestartLayer(environment="shop", layer="app", delay_s=0, on_failure="continue")
+        scene.ask(how)
+        scene.settle()
+
+        scene.ask(how)
+        scene.settle()
+
+        assert operable(scene) == ["node1", "node3", "node4"]
+
+    def test_what_runs_out_of_dns_and_is_not_healthy_is_said_and_stays_out(self) -> None:
+        scene = given(hosts(3), SHOP)
+        scene.world.machines.sick.add("node2")
+        scene.ask(RestartLayer(environment="shop", layer="app", delay_s=0, on_failure="continue"))
+        scene.settle()
+
+        scene.ask(START)
+        scene.settle()
+
+        assert operable(scene) == ["node1", "node3", "node4"]
+        (last,) = [one for one in scene.happened(OperationFinished) if one.operation == "op5"]
+        assert last.outcome == "failed"
 
     def test_unchanged_where_all_runs(self) -> None:
         assert unchanged(given(hosts(3), SHOP).when(START))

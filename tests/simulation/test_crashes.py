@@ -31,7 +31,7 @@ from domain.operation import (
     ScaleNode,
     SetCloudletLimits,
 )
-from domain.orders import Redeploy
+from domain.orders import Redeploy, RouteIn
 from domain.software import Application, Software
 from domain.vertical import FollowUsage
 from restow.simulation.ending import nothing_is_stuck
@@ -211,6 +211,17 @@ def start_in_part(world: World) -> None:
     world.settle()
 
 
+def put_back_into_dns(world: World) -> None:
+    """Restart; the router cannot put node2 back, and its environment is asked to start."""
+    shop(world)
+    world.machines.faults.append((ContainerId("node2"), RouteIn))
+    how = RestartLayer(environment="shop", layer="app", delay_s=0, on_failure="continue")
+    world.ask(how, "restart")
+    world.settle()
+    world.ask(StartEnvironment(environment="shop"), "start")
+    world.settle()
+
+
 STORIES: tuple[Story, ...] = (
     restart_one_by_one,
     restart_all_at_once,
@@ -229,6 +240,7 @@ STORIES: tuple[Story, ...] = (
     deploy_one_by_one,
     stop_and_start,
     start_in_part,
+    put_back_into_dns,
 )
 CALM = Nature()
 ECHO = Nature(repeat=1.0, loss=0.3)
@@ -279,6 +291,12 @@ class TestTheStories:
 
         assert world.started == {ContainerId(f"node{n}"): 2 for n in (1, 2, 3)}
         assert [one.restarts for one in world.fleet.containers.values()] == [1, 1, 1]
+
+    def test_what_was_left_out_of_dns_is_put_back_without_a_start(self) -> None:
+        world = undisturbed(put_back_into_dns)
+
+        assert world.started == {ContainerId(f"node{n}"): 2 for n in (1, 2, 3)}
+        assert all(one.operable for one in world.fleet.containers.values())
 
     def test_a_surge_container_comes_and_goes(self) -> None:
         world = undisturbed(restart_with_surge)
