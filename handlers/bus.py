@@ -45,6 +45,10 @@ LOOK_UP_S = 0.1
 """How often somebody who waits looks whether the connection is still the same."""
 PING_INTERVAL_S = 10
 PINGS_LOST_MAX = 2
+SAME_ERROR_S = 10.0
+"""How often an error that goes on is said again: a bus that is away gives ten a second."""
+KINDS_MAX = 100
+"""How many different errors are remembered as said."""
 HEADER_START = len(b"NATS/1.0\r\n") + len(b"\r\n")
 HEADER_SEPARATORS = len(b": ") + len(b"\r\n")
 
@@ -134,17 +138,44 @@ async def connect(address: Address | str, *, name: str, within_s: float = CONNEC
     return bus
 
 
+class Repeats:
+    """Says which of many errors are worth a line: the first of its kind, then one now and then."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+        self._times: dict[str, int] = {}
+
+    def due(self, what: str, now_s: float) -> int:
+        """Return how often this came since it was last said; 0 if it need not be said now."""
+        if len(self._times) >= KINDS_MAX:
+            self.forget()
+        self._times[what] = self._times.get(what, 0) + 1
+        if now_s - self._said.get(what, -SAME_ERROR_S) < SAME_ERROR_S:
+            return 0
+        self._said[what] = now_s
+        return self._times.pop(what)
+
+    def forget(self) -> None:
+        """All is well again: whatever comes next is news."""
+        self._said.clear()
+        self._times.clear()
+
+
 async def _connect(bus: Bus, at: Address, name: str) -> None:
     said = log.bind(connection=name)
 
+    errors = Repeats()
+
     async def on_error(error: Exception) -> None:
-        await said.awarning("bus.error", error=repr(error))
+        if times := errors.due(repr(error), time.monotonic()):
+            await said.awarning("bus.error", error=repr(error), times=times)
 
     async def on_lost() -> None:
         if not bus.is_closed:
             await said.awarning("bus.disconnected")
 
     async def on_back() -> None:
+        errors.forget()
         server = bus.connected_url
         await said.ainfo("bus.reconnected", server=server.netloc if server else "")
 

@@ -11,6 +11,7 @@ from handlers.bus import (
     Bus,
     BusAddressError,
     BusUnavailableError,
+    Repeats,
     connect,
     find_address,
     fits,
@@ -84,3 +85,16 @@ async def test_the_largest_message_that_fits_passes_and_no_larger_one_fits(bus: 
     await bus.publish(prefix, b"x" * room, headers=headers)
     assert len((await heard.next_msg(5)).data) == room
     assert bus.is_connected
+
+
+def test_an_error_that_goes_on_is_said_once_and_then_now_and_then_with_how_often():
+    errors = Repeats()
+    said = [errors.due("refused", tick / 10) for tick in range(250)]
+    assert [(tick, times) for tick, times in enumerate(said) if times] == [
+        (0, 1),
+        (100, 100),
+        (200, 100),
+    ]
+    assert errors.due("something else", 25.0) == 1
+    errors.forget()
+    assert errors.due("refused", 25.1) == 1
