@@ -8,7 +8,7 @@ ARGS   ?=
 BIN     := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check fix bench lock clean
+.PHONY: help install demo test check fix planted bench lock clean
 
 help:     ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check: install  ## everything a change must pass, apart from the tests
 fix: install  ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+planted: install  ## hunt every planted bug from the first world on, for docs/reliability.md
+	$(BIN)/python -m tests.simulation.planted
 
 bench: install  ## measure, as ratios against a limit of the same run
 	$(BIN)/python -m benchmarks $(ARGS)

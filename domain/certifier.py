@@ -34,7 +34,13 @@ TAKES = {op.Stage.UNROUTING, op.Stage.DRAINING, op.Stage.WORKING}
 """From the first of these stages on a step has its container, until it is over."""
 PHASES = {"frozen": (FROZEN, 0), "resumed": (0, FROZEN)}
 
-LATE = (ct.ContainerRestarted, ct.ContainerRedeployed, ct.ContainerHalted, ct.ContainerUnrouted)
+LATE = (
+    ct.ContainerRestarted,
+    ct.ContainerRedeployed,
+    ct.ContainerHalted,
+    ct.ContainerRemoved,
+    ct.ContainerUnrouted,
+)
 """What a step orders, and what may come true after it gave up: answers can be late."""
 
 Opening = op.OperationRequested | mv.MigrationRequested
@@ -44,8 +50,9 @@ Ending = op.OperationFinished | mv.MigrationCompleted | mv.MigrationReverted | m
 class Member:
     """A container of a layer: its marks, whether it ever was operable, the step that has it.
 
-    `claimed` is from when on a step or a migration has it, `fell` when it last stopped being well,
-    `given_up` that the last step it had failed.
+    `claimed` is from when on a step or a migration has it, `idle` whether it did not serve then, so
+    that nothing was taken away; `fell` when it last stopped being well, `given_up` that the last
+    step it had failed.
     """
 
     def __init__(self, name: ContainerId, book: "Book") -> None:
@@ -56,13 +63,15 @@ class Member:
         self.step = ""
         self.gentle = True
         self.claimed = 0
+        self.idle = False
         self.fell = 0
         self.given_up = False
 
     @property
     def failed(self) -> bool:
-        """Whether it is down though it served before, no step has it and nobody halted it."""
-        return self.served and not is_well(self.marks) and not self.marks & (TAKEN | HALTED)
+        """Whether it is down though it served before, unless a step or a halt took it down."""
+        taken = self.marks & TAKEN and not self.idle
+        return self.served and not is_well(self.marks) and not (taken or self.marks & HALTED)
 
 
 class Book:
@@ -198,6 +207,7 @@ class Certifier:
             failed = isinstance(fact, op.StepFinished) and fact.outcome is op.Outcome.FAILED
             member.step = fact.operation if begins else ""
             member.claimed = self._position if begins else 0
+            member.idle = begins and member.marks != OPERABLE
             member.given_up = failed
             member.gentle = not isinstance(fact, op.StepStarted) or fact.kind in GENTLE
             self._mark(member, fact, (0, TAKEN))
@@ -209,10 +219,12 @@ class Certifier:
             name = self._windows[fact.migration].container
         member = self._members.get(name) if name else None
         if member is not None:
+            served = member.marks == OPERABLE
             self._mark(member, fact, effect(fact, gentle=member.gentle))
             if isinstance(fact, mv.MigrationGranted | mv.MigrationCompleted | mv.MigrationReverted):
                 granted = isinstance(fact, mv.MigrationGranted)
                 member.claimed = self._position if granted else 0
+                member.idle = granted and not served
 
     def _mark(self, member: Member, fact: Fact, change: tuple[int, int]) -> None:
         before = member.marks
@@ -236,6 +248,8 @@ class Certifier:
             excuses = set(self._excuses(member.book, since))
             if member.given_up and isinstance(fact, LATE):
                 excuses.add(f"late answer about {member.name}")
+            if member.idle and not is_failure(fact):
+                excuses.add(f"{member.name} did not serve when it was taken")
             member.book.zero = Zero(self._position, 0, tuple(sorted(excuses)))
 
     def _excuses(self, book: Book, since: int) -> Iterator[str]:

@@ -197,9 +197,10 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     `host` is where it runs, `target` where it is moving to (both are charged); `claim` is the
     operation or migration that may make it inoperable now; `applied` and `applied_limit` are what
     its host gave it; `resizing` is the outstanding order to give it another size, `deferred` the
-    limits it is to have when it has stopped moving; `introduced` says that it was in DNS once,
-    and `dns_order` is the number of the last order that put it there or took it out. `software`
-    is what it was last started from; `halted`: it stands still because its environment was stopped.
+    limits it is to have when it has stopped moving; `introduced` says that it was in DNS (since it
+    was last halted), and `dns_order` is the number of the last order that put it there or took it
+    out. `software` is what it was last started from; `halted`: it stands still because its
+    environment was stopped.
     """
 
     id: ContainerId

@@ -157,7 +157,7 @@ def container_redeployed(fleet: Fleet, event: ct.ContainerRedeployed, _at: Insta
 
 def container_halted(fleet: Fleet, event: ct.ContainerHalted, _at: Instant) -> None:
     old = fleet.containers[event.container]
-    new = replace(old, running=False, healthy=False, halted=True)
+    new = replace(old, running=False, healthy=False, halted=True, introduced=False)
     fleet.put(fleet.containers, old.id, new)
     forget_resize(fleet, old.id)
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from domain.certificate import Certificate, Point, Zero
 from domain.decider import Commit, Frame
@@ -54,10 +55,8 @@ CLAIMS = {
 }
 """Whether an event gives a container to somebody, or gives it back."""
 ORDERED = {
-    "container.restarted",
-    "container.redeployed",
-    "container.halted",
-    "container.unrouted",
+    *("container.removed", "container.halted", "container.unrouted"),
+    *("container.restarted", "container.redeployed"),
 }
 """What comes true because a step ordered it, perhaps after the step gave up."""
 ENDS = {
@@ -161,7 +160,7 @@ class Witness:
 
     def _place(self, name: str, fact: Any) -> None:
         if name == "layer.added":
-            self._layers[fact.environment, fact.layer] = Layer(self._position)
+            self._layers[key_of(fact)] = Layer(self._position)
         for (environment, layer), one in self._layers.items():
             whole = name == "environment.leaving" and environment == fact.environment
             if whole or (name == "layer.leaving" and (environment, layer) == key_of(fact)):
@@ -313,15 +312,17 @@ class Witness:
         if len(here) == 1:
             yield "a layer of one container"
         last = next((one for one in here if any(b == at for _, b in self.operable(one))), "")
-        since = 0 if at in self._failures else begun(here[last], at) if last else at
+        claimed = begun(here[last], at) if last else at
+        since = 0 if at in self._failures else claimed
+        if since == claimed < at and not covers(self.operable(last), claimed - 1):
+            yield f"{last} did not serve when it was taken"
         for name, life in here.items():
-            worker, came_to = next(
-                ((who, w) for p, who, w in life.steps[::-1] if p <= at), ("", "")
-            )
-            subject = self._subjects.get(worker)
+            steps = ((who, what) for when, who, what in life.steps[::-1] if when <= at)
+            worker, came_to = next(steps, ("", ""))
+            accepted = worker in self._subjects and self._subjects[worker].accepted
             reasons = {
-                f"accepted downtime of {worker}": subject is not None and subject.accepted,
-                f"{name} was halted": not covers(spans(life, "wanted"), at),
+                f"accepted downtime of {worker}": accepted,
+                f"{name} was halted": at < life.removed and not covers(spans(life, "wanted"), at),
                 f"failure of {name}": since < self._failed(name, at),
             }
             yield from (reason for reason, so in reasons.items() if so)
@@ -329,12 +330,13 @@ class Witness:
                 yield f"late answer about {name}"
 
     def _failed(self, name: str, at: int) -> int:
-        """Return since when a container that had served was down unasked and in no step, or 0."""
+        """Return since when a container that had served was down by itself, or 0."""
         life = self._lives[name]
         served = any(start < at for start, _ in self.operable(name))
         sound = both(spans(life, "runs"), spans(life, "healthy"))
-        asked = not all(covers(spans(life, one), at) for one in ("left alone", "wanted"))
-        if not served or covers(sound, at) or asked:
+        alone, wanted = (covers(spans(life, one), at) for one in ("left alone", "wanted"))
+        taken = not alone and covers(self.operable(name), begun(life, at) - 1)
+        if not served or covers(sound, at) or taken or not wanted:
             return 0
         return max((end for _, end in sound if end <= at), default=0)
 
@@ -353,8 +355,7 @@ def key_of(fact: Any) -> tuple[str, str]:
 
 def begun(life: Life, at: int) -> int:
     """Return when that began which has a container at this position, the position if nothing."""
-    when, begins = next((claim for claim in life.claims[::-1] if claim[0] <= at), (at, False))
-    return when if begins else at
+    return next((when if begins else at for when, begins in life.claims[::-1] if when <= at), at)
 
 
 def spans(life: Life, condition: str) -> list[Span]:
@@ -385,8 +386,7 @@ def covers(ones: Iterable[Span], at: int) -> bool:
 
 def digest_of(certificate: Certificate) -> str:
     """Return the SHA-256 of a certificate with no digest in it."""
-    bare = msgspec.structs.replace(certificate, digest="")
-    return sha256(msgspec.msgpack.encode(bare)).hexdigest()
+    return sha256(msgspec.msgpack.encode(replace(certificate, digest=""))).hexdigest()
 
 
 def check(certificate: Certificate, commits: Iterable[Commit[Fact]]) -> tuple[str, ...]:

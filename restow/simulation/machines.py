@@ -1,26 +1,27 @@
 """Hosts, containers and DNS as they really are, which the engine only knows from reports.
 
-A machine begins each order at most once, remembers its answer, and says it again when asked again.
+A machine carries out what its agent has taken, and tells the agent what came of it.
 What goes wrong is drawn by the name of the order: another course of events draws the same.
 """
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
 
 import msgspec
 from msgspec.structs import replace
 
 from domain.environment import Layer
 from domain.fleet import Fleet
-from domain.messages import AskId, ContainerId, HostId, Instant, MigrationId, OperationId, OrderId
+from domain.messages import AskId, ContainerId, HostId, Instant, OperationId, OrderId
 from domain.orders import (
+    AnyReport,
     CallOff,
     Halt,
     MigrateOut,
     Order,
     Redeploy,
-    Report,
     ReportHealth,
     ReportOrder,
     ReportPhase,
@@ -44,7 +45,11 @@ Fault = tuple[str, type[Work]]
 
 
 class Nature(msgspec.Struct, frozen=True):
-    """How often what goes wrong, each from 0 to 1."""
+    """How often what goes wrong, each from 0 to 1.
+
+    Orders fail; messages are sent again, lost or late; the engine is killed after a frame, forgets
+    one that it had not stored, or is replaced by a standby; an agent falls over.
+    """
 
     failure: float = 0.0
     repeat: float = 0.0
@@ -52,6 +57,8 @@ class Nature(msgspec.Struct, frozen=True):
     loss: float = 0.0
     late: float = 0.0
     forget: float = 0.0
+    takeover: float = 0.0
+    stumble: float = 0.0
 
 
 class Street(Protocol):
@@ -67,7 +74,11 @@ class Street(Protocol):
 
     def later(self, delay_ms: int, what: Callable[[], None]) -> None: ...
 
-    def report(self, report: Report) -> None: ...
+    def violate(self, *wrong: str) -> NoReturn: ...
+
+    def report(self, report: AnyReport) -> None: ...
+
+    def may_hand_over(self, order: Order, freeze_ms: int) -> bool: ...
 
 
 class Machines:
@@ -87,7 +98,6 @@ class Machines:
         self.software: dict[ContainerId, Software] = {}
         self.sizes: dict[ContainerId, tuple[int, int]] = {}
         self.started: dict[ContainerId, int] = {}
-        self.begun: dict[OrderId, Instant] = {}
         self.answered: dict[OrderId, ReportOrder] = {}
         self.faults: list[Fault] = []
         self.deaf: set[str] = set()
@@ -97,35 +107,18 @@ class Machines:
         self.unheard: set[type[Work]] = set()
         self.answered_unheard: list[ReportOrder] = []
         self.excuse = "bad luck"
-        self._forbidden: set[MigrationId] = set()
 
-    def receive(self, order: Order) -> None:
-        """Take an order: begin it, or repeat its answer, or wait until it has one."""
-        if order.container in self.deaf:
-            return
-        if order.id in self.begun:
-            self._again(order)
-            return
-        self.begun[order.id] = self._street.now
+    def carry_out(self, order: Order) -> None:
+        """Begin an order that its agent has taken."""
         answer = ReportOrder(
             ask=AskId(f"{order.id}/r"), host=order.to, order=order.id, done=True, running=True
         )
-        if 0 < order.expires < self._street.now:
-            where = self.truth.get(order.container)
-            self._say(order, replace(answer, done=False, detail="expired", located=where), 1)
-            return
         dice = self._street.dice(order.id)
         fails = self._is_fault(order) or dice.random() < self._street.nature.failure
         if isinstance(order.work, MigrateOut):
             self._move(order, answer, dice, fails=fails)
             return
         self._do(order, answer, dice, fails=fails)
-
-    def _again(self, order: Order) -> None:
-        """Repeat the answer to an order that was begun before, if there is one yet."""
-        answer = self.answered.get(order.id)
-        if answer is not None and answer not in self.answered_unheard:
-            self._street.report(answer)
 
     def _is_fault(self, order: Order) -> bool:
         """Say whether this is to fail, which it then does once."""
@@ -148,7 +141,6 @@ class Machines:
     def _do(self, order: Order, answer: ReportOrder, dice: Random, *, fails: bool) -> None:
         takes = self.slow.pop(order.container, 0) or dice.randint(20, 900)
         if isinstance(order.work, CallOff):
-            self._forbidden.add(order.work.migration)
             answer = replace(answer, located=self.truth.get(order.container))
         elif fails:
             runs = self._fail(order, dice)
@@ -206,14 +198,12 @@ class Machines:
         left = self.records & set(layer.containers)
         accepted = layer.leaving or operation.settings.accept_downtime or operation.kind == "stop"
         if not left and not accepted:
-            message = f"{order} took the last record of {layer.key}"
-            raise ViolationError(message)
+            self._street.violate(f"the last record of {layer.key} goes: {order}")
 
     def _begin(self, order: Order, dice: Random) -> None:
         where = self.truth.get(order.container)
         if where not in {None, order.to}:
-            message = f"{order.container} runs on {where} and {order.to}"
-            raise ViolationError(message)
+            self._street.violate(f"{order.container} runs on {where} and {order.to}")
         self.truth[order.container] = order.to
         self.started[order.container] = self.started.get(order.container, 0) + 1
         self.well[order.container] = False
@@ -221,16 +211,7 @@ class Machines:
             ask=AskId(f"{order.id}/h"), host=order.to, container=order.container, healthy=True
         )
         nth = self.started[order.container]
-        self._street.later(dice.randint(1_000, 3_000), lambda: self._recover(health, nth))
-
-    def _recover(self, report: ReportHealth, nth: int) -> None:
-        """Become healthy, wherever the container is by now; unless it was started anew."""
-        where = self.truth.get(report.container)
-        if report.container in self.sick:
-            return
-        if where is not None and self.started[report.container] == nth:
-            self.well[report.container] = True
-            self._street.report(replace(report, host=where))
+        self._street.later(dice.randint(1_000, 3_000), lambda: self._turn(health, nth))
 
     # Moving
 
@@ -258,12 +239,12 @@ class Machines:
 
     def _hand_over(self, order: Order, answer: ReportOrder) -> None:
         """Reach the point of no return, unless it was forbidden."""
-        if cast("MigrateOut", order.work).migration in self._forbidden:
-            answer = replace(answer, done=False, detail="called off", located=order.to)
         if order.container not in self.truth:
             answer = replace(answer, done=False, detail="it is gone", located=order.to)
-        elif answer.located is not None:
-            self.truth[order.container] = answer.located
+        elif answer.done and self._street.may_hand_over(order, answer.freeze_ms):
+            self.truth[order.container] = cast("MigrateOut", order.work).target
+        elif answer.done:
+            answer = replace(answer, done=False, detail="called off", located=order.to)
         self._answer(order, answer)
 
     def crash(self, container: ContainerId) -> None:
@@ -277,6 +258,26 @@ class Machines:
             ask=name, host=where, container=container, healthy=False, running=False
         )
         self._street.later(200, lambda: self._street.report(report))
+
+    def fall_ill(self, container: ContainerId, for_ms: int) -> None:
+        """Let a container that runs be unhealthy for a while."""
+        if not self.well.get(container):
+            return
+        nth = self.started[container]
+        for number, (delay_ms, healthy) in enumerate(((0, False), (for_ms, True))):
+            name = AskId(f"{container}/ill/{self._street.now}/{number}")
+            report = ReportHealth(
+                ask=name, host=self.truth[container], container=container, healthy=healthy
+            )
+            self._street.later(delay_ms, partial(self._turn, report, nth))
+
+    def _turn(self, report: ReportHealth, nth: int) -> None:
+        """Become healthy or ill, wherever the container is by now; unless it was started anew."""
+        where = self.truth.get(report.container)
+        if where is None or self.started[report.container] != nth or report.container in self.sick:
+            return
+        self.well[report.container] = report.healthy
+        self._street.report(replace(report, host=where))
 
     def outdated(self, report: ReportHealth) -> bool:
         """Say whether a report of health is not so any more."""

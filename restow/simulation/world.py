@@ -8,19 +8,16 @@ single event the invariants are checked on a second region that only ever reads 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
-from typing import cast
+from typing import NoReturn
 
 from msgspec.structs import replace
 
-from domain.chronicle import evolve
 from domain.dead import CLOCK
 from domain.deadlines import DeadlinePassed
-from domain.decider import Ask, Commit, Frame
+from domain.decider import Ask, Commit
 from domain.facts import Fact
 from domain.fleet import Fleet
 from domain.host import RegisterHost
-from domain.image import from_image, to_image
-from domain.invariants import broken, broken_by
 from domain.messages import (
     AskId,
     Code,
@@ -32,16 +29,21 @@ from domain.messages import (
     Refusal,
     Tenant,
 )
-from domain.orders import ROUTER, Order, Report, ReportHealth
+from domain.operation import Outcome
+from domain.orders import ROUTER, AnyReport, Order, ReportHealth
 from domain.region import Region
-from domain.wire import FRAME_VERSION, chain, decode_frame, encode_frame
+from domain.wire import decode_frame
+from restow.simulation.agents import Agents
+from restow.simulation.engines import Engines, state_of
 from restow.simulation.machines import LATE_MS, Machines, Nature
+from restow.simulation.promises import foreign_to
 from restow.simulation.violation import ViolationError
 
 HELLO_MS = 10_000
 SETTLE_MS = 7_200_000
 AGAIN_MS = 60_000
 """How long an order waits for its answer before it is sent again."""
+TOLD_MAX = 200
 START = Instant(1_700_000_000_000)
 
 
@@ -61,14 +63,11 @@ class World:
     ) -> None:
         self.seed = seed
         self.nature = nature or Nature()
-        self.region = Region()
-        self.shadow = Region()
         self.now = START
-        self.journal: list[bytes] = []
-        self.trace: list[str] = []
+        self.engines = Engines(self, kills, lost)
         self.machines = Machines(self)
-        self.kills = set(kills)
-        self.lost = set(lost)
+        self.agents = Agents(self)
+        self._told: list[tuple[object, ...]] = []
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self._asked = 0
@@ -85,58 +84,27 @@ class World:
     def ask(self, command: Command, name: str | None = None, **more: object) -> Commit[Fact]:
         """Ask as a client would, and return the commit."""
         self._asked += 1
-        ask = Ask(AskId(name or f"ask-{self._asked}"), command)
-        return self.put(replace(ask, **more))
+        ask = replace(Ask(AskId(name or f"ask-{self._asked}"), command), **more)
+        fleet = self.engines.shadow.fleet
+        theirs = foreign_to(fleet, ask)
+        commit = self.put(ask)
+        if self.dice(f"again {ask.id}").random() < self.nature.repeat:
+            self.later(self.dice(f"when {ask.id}").randint(1, LATE_MS), lambda: self._tell(ask))
+        if theirs and not isinstance(commit.answer, Refusal):
+            self.violate(f"{ask} of what belongs to {theirs}")
+        return commit
 
     def put(self, ask: Ask) -> Commit[Fact]:
-        """Decide an ask, journal it as a frame of its own, and check everything."""
-        number = len(self.journal)
-        forgets = self.dice(f"forget {number} {ask.id}").random() < self.nature.forget
-        if number in self.lost or forgets:
-            self.region.decide(ask, self.now)
-            self.trace.append(f"        ENGINE KILLED before {ask.id} was stored")
-            self._begin_again()
-        commit = self.region.decide(ask, self.now)
-        prev = chain(self.journal[-1]) if self.journal else b""
-        position = self.shadow.position + 1
-        frame: Frame[Fact] = Frame(FRAME_VERSION, 1, position, prev, (commit,))
-        data = encode_frame(frame)
-        self.journal.append(data)
-        self._watch(decode_frame(data))
-        if number in self.kills or self.dice(f"kill {number}").random() < self.nature.kill:
-            self.kill()
+        """Have an ask decided, journaled and checked; then send what was ordered."""
+        commit = self.engines.put(ask)
         self._deliver()
         return commit
 
-    def _watch(self, frame: Frame[Fact]) -> None:
-        for commit in frame.commits:
-            said = type(commit.answer).__name__
-            self.trace.append(f"{commit.at - START:>7} {commit.ask} {commit.command} {said}")
-            for event in commit.events:
-                self._check(broken_by(self.shadow.fleet, event.fact))
-                evolve(self.shadow.fleet, event.fact, commit.at)
-                self.shadow.versions[event.stream] = event.version
-                self.trace.append(f"        {event.stream}@{event.version} {event.fact}")
-                self._check(broken(self.shadow.fleet))
-            self.shadow.remember(commit)
-        self.shadow.epoch = frame.epoch
-
-    def _check(self, wrong: tuple[str, ...]) -> None:
-        if wrong:
-            raise ViolationError(self.story(*wrong))
-
     def kill(self) -> None:
         """Kill the engine: what it knew is gone, and is read from the journal again."""
-        self.trace.append("        ENGINE KILLED")
-        known = state_of(self.region)
-        self._begin_again()
-        self._same("state after a kill", known, state_of(self.region))
+        self.engines.kill()
 
-    def _begin_again(self) -> None:
-        region = Region()
-        for data in self.journal:
-            region.absorb(decode_frame(data))
-        self.region = from_image(to_image(region))
+    def begun_anew(self) -> None:
         self._fired.clear()
         self._sent.clear()
 
@@ -153,7 +121,7 @@ class World:
             self._pass_until_quiet(Instant(self.now + HELLO_MS))
             if not self.hello() and self._next_due() is None:
                 return
-        raise ViolationError(self.story("the world does not settle"))
+        self.violate("the world does not settle")
 
     def _pass_until_quiet(self, end: Instant) -> None:
         """Let time pass until `end`, or until nothing is due any more."""
@@ -215,19 +183,39 @@ class World:
 
     def _send(self, order: Order) -> None:
         self._sent[order.id] = self.now
+        order = replace(order, epoch=self.engines.epoch)
         dice = self.dice(f"send {order.id}")
         for _ in range(2 if dice.random() < self.nature.repeat else 1):
             late = dice.random() < self.nature.late
             delay = dice.randint(1, LATE_MS if late else 50)
-            self.later(delay, lambda: self.machines.receive(order))
+            self.later(delay, lambda: self.receive(order))
 
-    def report(self, report: Report) -> None:
-        """Let a report arrive; one that is lost is sent again, a silent host says all later."""
+    def send_again(self, host: HostId) -> None:
+        for order in list(self.fleet.orders.values()):
+            if order.to == host:
+                self._send(order)
+
+    def receive(self, order: Order) -> None:
+        """Let an order arrive, unless nobody hears what is ordered for this container."""
+        if order.container not in self.machines.deaf:
+            self.agents.receive(order)
+
+    def carry_out(self, order: Order) -> None:
+        self.machines.carry_out(order)
+
+    def may_hand_over(self, order: Order, freeze_ms: int) -> bool:
+        return self.agents.may_hand_over(order, freeze_ms)
+
+    def report(self, report: AnyReport) -> None:
+        self.agents.report(report)
+
+    def transmit(self, report: AnyReport) -> None:
+        """Say a report; one that is lost is said again, a silent host says all later."""
         dice = self.dice(f"report {report.ask} {self.now}")
         if dice.random() < self.nature.late:
             self._silent[report.host] = Instant(self.now + dice.randint(1, LATE_MS))
         if dice.random() < self.nature.loss:
-            self.later(1_000, lambda: self.report(report))
+            self.later(1_000, lambda: self._transmit_again(report))
             return
         silence = self._silent.get(report.host, self.now) - self.now
         if silence > 0:
@@ -235,12 +223,17 @@ class World:
         else:
             self._arrive(report)
 
-    def _arrive(self, report: Report) -> None:
+    def _transmit_again(self, report: AnyReport) -> None:
+        if self.agents.owes(report):
+            self.transmit(report)
+
+    def _arrive(self, report: AnyReport) -> None:
         """Take a report in; of a container's health only what is so still counts."""
-        if isinstance(report, ReportHealth) and self.machines.outdated(report):
-            return
-        name = AskId(f"{report.host} {report.ask}")
-        self._tell(Ask(name, report, actor=f"host:{report.host}"))
+        outdated = isinstance(report, ReportHealth) and self.machines.outdated(report)
+        if not outdated:
+            name = AskId(f"{report.host} {report.ask}")
+            self._tell(Ask(name, report, actor=f"host:{report.host}"))
+        self.agents.acknowledged(report)
 
     def _tell(self, ask: Ask) -> None:
         """Ask what may have been asked before: then it has its answer."""
@@ -248,6 +241,25 @@ class World:
             self.put(ask)
 
     # What tests look at
+
+    @property
+    def region(self) -> Region:
+        return self.engines.region
+
+    @property
+    def journal(self) -> list[bytes]:
+        return self.engines.journal
+
+    @property
+    def trace(self) -> list[str]:
+        """Everything that happened, a line each."""
+        return [" ".join(map(str, line)) for line in self._told]
+
+    def note(self, *what: object) -> None:
+        self._told.append(what)
+
+    def violate(self, *wrong: str) -> NoReturn:
+        raise ViolationError(self.story(*wrong))
 
     @property
     def fleet(self) -> Fleet:
@@ -298,35 +310,35 @@ class World:
 
     def story(self, *wrong: str) -> str:
         """Return the end of the trace, for a test that fails."""
-        return "\n".join([f"world {self.seed}", *self.trace[-200:], *wrong])
+        return "\n".join([f"world {self.seed}", *self.trace[-TOLD_MAX:], *wrong])
 
     def check_end(self) -> None:
         """After everything settled: what is believed is so, and replay says the same."""
         containers = self.fleet.containers.values()
         self._same("runs", {c.id: c.host for c in containers if c.running}, self.truth)
-        records = self.machines.records & set(self.fleet.containers)
-        self._same("in DNS", {c.id for c in containers if c.routed}, records)
+        known = {c.id: c for c in containers if c.id not in unsure(self.fleet)}
+        records = self.machines.records & set(known)
+        self._same("in DNS", {c.id for c in known.values() if c.routed}, records)
         sizes = {one: self.machines.sizes[one] for one in self.truth}
         meant = {c.id: (c.allocated, c.limit) for c in containers if c.running}
         self._same("size", meant, sizes)
         software = {one: self.machines.software[one] for one in self.truth}
         self._same("software", {c.id: c.software for c in containers if c.running}, software)
-        self._same("state", state_of(self.region), state_of(self.shadow))
+        self._same("state", state_of(self.region), state_of(self.engines.shadow))
 
     def _same(self, what: str, believed: object, so: object) -> None:
         if believed != so:
-            raise ViolationError(self.story(f"{what}: {believed} is believed, {so} is so"))
+            self.violate(f"{what}: {believed} is believed, {so} is so")
 
 
-def state_of(region: Region) -> dict[str, object]:
-    """Return all that a region knows, in a form that two regions can be compared by."""
-    tables: dict[str, object] = {
-        name: cast("object", value)
-        for name, value in vars(region.fleet).items()
-        if isinstance(value, dict)
+def unsure(fleet: Fleet) -> set[ContainerId]:
+    """Return containers of which nobody confirmed whether they are in DNS: a step said so."""
+    return {
+        step.planned.container
+        for operation in fleet.operations.values()
+        for step in operation.over
+        if step.outcome is Outcome.FAILED and "could not be confirmed" in step.detail
     }
-    known = [*region.answers.commands(), *region.answers.own()]
-    return tables | {"position": region.position, "versions": region.versions, "answers": known}
 
 
 def refusal(commit: Commit[Fact]) -> Refusal:
@@ -340,4 +352,4 @@ def code(commit: Commit[Fact]) -> Code:
     return refusal(commit).code
 
 
-__all__ = ["ROUTER", "Nature", "Tenant", "World", "code", "refusal"]
+__all__ = ["ROUTER", "Nature", "Tenant", "World", "code", "refusal", "state_of"]

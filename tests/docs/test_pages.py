@@ -37,7 +37,7 @@ def inside(path: Path) -> str:
 @cache
 def code() -> str:
     """Return all product code and the simulation, for words to be looked up in."""
-    folders = ROOMS
+    folders = [*ROOMS, "tests/simulation"]
     return "\n".join(p.read_text() for folder in folders for p in (ROOT / folder).rglob("*.py"))
 
 

@@ -59,6 +59,7 @@ A, B = HostId("a"), HostId("b")
 N1, N2, N3 = (ContainerId(f"node{n}") for n in (1, 2, 3))
 OP, MV = OperationId("op1"), MigrationId("mv1")
 NEVER = Instant(0)
+RESTART = StepKind.RESTART
 
 
 def placed(name):
@@ -298,6 +299,51 @@ def test_an_answer_that_comes_after_its_step_gave_up_is_named_as_such():
     fell = book.position
     book.say(done(N2), over("failed"))
     assert the_only(book).zeros == (Zero(fell, fell, ("late answer about node1",)),)
+
+
+def test_a_removal_that_comes_after_its_step_gave_up_is_named_as_such():
+    book = layer_of(N1, N2)
+    book.say(asked(), *taken(N1, StepKind.REMOVE), done(N1, Outcome.FAILED), *taken(N2))
+    book.say(ContainerRemoved(N1), done(N2), over("failed"))
+    (zero, *_) = the_only(book).zeros
+    assert "late answer about node1" in zero.excuses
+
+
+def test_what_did_not_serve_when_its_step_began_was_not_taken_away():
+    book = layer_of(N1, N2)
+    book.say(ContainerHealthChanged(N1, healthy=False), asked(), StepStarted(OP, N1, RESTART))
+    book.say(ContainerHealthChanged(N1, healthy=True), ContainerStopped(N2))
+    book.say(StepAdvanced(OP, N1, Stage.WORKING, NEVER))
+    fell = book.position
+    book.say(ContainerRestarted(N1), ContainerHealthChanged(N1, healthy=True), done(N1), over())
+
+    (zero,) = the_only(book).zeros
+
+    excuses = ("failure of node2", "node1 did not serve when it was taken")
+    assert (zero.since, zero.excuses) == (fell, excuses)
+
+
+def test_what_failed_before_a_step_puts_it_right_failed_by_itself():
+    book = layer_of(N1, N2)
+    book.say(*moves(N1), ContainerHealthChanged(N2, healthy=False), asked(), *taken(N2), FROZEN)
+    fell = book.position
+    book.say(done(N2), over(), MOVED)
+
+    for one in certificates(book):
+        assert one.zeros[0].since == fell
+        assert one.zeros[0].excuses == ("failure of node2",)
+
+
+def test_a_container_that_moves_cold_is_not_down_by_itself():
+    book = layer_of(N1, N2)
+    _, granted = moves(N1)
+    book.say(moves(N1)[0], replace(granted, cold=True), ContainerStopped(N1), ContainerStopped(N2))
+    fell = book.position
+    book.say(ContainerStarted(N1), MOVED, ContainerHealthChanged(N1, healthy=True))
+
+    (zero,) = the_only(book).zeros
+
+    assert (zero.since, zero.excuses) == (fell, ("failure of node2",))
 
 
 def test_what_comes_true_of_a_container_that_nobody_had_is_not_excused():

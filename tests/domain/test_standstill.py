@@ -372,3 +372,16 @@ class TestStartEnvironment:
         scene = given(hosts(1), shop(1))
         scene.ask(RemoveEnvironment(environment="shop"))
         assert code(scene.when(START)) is Code.ENVIRONMENT_LEAVING
+
+
+def test_a_restart_that_finds_a_container_halted_puts_it_back_into_dns() -> None:
+    """Stopped, started, that cancelled, and the restart that was asked for goes on: it serves."""
+    scene = given(hosts(3), shop(2))
+    scene.ask(STOP)
+    scene.ask(START)
+    scene.ask(RestartLayer(environment="shop", layer="app", delay_s=0, accept_downtime=True))
+    scene.ask(CancelOperation(operation="op3"))
+    scene.settle()
+
+    assert operable(scene) == ["node1", "node2"]
+    assert scene.world.machines.records == {ContainerId("node1"), ContainerId("node2")}

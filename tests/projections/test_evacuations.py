@@ -14,7 +14,8 @@ from projections import answers
 from projections import questions as q
 from projections.evacuations import FeasibilityLine, evacuation_line
 from projections.reads import Reads
-from restow.simulation.stories import EMPTYING, live
+from restow.simulation.stories import live
+from restow.simulation.wishes import EMPTYING
 from restow.simulation.world import World
 
 SEEDS = range(40)

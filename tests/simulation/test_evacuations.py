@@ -19,7 +19,8 @@ from domain.operation import RestartLayer
 from domain.orders import MigrateOut
 from restow.simulation.ending import nothing_is_stuck
 from restow.simulation.machines import Nature
-from restow.simulation.stories import EMPTYING, WISHES, Wish, live
+from restow.simulation.stories import live
+from restow.simulation.wishes import EMPTYING, WISHES, Wish
 from restow.simulation.world import World
 from tests.simulation.test_crashes import Story, shop
 

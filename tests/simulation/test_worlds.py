@@ -7,7 +7,8 @@ how many worlds, `--seed` replays one.
 import pytest
 
 from restow.simulation.ending import check_end
-from restow.simulation.stories import FIRST, live
+from restow.simulation.stories import live
+from restow.simulation.wishes import FIRST
 
 BANK = (
     23,  # a cancelled operation left containers behind that it never started
