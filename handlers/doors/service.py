@@ -32,7 +32,7 @@ IN_FLIGHT_MAX = 65_536
 is told so by the desk, long before."""
 ARRIVED_MAX = 65_536
 """Requests that may wait to be begun."""
-TOGETHER_MAX = 4
+TOGETHER_MAX = 16
 """Requests that are begun, or answers sent, before it is looked what else has come."""
 FULL_S = 0.01
 """How often it is looked for room."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 import structlog
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from domain.decider import Commit
 from domain.facts import Fact
