@@ -108,6 +108,11 @@ class Subjects(msgspec.Struct, frozen=True):
         """Beats of the active engine, to its standbys: `<p>.eng.beat`."""
         return f"{self.prefix}.eng.beat"
 
+    @property
+    def here(self) -> str:
+        """Who leads answers here; the server tells who asks where nobody does: `<p>.eng.here`."""
+        return f"{self.prefix}.eng.here"
+
     def status(self) -> str:
         """Status of every engine that runs: `<p>.eng.status`."""
         return f"{self.prefix}.eng.status"

@@ -309,3 +309,15 @@ async def request(
     except ConnectionClosedError as error:
         raise BusClosedError(subject) from error
     return answer.data
+
+
+async def answers(bus: Bus, subject: str, within_s: float) -> bool | None:
+    """Say whether somebody answers; False only where the server knows that nobody listens."""
+    try:
+        await bus.request(subject, b"", timeout=within_s)
+        heed_cancellation()
+    except NoRespondersError:
+        return False
+    except (TimeoutError, OutboundBufferLimitError, ConnectionClosedError):
+        return None
+    return True

@@ -62,6 +62,7 @@ class Leader:
                 group.create_task(timers.run(self.region.fleet, self.desk.ask, now))
                 group.create_task(usage.run(self._bus, self._subjects, followers))
                 group.create_task(self._beat())
+                group.create_task(self._be_here())
                 group.create_task(self._outlived())
                 group.create_task(agents.run())
                 await agents.open()
@@ -99,6 +100,18 @@ class Leader:
             await silence(self._bus, listening)
         message = f"epoch {self.region.epoch} is over: {beat.engine} leads under {beat.epoch}"
         raise FencedError(message)
+
+    async def _be_here(self) -> None:
+        """Answer those that look whether anybody leads."""
+
+        async def hear(message: Message) -> None:
+            await message.respond(b"")
+
+        listening = await listen(self._bus, self._subjects.here, hear)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await silence(self._bus, listening)
 
     async def _beat(self) -> None:
         while True:

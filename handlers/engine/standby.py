@@ -1,8 +1,9 @@
 """A warm standby: reads the journal as it grows, and notices when nobody leads any more.
 
 The leader beats on `<p>.eng.beat`. Silence while the bus is there means that it is gone; silence
-because the bus is away, or because this process was not listening, means nothing. To be wrong is
-harmless: whoever takes over fences the other, whose frames are then refused.
+because the bus is away, or because this process was not listening, means nothing. Sooner than that
+the server tells: when nobody listens any more where the leader did, its connection is no more. To
+be wrong is harmless: whoever takes over fences the other, whose frames are then refused.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ import structlog
 from domain.image import StrangeImageError, from_image
 from domain.region import Region
 from domain.subjects import Subjects
-from handlers.bus import Bus, Message, listen, silence
+from handlers.bus import Bus, Message, answers, connections, listen, silence
 from handlers.journal import checkpoints
 from handlers.journal.reader import Head, follow, read
 from handlers.journal.writer import NotAtTailError, Writer
@@ -32,6 +33,10 @@ T = TypeVar("T")
 BEAT_S = 0.25
 SILENCE_S = 1.2
 """How long the leader may be silent before it is taken for gone."""
+GONE_S = 0.4
+"""How long a leader that was there may be without a connection: it may be making a new one."""
+LOOK_S = 0.1
+"""How often it is looked whether the leader is there."""
 JITTER_S = 0.3
 """Standbys look at slightly different moments, so that one of them is first."""
 
@@ -84,6 +89,8 @@ class Standby:
         self._silent_s = 0.0
         self._looked_at = 0.0
         self._left = False
+        self._seen = False
+        self._gone_at = 0.0
 
     async def catch_up(self) -> None:
         """Start from the newest checkpoint and read the rest of the journal, verifying it."""
@@ -101,28 +108,50 @@ class Standby:
     async def until_its_turn(self) -> None:
         """Follow the journal until no leader has been heard for a while."""
         self._left, self._silent_s = False, 0.0
+        self._unsee()
         self._looked_at = asyncio.get_running_loop().time()
         listening = await listen(self._bus, self._subjects.leader, self._hear)
-        following = asyncio.create_task(self._follow())
+        beside = [asyncio.create_task(self._follow()), asyncio.create_task(self._look())]
         try:
-            patience = SILENCE_S + random.random() * JITTER_S  # noqa: S311 - no secret
+            jitter = random.random() * JITTER_S  # noqa: S311 - no secret
             # Silence is no event that could be waited for.
-            while not following.done() and not self._is_silent(patience):  # noqa: ASYNC110
+            while not (any(task.done() for task in beside) or self._is_silent(jitter)):  # noqa: ASYNC110
                 await asyncio.sleep(BEAT_S / 4)
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await silence(self._bus, listening)
-        if not following.cancelled() and (error := following.exception()) is not None:
-            raise error
+        for task in beside:
+            if not task.cancelled():
+                task.result()
 
     async def _follow(self) -> None:
         async for head, frame in follow(self._bus, self._subjects, self.head):
             if frame.epoch > self.head.epoch:
                 self._left = False
+                self._unsee()
             self.region.absorb(frame)
             self.head = head
             self._silent_s = 0.0
+
+    def _unsee(self) -> None:
+        """Whoever leads was not seen yet, so it cannot be missed either."""
+        self._seen, self._gone_at = False, 0.0
+
+    async def _look(self) -> None:
+        """Ask for the leader itself, for ever; note since when it is gone that was there."""
+        since = connections(self._bus)
+        while True:
+            await asyncio.sleep(LOOK_S)
+            there = await answers(self._bus, self._subjects.here, SILENCE_S)
+            if connections(self._bus) != since:  # it, too, may be making a new connection
+                since = connections(self._bus)
+                self._unsee()
+            elif there:
+                self._seen, self._gone_at = True, 0.0
+            elif there is False and self._seen and not self._gone_at:
+                self._gone_at = asyncio.get_running_loop().time()
 
     async def _hear(self, message: Message) -> None:
         """Note who leads; one who was replaced and does not know it yet counts for nothing."""
@@ -133,14 +162,16 @@ class Standby:
         self._left = beat.leaving
         self._silent_s = 0.0
 
-    def _is_silent(self, patience_s: float) -> bool:
+    def _is_silent(self, jitter_s: float) -> bool:
         """Say whether there is no leader. Time in which nobody listened is no silence."""
         now = asyncio.get_running_loop().time()
         self._silent_s += min(now - self._looked_at, BEAT_S)
         self._looked_at = now
         if not self._bus.is_connected:
             self._silent_s = 0.0
-        return self._left or self._silent_s > patience_s
+            self._unsee()
+        gone = self._gone_at > 0 and now - self._gone_at > GONE_S + jitter_s
+        return self._left or gone or self._silent_s > SILENCE_S + jitter_s
 
     async def take_over(self) -> Writer | None:
         """Fence whoever wrote before, directly after what this standby has read.

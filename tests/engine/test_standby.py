@@ -14,8 +14,8 @@ from domain.messages import AskId, Instant
 from domain.region import BrokenHistoryError, Region
 from domain.subjects import Subjects
 from domain.wire import COMMIT_BYTES_MAX
-from handlers.bus import Bus
-from handlers.engine import keeper, process
+from handlers.bus import Bus, Message, connect, listen
+from handlers.engine import keeper, process, standby
 from handlers.engine.standby import Standby
 from handlers.journal import checkpoints
 from handlers.journal.reader import Head, JournalDamagedError
@@ -198,3 +198,66 @@ async def test_of_two_whose_turn_it_is_one_leads_and_the_other_stays_a_standby(
     assert await second.take_over() is None
     assert second.head == leads.head
     await leads.close()
+
+
+async def until_its_turn(bus: Bus, subjects: Subjects) -> asyncio.Task[None]:
+    standby = Standby(bus, subjects, "e2")
+    await standby.catch_up()
+    return asyncio.create_task(standby.until_its_turn())
+
+
+async def leading(url: str, subjects: Subjects) -> Bus:
+    """Be there as a leader is."""
+    leader = await connect(url, name="leader")
+
+    async def hear(message: Message) -> None:
+        await message.respond(b"")
+
+    await listen(leader, subjects.here, hear)
+    await leader.flush()
+    return leader
+
+
+async def test_a_leader_whose_connection_is_gone_is_not_waited_for(
+    bus: Bus, nats_url: str, subjects: Subjects, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(standby, "SILENCE_S", 600.0)
+    await ensure(bus, subjects)
+    leader = await leading(nats_url, subjects)
+    turn = await until_its_turn(bus, subjects)
+    await asyncio.sleep(1)
+    assert not turn.done()
+    await leader.close()
+    async with asyncio.timeout(20):
+        await turn
+
+
+async def test_where_no_leader_was_seen_its_silence_is_waited_for(
+    bus: Bus, subjects: Subjects, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(standby, "SILENCE_S", 600.0)
+    await ensure(bus, subjects)
+    turn = await until_its_turn(bus, subjects)
+    await asyncio.sleep(1.5)
+    assert not turn.done()
+    turn.cancel()
+    await asyncio.gather(turn, return_exceptions=True)
+
+
+async def test_a_leader_that_comes_back_at_once_is_not_replaced(
+    bus: Bus, nats_url: str, subjects: Subjects, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(standby, "SILENCE_S", 600.0)
+    monkeypatch.setattr(standby, "GONE_S", 2.0)
+    await ensure(bus, subjects)
+    leader = await leading(nats_url, subjects)
+    turn = await until_its_turn(bus, subjects)
+    await asyncio.sleep(0.5)
+    await leader.close()
+    await asyncio.sleep(0.3)
+    leader = await leading(nats_url, subjects)
+    await asyncio.sleep(2.5)
+    assert not turn.done()
+    turn.cancel()
+    await asyncio.gather(turn, return_exceptions=True)
+    await leader.close()
