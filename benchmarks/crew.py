@@ -43,6 +43,11 @@ class Pair:
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes that run."""
+        return tuple(one.pid for one in self._running.values() if one.poll() is None)
+
     async def leader(self, bus: Bus, subjects: Subjects) -> str:
         """Return who leads, once somebody does."""
         while True:

@@ -64,8 +64,18 @@ class Occupancy:
         self._stale: dict[HostId, None] = {}
         for name in sorted(fleet.hosts):
             self._take_in(name, fleet.hosts[name])
-        for container in fleet.containers.values():
-            self.container_changed(None, container)
+        self._count_all()
+
+    def _count_all(self) -> None:
+        """Count every container, layer by layer: a million of them are to be counted in seconds."""
+        places: dict[LayerKey, list[int]] = {}
+        for container in self._fleet.containers.values():
+            here = places.setdefault((container.environment, container.layer), [])
+            here.extend(self.place[host] for host in _hosts_of(container))
+        for key, here in places.items():
+            for sparse in self._counts_of(key):
+                for at in here:
+                    sparse[at] = sparse.get(at, 0) + 1
 
     def _room(self, rows: int) -> None:
         """Make columns for `rows` hosts, keeping what is there."""
@@ -167,11 +177,17 @@ class Occupancy:
             self._count(container, self.place[host], 1)
 
     def _count(self, container: Container, at: int, by: int) -> None:
-        key = (container.environment, container.layer)
-        bump(self.layers.setdefault(key, {}), at, by)
-        bump(self.environments.setdefault(container.environment, {}), at, by)
-        for group, _ in groups_of(self._fleet, key):
-            bump(self.groups.setdefault(group, {}), at, by)
+        for sparse in self._counts_of((container.environment, container.layer)):
+            bump(sparse, at, by)
+
+    def _counts_of(self, key: LayerKey) -> list[Sparse]:
+        """Return the counts in which a container of this layer appears."""
+        groups = (group for group, _ in groups_of(self._fleet, key))
+        return [
+            self.layers.setdefault(key, {}),
+            self.environments.setdefault(key[0], {}),
+            *(self.groups.setdefault(group, {}) for group in groups),
+        ]
 
     def zone_of(self, at: int) -> int:
         return int(self.columns[3, at])

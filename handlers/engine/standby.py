@@ -19,6 +19,7 @@ import msgspec
 import structlog
 
 from domain.image import StrangeImageError, from_image
+from domain.occupancy import occupancy
 from domain.region import Region
 from domain.subjects import Subjects
 from handlers.bus import Bus, Message, answers, connections, listen, silence
@@ -93,7 +94,10 @@ class Standby:
         self._gone_at = 0.0
 
     async def catch_up(self) -> None:
-        """Start from the newest checkpoint and read the rest of the journal, verifying it."""
+        """Start from the newest checkpoint and read the rest of the journal, verifying it.
+
+        What placement counts is counted now: the first command is not to wait for it.
+        """
         kept = await checkpoints.latest(self._bus, self._subjects)
         if kept is not None:
             read_from = await aside(partial(_read, kept[1]))
@@ -104,6 +108,7 @@ class Standby:
         async for head, frame in read(self._bus, self._subjects, self.head):
             self.region.absorb(frame)
             self.head = head
+        await aside(partial(occupancy, self.region.fleet))
 
     async def until_its_turn(self) -> None:
         """Follow the journal until no leader has been heard for a while."""
