@@ -38,6 +38,8 @@ GONE_S = 0.4
 """How long a leader that was there may be without a connection: it may be making a new one."""
 LOOK_S = 0.1
 """How often it is looked whether the leader is there."""
+ANSWER_S = 0.2
+"""How long its answer is waited for. A leader may be killed with the question in its hands."""
 JITTER_S = 0.3
 """Standbys look at slightly different moments, so that one of them is first."""
 
@@ -149,7 +151,7 @@ class Standby:
         since = connections(self._bus)
         while True:
             await asyncio.sleep(LOOK_S)
-            there = await answers(self._bus, self._subjects.here, SILENCE_S)
+            there = await answers(self._bus, self._subjects.here, ANSWER_S)
             if connections(self._bus) != since:  # it, too, may be making a new connection
                 since = connections(self._bus)
                 self._unsee()
