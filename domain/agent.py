@@ -86,7 +86,7 @@ class UnderWay(msgspec.Struct, frozen=True):
 
 
 class Stale(msgspec.Struct, frozen=True):
-    """Whoever sent it is not the engine any more (or it is not for this agent): no answer."""
+    """Of an engine that was replaced, of another term, or not for this agent: no answer."""
 
     newest: int
 
@@ -96,7 +96,7 @@ Verdict = Begin | Again | Declined | UnderWay | Stale
 
 def receive(agent: Agent, order: Order, now: Instant) -> tuple[tuple[AnyEntry, ...], Verdict]:
     """Judge an order: what is to be written down, and what is to be done."""
-    if order.epoch < agent.epoch or order.to != agent.host:
+    if order.epoch < agent.epoch or order.to != agent.host or order.term != agent.term:
         return (), Stale(agent.epoch)
     entries, verdict = _judge(agent, order, now)
     if order.epoch > agent.epoch:

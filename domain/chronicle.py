@@ -9,10 +9,11 @@ from domain import evacuation as ev
 from domain import host as h
 from domain import migration as mv
 from domain import operation as op
-from domain.evolution import EVOLVE, charge
+from domain.aftermath import AFTERMATH, forget_recoveries
+from domain.evolution import EVOLVE, charge, release
 from domain.facts import FACTS, Fact, members
 from domain.fleet import Fleet
-from domain.messages import ContainerId, Event, HostId, Instant
+from domain.messages import Event, HostId, Instant
 from domain.migration import Migration, MigrationState
 from domain.operation import Finished, Operation, OperationState, Outcome, Stage, Step, StepKind
 
@@ -120,13 +121,6 @@ def step_finished(fleet: Fleet, event: op.StepFinished, at: Instant) -> None:
     )
     fleet.put_operation(new)
     release(fleet, event.container, old.id)
-
-
-def release(fleet: Fleet, container: ContainerId, claim: str) -> None:
-    """Give a container back, if `claim` still has it."""
-    old = fleet.containers.get(container)
-    if old is not None and old.claim == claim:
-        fleet.put(fleet.containers, container, replace(old, claim=""))
 
 
 def delay_started(fleet: Fleet, event: op.DelayStarted, _at: Instant) -> None:
@@ -265,8 +259,9 @@ def evacuation_event(fleet: Fleet, event: ev.Progressed, at: Instant) -> None:
 
 
 def host_removed(fleet: Fleet, event: h.HostRemoved, at: Instant) -> None:
-    """Forget a host, and the evacuations whose way back led to it."""
+    """Forget a host, what was recovered from it, and the evacuations whose way back led to it."""
     EVOLVE[h.HostRemoved](fleet, event, at)
+    forget_recoveries(fleet, event.host)
     for old in list(fleet.evacuations.values()):
         if old.host == event.host and old.finished_at:
             fleet.put(fleet.evacuations, old.id, None)
@@ -328,6 +323,7 @@ PROGRESSED: dict[type[Event], Callable[[Fleet, Any, Instant], None]] = dict.from
 )
 CHRONICLE: dict[type[Event], Callable[[Fleet, Any, Instant], None]] = (
     EVOLVE
+    | AFTERMATH
     | PROGRESSED
     | {
         op.OperationRequested: requested,

@@ -16,6 +16,7 @@ from domain.messages import (
     EnvironmentName,
     Event,
     HostId,
+    Instant,
     LayerLabel,
     LayerName,
     MigrationId,
@@ -200,7 +201,8 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     limits it is to have when it has stopped moving; `introduced` says that it was in DNS (since it
     was last halted), and `dns_order` is the number of the last order that put it there or took it
     out. `software` is what it was last started from; `halted`: it stands still because its
-    environment was stopped.
+    environment was stopped; `recovered` are the last times it was restarted because its host was
+    lost.
     """
 
     id: ContainerId
@@ -230,6 +232,7 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     software: Software | None = None
     halted: bool = False
     dns_order: int = 0
+    recovered: tuple[Instant, ...] = ()
 
     @property
     def unborn(self) -> bool:

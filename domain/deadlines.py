@@ -13,6 +13,7 @@ from domain.messages import Command, ContainerId, Instant, MigrationId, Operatio
 from domain.migration import GrantMigration, MigrationState
 from domain.moving import call_off
 from domain.operation import AdvanceOperation, AdvanceStep
+from domain.recovery import AdvanceRecovery
 from domain.step import overdue
 
 
@@ -34,6 +35,8 @@ def passed(fleet: Fleet, ask: DeadlinePassed, now: Instant) -> Outcome:
         return Decision(then=(ReconcileSize(container=container),))
     if ask.saga.startswith("ev"):
         return Decision(then=(AdvanceEvacuation(evacuation=ask.saga),))
+    if ask.saga.startswith("rc"):
+        return Decision(then=(AdvanceRecovery(recovery=ask.saga),))
     if ask.saga.startswith("mv"):
         return migration_due(fleet, MigrationId(ask.saga))
     return operation_due(fleet, OperationId(ask.saga), now)

@@ -289,7 +289,7 @@ def finish(fleet: Fleet, one: Evacuation, now: Instant) -> tuple[Event, ...]:
         lack.missing_disk_gib if lack else 0,
         lack.why if lack else "",
     )
-    return (finished, *state_after(one, outcome))
+    return (finished, *state_after(fleet, one, outcome))
 
 
 def newcomers(fleet: Fleet, one: Evacuation) -> tuple[Wanted, ...]:
@@ -304,9 +304,9 @@ def newcomers(fleet: Fleet, one: Evacuation) -> tuple[Wanted, ...]:
     )
 
 
-def state_after(one: Evacuation, outcome: str) -> tuple[Event, ...]:
-    """Return what the end makes of the host; a stopped one is left cordoned."""
-    if one.kind is Kind.RESTORE:
+def state_after(fleet: Fleet, one: Evacuation, outcome: str) -> tuple[Event, ...]:
+    """Return what the end makes of the host; a stopped one is left cordoned, a lost one lost."""
+    if one.kind is Kind.RESTORE or fleet.hosts[one.host].lost:
         return ()
     if outcome == "done":
         return (HostEvacuated(one.host, one.id),)

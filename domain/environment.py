@@ -43,6 +43,7 @@ Variables = dict[
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Policy = Literal["spread", "pack", "virtuozzo-loadmark"]
 Affinity = Literal["hard", "soft"]
+OnLost = Literal["fence", "keep"]
 
 
 class LayerSpec(
@@ -53,6 +54,8 @@ class LayerSpec(
     `reserved` and `limit` are cloudlets of each container; `limit` defaults to `reserved`.
     `anti_affinity` says what the layer's own containers are to each other: `hard` refuses to put
     two on one host, `soft` only prefers not to. `groups` name groups of the environment.
+    `on_lost` says what a container does whose host is cut off: `fence` stops it, so that it can be
+    restarted elsewhere; `keep` lets it run, and nobody restarts it unless a human vouches.
     """
 
     name: LayerLabel
@@ -69,6 +72,7 @@ class LayerSpec(
     variables: Variables = {}
     volumes: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
     ports: Annotated[tuple[Port, ...], Meta(max_length=16)] = ()
+    on_lost: OnLost = "fence"
 
 
 class CreateEnvironment(PublicCommand, frozen=True, kw_only=True, tag="environment.create"):

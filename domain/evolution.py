@@ -50,6 +50,13 @@ def host_event(fleet: Fleet, event: h.HostEvent, _at: Instant) -> None:
     fleet.put(fleet.hosts, event.host, h.evolve(fleet.hosts.get(event.host), event))
 
 
+def release(fleet: Fleet, container: ContainerId, claim: str) -> None:
+    """Give a container back, if `claim` still has it."""
+    old = fleet.containers.get(container)
+    if old is not None and old.claim == claim:
+        fleet.put(fleet.containers, container, replace(old, claim=""))
+
+
 def environment_created(fleet: Fleet, event: env.EnvironmentCreated, _at: Instant) -> None:
     new = Environment(event.environment, event.domain, event.groups, event.tenant)
     fleet.put(fleet.environments, event.environment, new)
@@ -294,6 +301,8 @@ EVOLVE: dict[type[Event], Evolve] = {
     h.HostEvacuating: host_event,
     h.HostEvacuated: host_event,
     h.HostEvacuationFailed: host_event,
+    h.HostLost: host_event,
+    h.HostReturned: host_event,
     env.EnvironmentCreated: environment_created,
     env.EnvironmentLeaving: environment_leaving,
     env.EnvironmentStopped: environment_stopped,

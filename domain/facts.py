@@ -8,10 +8,12 @@ from domain.dead import DeadEvent
 from domain.environment import EnvironmentEvent
 from domain.evacuation import EvacuationEvent
 from domain.host import HostEvent
+from domain.loss import LossEvent
 from domain.messages import Event
 from domain.migration import MigrationEvent
 from domain.operation import OperationEvent
 from domain.orders import OrderAnswered, OrderIssued
+from domain.recovery import ContainerReplaced, RecoveryEvent
 from domain.tenant import TenantEvent
 
 OrderEvent = OrderIssued | OrderAnswered
@@ -25,6 +27,9 @@ Fact = (
     | OrderEvent
     | TenantEvent
     | DeadEvent
+    | LossEvent
+    | RecoveryEvent
+    | ContainerReplaced
 )
 
 

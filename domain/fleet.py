@@ -12,6 +12,8 @@ from domain.dead import Letter
 from domain.environment import Environment, Layer, LayerKey
 from domain.evacuation import Evacuation
 from domain.host import Host
+from domain.lease import Seats
+from domain.loss import Storm, Vigil
 from domain.messages import (
     ContainerId,
     DeadId,
@@ -23,21 +25,25 @@ from domain.messages import (
     MigrationId,
     OperationId,
     OrderId,
+    RecoveryId,
     Tenant,
 )
 from domain.migration import Migration, MigrationState
 from domain.operation import Operation, OperationState
 from domain.orders import Order
+from domain.recovery import Recovery
 from domain.tenant import Limits
 
 RECENT_MAX = 1_000
 """Operations and migrations that are over and still remembered; older ones are in the journal."""
 
 ALL_LAYERS: LayerKey = (EnvironmentId(""), LayerName(""))
-"""What an evacuation waits for: whatever happens in any layer may let it go on."""
+"""What an evacuation and a recovery wait for: whatever happens in any layer may let it go on."""
 
 K = TypeVar("K")
 V = TypeVar("V")
+VIGIL = "hosts"
+
 Undo = list[tuple[dict[Any, Any], Any, Any]]
 
 
@@ -64,6 +70,8 @@ class Fleet:
         self.operations: dict[OperationId, Operation] = {}
         self.migrations: dict[MigrationId, Migration] = {}
         self.evacuations: dict[EvacuationId, Evacuation] = {}
+        self.recoveries: dict[RecoveryId, Recovery] = {}
+        self.vigil: dict[str, Vigil] = {}
         self.orders: dict[OrderId, Order] = {}
         self.limits: dict[Tenant, Limits] = {}
         self.dead: dict[DeadId, Letter] = {}
@@ -145,6 +153,24 @@ class Fleet:
         over = evacuation.finished_at > 0
         self._watch(evacuation.id, None if over else evacuation.until or None)
         self._await(evacuation.id, None if over else ALL_LAYERS)
+
+    def put_recovery(self, recovery: Recovery) -> None:
+        """Keep a recovery, and what is derived from it; it hears of everything until it is over."""
+        self.put(self.recoveries, recovery.id, recovery)
+        self._watch(recovery.id, recovery.due)
+        self._await(recovery.id, None if recovery.finished_at else ALL_LAYERS)
+
+    @property
+    def seats(self) -> Seats:
+        """The jurors of the watch over hosts."""
+        vigil = self.vigil.get(VIGIL)
+        return vigil.seats if vigil else Seats()
+
+    @property
+    def storm(self) -> Storm | None:
+        """The alarm that stands because too many hosts are silent, if one does."""
+        vigil = self.vigil.get(VIGIL)
+        return vigil.storm if vigil else None
 
     def _watch(self, saga: str, due: Instant | None) -> None:
         if self.deadlines.get(saga) != due:

@@ -132,6 +132,26 @@ class HostEvacuationFailed(Event, frozen=True, gc=False, tag="host.evacuation-fa
     evacuation: EvacuationId
 
 
+class HostLost(Event, frozen=True, gc=False, tag="host.lost"):
+    """It holds no lease, so what was to be fenced there is; it carries nothing that serves.
+
+    `vouched`: a human says that it is dead, so that what layers `keep` does not run there either.
+    """
+
+    host: HostId
+    silent_ms: int = 0
+    vouched: bool = False
+    reason: str = ""
+
+
+class HostReturned(Event, frozen=True, gc=False, tag="host.returned"):
+    """It is there again, clean, under a new term: orders of an earlier term count for nothing."""
+
+    host: HostId
+    term: int
+    cordoned: bool = False
+
+
 HostEvent = (
     HostRegistered
     | HostRelabelled
@@ -142,6 +162,8 @@ HostEvent = (
     | HostEvacuating
     | HostEvacuated
     | HostEvacuationFailed
+    | HostLost
+    | HostReturned
 )
 
 
@@ -161,7 +183,8 @@ class Host(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     `used` and `used_disk` are what is promised to containers here and to those on their way
     here; `leaving` and `arriving` count the migrations that touch it; `forced` is how far beyond
-    its capacity it was loaded on purpose.
+    its capacity it was loaded on purpose. `term` is how often it came back after it was lost;
+    `cordoned`: a lost host takes nothing when it returns; `vouched`: a human says that it is dead.
     """
 
     id: HostId
@@ -177,6 +200,13 @@ class Host(msgspec.Struct, frozen=True, gc=False, array_like=True):
     load_mark: int | None = None
     forced: int = 0
     note: str = ""
+    term: int = 0
+    cordoned: bool = False
+    vouched: bool = False
+
+    @property
+    def lost(self) -> bool:
+        return self.state is HostState.LOST
 
     @property
     def free(self) -> int:
@@ -209,14 +239,40 @@ def evolve(host: Host | None, event: HostEvent) -> Host | None:
             return replace(host, labels=labels)
         case HostRated(load_mark=mark):
             return replace(host, load_mark=mark)
-        case HostCordoned(reason=reason):
-            return replace(host, state=HostState.CORDONED, note=reason)
-        case HostUncordoned():
-            return replace(host, state=HostState.ACTIVE, note="")
+        case HostLost() | HostReturned():
+            return _lost_or_back(host, event)
+        case HostCordoned() | HostUncordoned():
+            return _opened_or_closed(host, event)
         case HostEvacuating() | HostEvacuated() | HostEvacuationFailed():
-            return replace(host, state=EMPTYING[type(event)], note=event.evacuation)
+            return _emptied(host, event)
         case _:
             assert_never(event)
+
+
+def _opened_or_closed(host: Host, event: HostCordoned | HostUncordoned) -> Host:
+    if isinstance(event, HostUncordoned):
+        return replace(host, state=HostState.ACTIVE, note="")
+    return replace(host, state=HostState.CORDONED, note=event.reason)
+
+
+def _emptied(host: Host, event: HostEvacuating | HostEvacuated | HostEvacuationFailed) -> Host:
+    """Say how far it is emptied; a host that was lost meanwhile stays lost."""
+    state = HostState.LOST if host.lost else EMPTYING[type(event)]
+    return replace(host, state=state, note=event.evacuation)
+
+
+def _lost_or_back(host: Host, event: HostLost | HostReturned) -> Host:
+    if isinstance(event, HostReturned):
+        state = HostState.CORDONED if event.cordoned else HostState.ACTIVE
+        return replace(host, state=state, term=event.term, cordoned=False, vouched=False, note="")
+    cordoned = host.cordoned if host.lost else host.state is not HostState.ACTIVE
+    return replace(
+        host,
+        state=HostState.LOST,
+        cordoned=cordoned,
+        vouched=event.vouched,
+        note=event.reason,
+    )
 
 
 def decide(host: Host | None, command: HostCommand) -> Outcome:
@@ -246,6 +302,16 @@ def unknown(host: HostId) -> Refusal:
         f"there is no host {host}; register it first",
         "$.host",
         {"host": host},
+    )
+
+
+def lost(host: Host) -> Refusal:
+    return Refusal(
+        Code.HOST_LOST,
+        f"host {host.id} is lost; it comes back by itself when its agent does, or is removed"
+        f" when nothing is left on it ({host.containers} containers are)",
+        "$.host",
+        {"containers": host.containers},
     )
 
 
@@ -283,12 +349,16 @@ def register(host: Host | None, ask: RegisterHost) -> Outcome:
 
 
 def cordon(host: Host, ask: CordonHost) -> Outcome:
+    if host.lost:
+        return lost(host)
     if host.state in {HostState.CORDONED, HostState.EVACUATING}:
         return Decision()
     return Decision((HostCordoned(host.id, ask.reason),))
 
 
 def uncordon(host: Host) -> Outcome:
+    if host.lost:
+        return lost(host)
     if host.state is HostState.ACTIVE:
         return Decision()
     if host.state is HostState.EVACUATING:

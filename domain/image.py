@@ -15,10 +15,12 @@ from domain.environment import Environment, Layer, LayerKey
 from domain.evacuation import Evacuation
 from domain.fleet import Fleet
 from domain.host import Host
+from domain.loss import Vigil
 from domain.messages import AskId, Instant, MigrationId, OperationId
 from domain.migration import Migration
 from domain.operation import Operation
 from domain.orders import Order
+from domain.recovery import Recovery
 from domain.region import Region
 from domain.tenant import Limits
 
@@ -46,6 +48,8 @@ class Image(msgspec.Struct, frozen=True, array_like=True):
     versions: dict[str, int]
     limits: list[Limits]
     dead: list[Letter]
+    recoveries: list[Recovery]
+    vigil: dict[str, Vigil]
 
 
 class StrangeImageError(ValueError):
@@ -84,6 +88,8 @@ def to_image(region: Region) -> bytes:
         region.versions,
         list(fleet.limits.values()),
         list(fleet.dead.values()),
+        list(fleet.recoveries.values()),
+        fleet.vigil,
     )
     return SHAPE + _encoder.encode(image)
 
@@ -114,6 +120,8 @@ def _furnish(fleet: Fleet, image: Image) -> None:
     fleet.operations.update((one.id, one) for one in image.operations)
     fleet.evacuations.update((one.id, one) for one in image.evacuations)
     fleet.orders.update((order.id, order) for order in image.orders)
+    fleet.recoveries.update((one.id, one) for one in image.recoveries)
+    fleet.vigil.update(image.vigil)
     fleet.counters.update(image.counters)
     fleet.limits.update((one.tenant, one) for one in image.limits)
     fleet.dead.update((letter.id, letter) for letter in image.dead)

@@ -11,7 +11,7 @@ from domain.dead import CLOCK, LETTERS_A_TENANT_MAX, LETTERS_MAX, end_of
 from domain.evacuation import Kind, Move
 from domain.fleet import Fleet
 from domain.host import HostState
-from domain.messages import Event, HostId
+from domain.messages import Event, HostId, RecoveryId
 from domain.migration import MigrationGranted, MigrationState
 from domain.occupancy import GroupKey, groups_of
 from domain.operation import OperationState, StepKind, StepStarted
@@ -88,6 +88,10 @@ def claims_are_held(fleet: Fleet) -> Iterator[str]:
             operation = next((o for o in fleet.operations.values() if o.id == one.claim), None)
             if operation is None or operation.step(one.id) is None:
                 yield f"{one.id} is claimed by {one.claim}, which has no step for it"
+        elif one.claim.startswith("rc"):
+            recovery = fleet.recoveries.get(RecoveryId(one.claim))
+            if recovery is None or recovery.case(one.id) is None:
+                yield f"{one.id} is claimed by {one.claim}, which is not restarting it"
         elif one.claim and one.claim != one.migration:
             yield f"{one.id} is claimed by {one.claim}, and moves with {one.migration}"
         if (one.target is not None) != (one.claim.startswith("mv")):
@@ -152,11 +156,34 @@ def evacuating_hosts_are_closed(fleet: Fleet) -> Iterator[str]:
         hands.update(move.wanted.container for move in one.moves if not is_over(fleet, move))
         if one.kind is Kind.EVACUATE and not one.finished_at:
             state = fleet.hosts[one.host].state
-            if state is not HostState.EVACUATING:
+            if state is HostState.ACTIVE:
                 yield f"{one.id} empties host {one.host}, which is {state.value}"
     for container, count in hands.items():
         if count > 1:
             yield f"{container} is moved by {count} evacuations"
+
+
+def lost_hosts_do_nothing(fleet: Fleet) -> Iterator[str]:
+    """Nothing is known to run on a lost host, and nothing is ordered of one.
+
+    Where a container is that moves is not known before its migration is settled.
+    """
+    for one in fleet.containers.values():
+        host = fleet.hosts.get(one.host)
+        if one.running and one.target is None and host is not None and host.lost:
+            yield f"{one.id} runs on {one.host}, which is lost"
+    for order in fleet.orders.values():
+        to = fleet.hosts.get(order.to)
+        if to is not None and to.lost:
+            yield f"order {order.id} was given to {to.id}, which is lost"
+
+
+def one_recovery_a_host(fleet: Fleet) -> Iterator[str]:
+    """What a host carried is restarted by one recovery at a time."""
+    going = Counter(one.host for one in fleet.recoveries.values() if not one.finished_at)
+    for host, count in going.items():
+        if count > 1:
+            yield f"{count} recoveries of host {host} go on at once"
 
 
 def is_over(fleet: Fleet, move: Move) -> bool:
@@ -178,6 +205,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     the_halted_stand_still,
     dead_letters_are_bounded,
     evacuating_hosts_are_closed,
+    lost_hosts_do_nothing,
+    one_recovery_a_host,
 )
 
 

@@ -73,7 +73,8 @@ class Agent(msgspec.Struct, frozen=True):
     """What one agent must remember, and no more.
 
     `under_way` are orders begun and not answered, `answered` the answers given, `owed` the
-    reports that the engine has not acknowledged, oldest first.
+    reports that the engine has not acknowledged, oldest first. `term` is how often its host came
+    back after it was lost: orders of another one are not for it.
     """
 
     host: HostId
@@ -84,6 +85,7 @@ class Agent(msgspec.Struct, frozen=True):
     owed: Mapping[AskId, AnyReport] = {}
     moves: Mapping[MigrationId, Move] = {}
     arrivals: Mapping[MigrationId, Arrival] = {}
+    term: int = 0
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="t"):
@@ -102,6 +104,12 @@ class Incarnated(Entry, frozen=True, gc=False, tag="agent.incarnated"):
 
 class EpochSeen(Entry, frozen=True, gc=False, tag="agent.epoch-seen"):
     epoch: int
+
+
+class TermBegun(Entry, frozen=True, gc=False, tag="agent.term-begun"):
+    """Its host was lost and is back: what was under way, owed or on the move is over."""
+
+    term: int
 
 
 class OrderTaken(Entry, frozen=True, gc=False, tag="agent.order-taken"):
@@ -155,7 +163,7 @@ class ArrivalDropped(Entry, frozen=True, gc=False, tag="agent.arrival-dropped"):
     source: HostId
 
 
-OwnEntry = Remembered | Incarnated | EpochSeen
+OwnEntry = Remembered | Incarnated | EpochSeen | TermBegun
 DutyEntry = OrderTaken | ReportOwed | ReportAcknowledged | HandedOver
 ArrivalEntry = ArrivalPrepared | ArrivalWent | ArrivalRan | ArrivalDropped
 AnyEntry = OwnEntry | DutyEntry | ArrivalEntry
@@ -164,7 +172,7 @@ AnyEntry = OwnEntry | DutyEntry | ArrivalEntry
 def evolve(agent: Agent, entry: AnyEntry) -> Agent:
     """Return the agent after an entry of its ledger."""
     match entry:
-        case Remembered() | Incarnated() | EpochSeen():
+        case Remembered() | Incarnated() | EpochSeen() | TermBegun():
             return _evolve_own(agent, entry)
         case OrderTaken() | ReportOwed() | ReportAcknowledged() | HandedOver():
             return _evolve_duty(agent, entry)
@@ -182,8 +190,24 @@ def _evolve_own(agent: Agent, entry: OwnEntry) -> Agent:
             return replace(agent, incarnation=entry.incarnation)
         case EpochSeen():
             return replace(agent, epoch=max(agent.epoch, entry.epoch))
+        case TermBegun():
+            return _anew(agent, entry.term)
         case _:
             assert_never(entry)
+
+
+def _anew(agent: Agent, term: int) -> Agent:
+    """Forget what the engine has answered in our place; nothing is left that may yet begin."""
+    stays = {Standing.LEAVING: Standing.STAYED, Standing.HANDED_OVER: Standing.GONE}
+    moves = {
+        name: replace(move, standing=stays.get(move.standing, move.standing))
+        for name, move in agent.moves.items()
+    }
+    arrivals = {
+        name: one if one.stage is Stage.RAN else replace(one, stage=Stage.DROPPED, image=b"")
+        for name, one in agent.arrivals.items()
+    }
+    return replace(agent, term=term, under_way={}, owed={}, moves=moves, arrivals=arrivals)
 
 
 def _evolve_duty(agent: Agent, entry: DutyEntry) -> Agent:

@@ -20,6 +20,7 @@ LayerName = NewType("LayerName", str)
 ContainerId = NewType("ContainerId", str)
 OperationId = NewType("OperationId", str)
 MigrationId = NewType("MigrationId", str)
+RecoveryId = NewType("RecoveryId", str)
 OrderId = NewType("OrderId", str)
 EvacuationId = NewType("EvacuationId", str)
 Tenant = NewType("Tenant", str)
@@ -49,6 +50,7 @@ OPERATION = r"^op[1-9][0-9]{0,11}\Z"
 MIGRATION = r"^mv[1-9][0-9]{0,11}\Z"
 PLAN = r"^(0|[1-9][0-9]{0,14})-[0-9a-f]{32}\Z"
 EVACUATION = r"^ev[1-9][0-9]{0,11}\Z"
+RECOVERY = r"^rc[1-9][0-9]{0,11}\Z"
 PRINTABLE = r"^[\x21-\x7e]+\Z"
 
 HostName = Annotated[str, Meta(pattern=LABEL, min_length=1, max_length=63)]
@@ -59,6 +61,7 @@ NodeName = Annotated[str, Meta(pattern=NODE)]
 OperationName = Annotated[str, Meta(pattern=OPERATION)]
 MigrationName = Annotated[str, Meta(pattern=MIGRATION)]
 EvacuationName = Annotated[str, Meta(pattern=EVACUATION)]
+RecoveryName = Annotated[str, Meta(pattern=RECOVERY)]
 AskName = Annotated[str, Meta(pattern=PRINTABLE, min_length=1, max_length=128)]
 Cloudlets = Annotated[int, Meta(ge=1, le=CLOUDLETS_MAX, description="cloudlets")]
 DiskGib = Annotated[int, Meta(ge=0, le=65_536, description="GiB of disk")]
@@ -111,6 +114,7 @@ class Code(StrEnum):
     HOST_NOT_FOUND = "host.not_found"
     HOST_EXISTS = "host.exists"
     HOST_IN_USE = "host.in_use"
+    HOST_LOST = "host.lost"
     ENVIRONMENT_NOT_FOUND = "environment.not_found"
     ENVIRONMENT_EXISTS = "environment.exists"
     ENVIRONMENT_LEAVING = "environment.leaving"
@@ -123,6 +127,7 @@ class Code(StrEnum):
     OPERATION_ENDED = "operation.ended"
     MIGRATION_NOT_FOUND = "migration.not_found"
     DEAD_NOT_FOUND = "dead.not_found"
+    RECOVERY_NOT_FOUND = "recovery.not_found"
     EVACUATION_NOT_FOUND = "evacuation.not_found"
     EVACUATION_ENDED = "evacuation.ended"
     VERSION_CONFLICT = "version.conflict"

@@ -6,11 +6,20 @@ off and the agent is asked where the container is.
 """
 
 from domain.availability import obstacle
-from domain.container import CapacityForced, Container, Placing
+from domain.container import CapacityForced, Container, ContainerStopped, Placing
 from domain.decider import NOTHING, Decision, Outcome
 from domain.fleet import Fleet
 from domain.layers import standstill, stopped
-from domain.messages import Accepted, Code, Event, HostId, Instant, MigrationId, Refusal
+from domain.messages import (
+    Accepted,
+    Code,
+    ContainerId,
+    Event,
+    HostId,
+    Instant,
+    MigrationId,
+    Refusal,
+)
 from domain.migration import (
     ARRIVING_MAX,
     LEAVING_MAX,
@@ -229,9 +238,28 @@ def call_off(fleet: Fleet, migration: Migration, why: str) -> tuple[Event, ...]:
 
 
 def settle(fleet: Fleet, migration: MigrationId, report: ReportOrder) -> tuple[Event, ...]:
-    """Return how a migration ended by what its source agent says; nothing if that is known."""
+    """Return how a migration ended by what its agents say; nothing if that is known.
+
+    A container that is at home on a lost host now does not run.
+    """
     old = fleet.migrations.get(migration)
     if old is None or old.finished_at or old.target is None or old.order is None:
+        return ()
+    home = old.target if report.located == old.target else old.source
+    return (*fallen(fleet, old.container, home), *ended(old, report))
+
+
+def fallen(fleet: Fleet, name: ContainerId, home: HostId) -> tuple[ContainerStopped, ...]:
+    """Return that a container does not run, if its home is lost and nobody has said so yet."""
+    container = fleet.containers[name]
+    if not container.running or not fleet.hosts[home].lost:
+        return ()
+    return (ContainerStopped(name, f"host {home} is lost"),)
+
+
+def ended(old: Migration, report: ReportOrder) -> tuple[Event, ...]:
+    """Return how a migration ended by what is reported."""
+    if old.target is None:
         return ()
     if report.located == old.target:
         return (

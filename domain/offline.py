@@ -85,6 +85,10 @@ def stopped(
     ended = f"stopped on {migration.source}, to be started on {migration.target}"
     down_now = (ContainerStopped(container.id, ended),) if container.running else ()
     target = HostId(str(migration.target))
+    if fleet.hosts[target].lost:
+        order, issued = start_order(fleet, migration, container, migration.source)
+        back = MigrationReturning(migration.id, container.id, order, f"host {target} is lost")
+        return (*down_now, MigrationStopped(migration.id, container.id, order), back, issued)
     order, issued = start_order(fleet, migration, container, target)
     return (*down_now, MigrationStopped(migration.id, container.id, order), issued)
 
@@ -113,10 +117,25 @@ def started(
             migration.id, migration.container, migration.source, target, freeze, total
         )
         return (done,)
+    return back(fleet, migration, f"{target} could not start it: {report.detail}")
+
+
+def back(fleet: Fleet, migration: Migration, why: str) -> tuple[Event, ...]:
+    """Start it on its source again; if that is lost meanwhile, the move is over all the same."""
+    if fleet.hosts[migration.source].lost:
+        return (reverted(migration, f"{why}; host {migration.source} is lost", 0, 0),)
     container = fleet.containers[migration.container]
     order, issued = start_order(fleet, migration, container, migration.source)
-    detail = f"{target} could not start it: {report.detail}"
-    return (MigrationReturning(migration.id, container.id, order, detail), issued)
+    return (MigrationReturning(migration.id, container.id, order, why), issued)
+
+
+def lost(fleet: Fleet, migration: Migration, host: HostId) -> tuple[Event, ...]:
+    """Return what follows when a host of a cold move is lost; nothing if another one answers."""
+    why = f"host {host} is lost"
+    starts_there = migration.stopped_at > 0 and not migration.returning
+    if host == migration.target:
+        return back(fleet, migration, why) if starts_there else ()
+    return () if starts_there else (reverted(migration, why, 0, 0),)
 
 
 def reverted(migration: Migration, detail: str, freeze: int, total: int) -> MigrationReverted:

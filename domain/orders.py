@@ -36,7 +36,10 @@ class Work(msgspec.Struct, frozen=True, gc=False, tag_field="work", omit_default
 
 
 class Start(Work, frozen=True, gc=False, tag="start"):
-    """Create the container and start it. `cloudlets` is its allocation now, `limit` the most."""
+    """Create the container and start it. `cloudlets` is its allocation now, `limit` the most.
+
+    `keep`: it runs on when its host is cut off, and is fenced otherwise.
+    """
 
     name: str
     image: str
@@ -48,6 +51,7 @@ class Start(Work, frozen=True, gc=False, tag="start"):
     volumes: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
     application: Application | None = None
+    keep: bool = False
 
 
 class Stop(Work, frozen=True, gc=False, tag="stop"):
@@ -94,9 +98,14 @@ class MigrateOut(Work, frozen=True, gc=False, tag="migrate"):
 
 
 class CallOff(Work, frozen=True, gc=False, tag="call-off"):
-    """Forbid the hand-over of a migration unless it has happened, and say where things stand."""
+    """Forbid the hand-over of a migration unless it has happened, and say where things stand.
+
+    `lost`: this host of the two is. The target is told where it is the source: what was not handed
+    over never will be. The source is told where it is the target: what was handed over is lost.
+    """
 
     migration: MigrationId
+    lost: HostId | None = None
 
 
 class RouteIn(Work, frozen=True, gc=False, tag="route-in"):
@@ -147,6 +156,7 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     saga: str = ""
     expires: Instant = Instant(0)
     epoch: int = 0
+    term: int = 0
 
 
 class Report(Command, frozen=True, kw_only=True, forbid_unknown_fields=True):

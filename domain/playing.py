@@ -27,6 +27,7 @@ from domain.messages import (
     MigrationId,
     OperationId,
     OrderId,
+    RecoveryId,
 )
 from domain.migration import Migration, MigrationState
 from domain.operation import Operation, OperationState, Stage
@@ -40,6 +41,7 @@ from domain.orders import (
 )
 from domain.plan import BIRTHS, Source
 from domain.reactions import number
+from domain.recovery import Recovery, RecoveryState
 from domain.streams import stream_of
 
 EVENTS_MAX = 2_000
@@ -48,7 +50,7 @@ PLAY_MS_MAX = 24 * 60 * 60 * 1_000
 """How far ahead a story is played out."""
 AHEAD_MAX = 64
 """Sagas of others that are played because the story waits for them."""
-THINGS = ("container", "host", "environment")
+THINGS = ("container", "host", "environment", "watch")
 """Streams of what has no story of its own."""
 
 CarryOut = Callable[[Ask, Instant], tuple[Answer, tuple[Recorded[Fact], ...]]]
@@ -253,12 +255,13 @@ def number_of(order: Order) -> int:
     return int(order.id.removeprefix("or"))
 
 
-def saga_at(fleet: Fleet, saga: str) -> Operation | Migration | Evacuation | None:
+def saga_at(fleet: Fleet, saga: str) -> Operation | Migration | Evacuation | Recovery | None:
     """Return a saga by its name; None where it is long over."""
     return (
         fleet.operations.get(OperationId(saga))
         or fleet.migrations.get(MigrationId(saga))
         or fleet.evacuations.get(EvacuationId(saga))
+        or fleet.recoveries.get(RecoveryId(saga))
     )
 
 
@@ -278,6 +281,9 @@ def holders(fleet: Fleet, saga: str) -> Iterable[str]:
     evacuation = fleet.evacuations.get(EvacuationId(saga))
     if evacuation is not None and evacuation.state is EvacuationState.WAITING:
         yield from before_evacuation(fleet, evacuation)
+    recovery = fleet.recoveries.get(RecoveryId(saga))
+    if recovery is not None and recovery.state is RecoveryState.WAITING:
+        yield from before_recovery(fleet, recovery)
 
 
 def before_operation(fleet: Fleet, operation: Operation) -> Iterable[str]:
@@ -304,6 +310,14 @@ def before_evacuation(fleet: Fleet, evacuation: Evacuation) -> Iterable[str]:
         if container is not None and (container.claim or container.migration):
             yield container.claim or str(container.migration)
     yield from sorted(fleet.moving, key=number)
+
+
+def before_recovery(fleet: Fleet, recovery: Recovery) -> Iterable[str]:
+    """Give who has the containers that are to be restarted."""
+    for fallen in recovery.todo:
+        container = fleet.containers.get(fallen.container)
+        if container is not None and (container.claim or container.migration):
+            yield container.claim or str(container.migration)
 
 
 def before_migration(fleet: Fleet, migration: Migration) -> Iterable[str]:

@@ -127,6 +127,12 @@ PROBLEMS: Mapping[Code, Kind] = {
         "The host is registered differently",
         "Relabel it with `restow host relabel`, or remove it first.",
     ),
+    Code.HOST_LOST: Kind(
+        409,
+        "The host is lost",
+        "It comes back by itself when its agent does (`restow host list`). If it never will,"
+        " `restow host lose` vouches that it is dead, and `restow host remove` forgets it.",
+    ),
     Code.HOST_IN_USE: Kind(
         409,
         "The host still carries containers",
@@ -175,6 +181,9 @@ PROBLEMS: Mapping[Code, Kind] = {
     ),
     Code.DEAD_NOT_FOUND: Kind(
         404, "There is no such dead letter", "See `restow dead list`; names are `dl<number>`."
+    ),
+    Code.RECOVERY_NOT_FOUND: Kind(
+        404, "There is no such recovery", "See `restow recovery list`; names are `rc<number>`."
     ),
     Code.EVACUATION_NOT_FOUND: Kind(
         404, "There is no such evacuation", "See `restow evacuation list`; names are `ev<number>`."

@@ -12,13 +12,16 @@ from domain import evacuation as ev
 from domain import host as h
 from domain import migration as mv
 from domain import operation as op
+from domain import recovery as rc
 from domain.container import GrowDeferred, ReconcileSize
-from domain.evacuation import AdvanceEvacuation
+from domain.evacuation import AdvanceEvacuation, StopEvacuation
 from domain.fleet import Fleet
-from domain.messages import Command, ContainerId, Event, OperationId
+from domain.loss import SettleLost
+from domain.messages import Command, ContainerId, Event, HostId, OperationId, RecoveryId
 from domain.migration import CallOffMigration, GrantMigration
 from domain.operation import AdvanceOperation, AdvanceStep, Stage
-from domain.orders import OrderAnswered
+from domain.orders import MigrateOut, OrderAnswered
+from domain.recovery import AdvanceCase, AdvanceRecovery, BeginRecovery
 
 React = Callable[[Fleet, Any], tuple[Command, ...]]
 
@@ -40,6 +43,8 @@ def wake(fleet: Fleet, container: ContainerId | None) -> tuple[Command, ...]:
             asks.append(GrantMigration(migration=saga))
         elif saga.startswith("ev"):
             asks.append(AdvanceEvacuation(evacuation=saga))
+        elif saga.startswith("rc"):
+            asks.append(AdvanceRecovery(recovery=saga))
         elif key is None or fleet.waiting[saga] == key:
             asks.append(AdvanceOperation(operation=saga))
     return tuple(asks)
@@ -87,6 +92,8 @@ def after(fleet: Fleet, over: op.Operation) -> tuple[OperationId, ...]:
 
 def answered(fleet: Fleet, event: OrderAnswered) -> tuple[Command, ...]:
     """Tell the step that waits for this order; one that waits for another only that it is gone."""
+    if event.saga.startswith("rc"):
+        return case_answered(event)
     operation = fleet.operations.get(OperationId(event.saga))
     step = operation.step(event.container) if operation else None
     if operation is None or step is None:
@@ -122,6 +129,8 @@ def scaled(_fleet: Fleet, event: ct.ContainerScaled) -> tuple[Command, ...]:
 def health_changed(fleet: Fleet, event: ct.ContainerHealthChanged) -> tuple[Command, ...]:
     if not event.healthy:
         return ()
+    if (case := checking(fleet, event.container)) is not None:
+        return (case,)
     moved_on = step_under_way(fleet, event.container, Stage.CHECKING)
     return (*moved_on, *wake(fleet, event.container))
 
@@ -151,11 +160,95 @@ def on_with(_fleet: Fleet, event: Any) -> tuple[Command, ...]:
 
 
 def look_again(fleet: Fleet, _event: Any) -> tuple[Command, ...]:
-    """Let evacuations look again: there may be room now, or a container that is free."""
+    """Let evacuations and recoveries look again: there may be room, or a container is free."""
     return tuple(
-        AdvanceEvacuation(evacuation=one)
-        for one in sorted((saga for saga in fleet.waiting if saga.startswith("ev")), key=number)
+        AdvanceEvacuation(evacuation=saga)
+        if saga.startswith("ev")
+        else AdvanceRecovery(recovery=saga)
+        for saga in sorted((s for s in fleet.waiting if s[:2] in {"ev", "rc"}), key=number)
     )
+
+
+def case_answered(event: OrderAnswered) -> tuple[Command, ...]:
+    """Tell a recovery that the order it waits for was answered."""
+    failed = "" if event.done else (event.detail or "the agent gave no reason")
+    case = AdvanceCase(
+        recovery=event.saga, container=event.container, order=event.order, failed=failed
+    )
+    return (case,)
+
+
+def checking(fleet: Fleet, container: ContainerId) -> AdvanceCase | None:
+    """Return what moves the recovery on that waits for a container to be healthy, if one does."""
+    member = fleet.containers.get(container)
+    recovery = fleet.recoveries.get(RecoveryId(member.claim)) if member else None
+    if recovery is None:
+        return None
+    return AdvanceCase(recovery=recovery.id, container=container)
+
+
+def started(fleet: Fleet, event: ct.ContainerStarted) -> tuple[Command, ...]:
+    """Give it its size where it was only seen to run."""
+    sized = fleet.containers[event.container].sized
+    return () if sized else (ReconcileSize(container=event.container),)
+
+
+def stopped(fleet: Fleet, event: ct.ContainerStopped) -> tuple[Command, ...]:
+    case = checking(fleet, event.container)
+    return () if case is None else (case,)
+
+
+def recovery_on(_fleet: Fleet, event: Any) -> tuple[Command, ...]:
+    return (AdvanceRecovery(recovery=event.recovery),)
+
+
+def recovery_ended(fleet: Fleet, event: rc.RecoveryEnded) -> tuple[Command, ...]:
+    return (AdvanceRecovery(recovery=event.recovery), *wake(fleet, event.container))
+
+
+def host_lost(fleet: Fleet, event: h.HostLost) -> tuple[Command, ...]:
+    """End what touches a lost host, then restart elsewhere what it carried."""
+    moving = [
+        name
+        for name in fleet.moving
+        if event.host in (fleet.migrations[name].source, fleet.migrations[name].target)
+    ]
+    waiting = [
+        order.work.migration
+        for order in fleet.orders.values()
+        if isinstance(order.work, MigrateOut) and order.work.target == event.host
+    ]
+    settling = (
+        SettleLost(migration=name, host=event.host) for name in dict.fromkeys((*moving, *waiting))
+    )
+    emptying = (
+        StopEvacuation(evacuation=one.id, reason=f"host {event.host} is lost")
+        for one in fleet.evacuations.values()
+        if one.host == event.host and not one.finished_at
+    )
+    steps = steps_on(fleet, event.host)
+    return (*settling, *emptying, *steps, BeginRecovery(host=event.host))
+
+
+def steps_on(fleet: Fleet, host: HostId) -> tuple[Command, ...]:
+    """Fail the steps that wait for something a lost host will not do; orders are answered."""
+    waits = {Stage.CHECKING, Stage.WORKING}
+    why = f"host {host} is lost"
+    return tuple(
+        AdvanceStep(operation=operation.id, container=step.planned.container, failed=why)
+        for operation in fleet.operations.values()
+        for step in operation.steps
+        if step.stage in waits and on_host(fleet, step.planned.container, host)
+    )
+
+
+def on_host(fleet: Fleet, name: ContainerId, host: HostId) -> bool:
+    container = fleet.containers.get(name)
+    return container is not None and container.host == host
+
+
+def host_returned(fleet: Fleet, event: h.HostReturned) -> tuple[Command, ...]:
+    return (*wake(fleet, None), BeginRecovery(host=event.host))
 
 
 REACT: dict[type[Event], React] = {
@@ -166,10 +259,19 @@ REACT: dict[type[Event], React] = {
     ev.EvacuationMoveEnded: on_with,
     ev.EvacuationResumed: on_with,
     ev.EvacuationStopped: on_with,
+    h.HostLost: host_lost,
+    h.HostReturned: host_returned,
     h.HostRegistered: look_again,
     h.HostUncordoned: look_again,
     ct.ContainerRemoved: look_again,
+    ct.ContainerStarted: started,
+    ct.ContainerStopped: stopped,
     mv.MigrationAbandoned: look_again,
+    rc.RecoveryBegun: recovery_on,
+    rc.RecoveryStarting: recovery_on,
+    rc.RecoveryFailed: recovery_on,
+    rc.RecoveryEnded: recovery_ended,
+    rc.ContainerReplaced: look_again,
     op.OperationStarted: again,
     op.OperationResumed: again,
     op.OperationCancelled: again,

@@ -91,6 +91,11 @@ def effects(fleet: Fleet, order: Order, report: ReportOrder, now: Instant) -> tu
         return ()  # it comes late: a later order was carried out since
     if report.done:
         return done(container.id, work)
+    if isinstance(work, Start) and report.running and not container.running:
+        software = container.software or Software(work.image, work.application)
+        return (
+            ContainerStarted(container.id, software),
+        )  # it could not be started for it runs already
     new_process = isinstance(work, Restart | Redeploy)
     stopped = new_process and not report.running and container.running
     return (ContainerStopped(container.id, report.detail),) if stopped else ()
@@ -148,6 +153,8 @@ def health_reported(fleet: Fleet, report: ReportHealth) -> Outcome:
     if container is None or report.host not in {container.host, container.target}:
         return NOTHING
     if offline.left_behind(fleet, container, report.host):
+        return NOTHING
+    if fleet.hosts[report.host].lost:
         return NOTHING
     if not report.running:
         why = "its host says that it does not run"

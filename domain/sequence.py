@@ -55,6 +55,9 @@ from domain.orders import Redeploy
 from domain.software import Software
 from domain.tenancy import missing
 
+STARTING = frozenset({StepKind.START, StepKind.RESTART, StepKind.REDEPLOY, StepKind.DEPLOY})
+"""Steps that need a host that is there."""
+
 
 def begin(fleet: Fleet, ask: BeginOperation) -> Outcome:
     """Start an operation, or put it behind the one that holds the layer."""
@@ -314,6 +317,8 @@ def not_now(fleet: Fleet, operation: Operation, planned: Planned, container: Con
     if container.claim and container.claim != operation.id:
         return f"{container.claim} has {container.id}"
     kind = planned.kind
+    if kind in STARTING and fleet.hosts[container.host].lost:
+        return f"host {container.host} of {container.id} is lost"
     if kind is StepKind.START or not intrusive(operation, kind):
         return ""
     if operation.settings.accept_downtime:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from domain.container import Container, ContainerScaled
+from domain.container import Container, ContainerHalted, ContainerRemoved, ContainerScaled
 from domain.decider import Decision, Outcome
 from domain.environment import layer_name
 from domain.fleet import Fleet
@@ -145,7 +145,12 @@ def done(at: At) -> tuple[Event, ...]:
 
 
 def work(at: At) -> tuple[Event, ...]:
-    """Enter the stage in which the host does what the step is about."""
+    """Enter the stage in which the host does what the step is about, if there is a host."""
+    lost = at.fleet.hosts[at.container.host].lost
+    return without_host(at) if lost else with_host(at)
+
+
+def with_host(at: At) -> tuple[Event, ...]:
     container = at.container
     match at.step.planned.kind:
         case StepKind.START:
@@ -181,12 +186,25 @@ def wanted(at: At) -> Software:
     return Software(asked.image or mine.image, asked.application or mine.application)
 
 
-def redeploy(at: At, what: Software, failed: str = "") -> tuple[Event, ...]:
+def redeploy(at: At, what: Software, failed_with: str = "") -> tuple[Event, ...]:
     """Order another container in its place; where none runs, that one is started."""
     to = at.container.host
+    if at.fleet.hosts[to].lost:
+        return failed(at, failed_with or f"host {to} is lost")
     if at.container.running:
-        return order(at, Stage.WORKING, to, Redeploy(what.image, what.application), failed)
-    return order(at, Stage.WORKING, to, start_of(at, what), failed)
+        return order(at, Stage.WORKING, to, Redeploy(what.image, what.application), failed_with)
+    return order(at, Stage.WORKING, to, start_of(at, what), failed_with)
+
+
+def without_host(at: At) -> tuple[Event, ...]:
+    """Finish on a lost host: what was to go or to stop did so with it, nothing else can be done."""
+    match at.step.planned.kind:
+        case StepKind.REMOVE:
+            return (ContainerRemoved(at.container.id), *done(at))
+        case StepKind.STOP:
+            return (ContainerHalted(at.container.id), *done(at))
+        case _:
+            return failed(at, f"host {at.container.host} is lost")
 
 
 def start_of(at: At, what: Software) -> Start:
@@ -207,6 +225,7 @@ def start_work(fleet: Fleet, container: Container, what: Software) -> Start:
         spec.volumes,
         spec.ports,
         what.application,
+        spec.on_lost == "keep",
     )
 
 

@@ -9,19 +9,23 @@ from domain.environment import EnvironmentEvent
 from domain.evacuation import EvacuationEvent
 from domain.facts import members
 from domain.host import HostEvent
+from domain.loss import LossEvent
 from domain.messages import Command, Event
 from domain.migration import MigrationEvent
 from domain.operation import OperationEvent
 from domain.orders import OrderAnswered, OrderIssued
+from domain.recovery import ContainerReplaced, RecoveryEvent
 from domain.tenant import TenantEvent
 
 NOUNS = (
     "evacuation",
     "operation",
     "migration",
+    "recovery",
     "container",
     "host",
     "environment",
+    "watch",
     "tenant",
     "dead",
 )
@@ -39,6 +43,9 @@ _NOUN_OF: dict[type[Event], str] = {
     OrderIssued: "container",
     OrderAnswered: "container",
     CapacityForced: "host",
+    **dict.fromkeys(members(LossEvent), "watch"),
+    **dict.fromkeys(members(RecoveryEvent), "recovery"),
+    ContainerReplaced: "container",
 }
 
 

@@ -79,6 +79,22 @@ class Subjects(msgspec.Struct, frozen=True):
     def hello_all(self) -> str:
         return f"{self.prefix}.hi.*"
 
+    def beat(self, host: str) -> str:
+        """A host is there and asks for its lease: `<p>.beat.<host>`."""
+        return f"{self.prefix}.beat.{host}"
+
+    @property
+    def beats_all(self) -> str:
+        return f"{self.prefix}.beat.*"
+
+    def back(self, host: str) -> str:
+        """A lost host has cleaned up and asks for a new term: `<p>.back.<host>`."""
+        return f"{self.prefix}.back.{host}"
+
+    @property
+    def back_all(self) -> str:
+        return f"{self.prefix}.back.*"
+
     def peer(self, host: str, verb: str) -> str:
         """Host to host, for the hand-over of a migration: `<p>.peer.<host>.<verb>`."""
         return f"{self.prefix}.peer.{host}.{verb}"

@@ -44,6 +44,7 @@ from projections.lines import (
     layer_line,
 )
 from projections.reads import Reads, event_line
+from projections.recoveries import RecoveryLine, recovery_line
 
 NEAR_MAX = 3
 """So many ids are offered instead of one that is not known."""
@@ -169,6 +170,21 @@ def evacuation(reads: Reads, ask: q.EvacuationShow) -> EvacuationLine | Refusal:
     if found is None:
         return unknown("evacuation", ask.evacuation, reversed(reads.evacuations))
     return evacuation_line(found)
+
+
+def recoveries(reads: Reads, ask: q.RecoveryList) -> Iterator[RecoveryLine]:
+    for story in reversed(reads.recoveries.values()):
+        one = story.recovery
+        newer = ask.after is not None and number(one.id) >= number(ask.after)
+        if ask.host in (None, one.host) and not newer:
+            yield recovery_line(story, whole=False)
+
+
+def recovery(reads: Reads, ask: q.RecoveryShow) -> RecoveryLine | Refusal:
+    found = reads.recoveries.get(ask.recovery)
+    if found is None:
+        return unknown("recovery", ask.recovery, reversed(reads.recoveries))
+    return recovery_line(found)
 
 
 def feasibility(reads: Reads, ask: q.HostFeasibility) -> Iterator[FeasibilityLine] | Refusal:

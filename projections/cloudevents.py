@@ -92,8 +92,8 @@ def timestamp(at: Instant) -> str:
 
 
 def story(fact: Event) -> str:
-    """Return the evacuation, operation or migration that a fact names, "" where it names none."""
-    for field in ("evacuation", "operation", "migration", "saga"):
+    """Return the saga that a fact names, "" where it names none."""
+    for field in ("evacuation", "operation", "migration", "recovery", "saga"):
         name = getattr(fact, field, "")
         if name:
             return str(name)

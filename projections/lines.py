@@ -24,7 +24,10 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
 
 class HostLine(Line, frozen=True, gc=False):
-    """A host. `used` and `free` are cloudlets, disks are GiB; `leaving`, `arriving` migrations."""
+    """A host. `used` and `free` are cloudlets, disks are GiB; `leaving`, `arriving` migrations.
+
+    `term` is how often it came back after it was lost.
+    """
 
     id: str
     state: str
@@ -42,6 +45,7 @@ class HostLine(Line, frozen=True, gc=False):
     load_mark: int | None
     note: str
     version: int
+    term: int = 0
 
 
 class EnvironmentLine(Line, frozen=True, gc=False):
@@ -81,6 +85,7 @@ class LayerLine(Line, frozen=True, gc=False):
     queue: tuple[str, ...]
     version: int
     application: str = ""
+    on_lost: str = "fence"
 
 
 class ContainerLine(Line, frozen=True, gc=False):
@@ -284,6 +289,7 @@ def host_line(host: Host, version: int) -> HostLine:
         load_mark=host.load_mark,
         note=host.note,
         version=version,
+        term=host.term,
     )
 
 
@@ -330,6 +336,7 @@ def layer_line(layer: Layer, fleet: Fleet, version: int) -> LayerLine:
         queue=layer.queue,
         version=version,
         application=layer.software.label,
+        on_lost=spec.on_lost,
     )
 
 

@@ -71,6 +71,8 @@ QUERIES: Mapping[str, Query] = {
     "host.feasibility": Query(q.HostFeasibility, answers.feasibility, name_of),
     "evacuation.list": Query(q.EvacuationList, answers.evacuations, name_of),
     "evacuation.show": Query(q.EvacuationShow, answers.evacuation),
+    "recovery.list": Query(q.RecoveryList, answers.recoveries, name_of),
+    "recovery.show": Query(q.RecoveryShow, answers.recovery),
     "command.list": Query(q.CommandList, answers.commands, name_of),
     "command.show": Query(q.CommandShow, answers.command),
     "event.list": Query(q.EventList, answers.events, place_of),

@@ -12,7 +12,7 @@ from msgspec import Meta
 from domain.dead import DeadName
 from domain.evacuation import EvacuationState
 from domain.host import HostState
-from domain.messages import EvacuationName, MigrationName, NodeName, OperationName
+from domain.messages import EvacuationName, MigrationName, NodeName, OperationName, RecoveryName
 from domain.migration import MigrationState
 from domain.operation import OperationState
 
@@ -93,6 +93,13 @@ class EvacuationList(Listing, frozen=True, kw_only=True):
     after: EvacuationName | None = None
 
 
+class RecoveryList(Listing, frozen=True, kw_only=True):
+    """Recoveries of what lost hosts carried, newest first."""
+
+    host: Text | None = None
+    after: RecoveryName | None = None
+
+
 class HostFeasibility(Listing, frozen=True, kw_only=True):
     """Whether all containers of a host can go elsewhere: of one host, or of each (N-1)."""
 
@@ -168,6 +175,10 @@ class MigrationShow(Question, frozen=True, kw_only=True):
 
 class EvacuationShow(Question, frozen=True, kw_only=True):
     evacuation: Text
+
+
+class RecoveryShow(Question, frozen=True, kw_only=True):
+    recovery: Text
 
 
 class CommandShow(Question, frozen=True, kw_only=True):

@@ -21,10 +21,13 @@ from domain.messages import Accepted, ContainerId, HostId, Instant, Refusal, Unc
 from domain.migration import MigrationRequested
 from domain.occupancy import Occupancy
 from domain.operation import OperationRequested
+from domain.recovery import RecoveryEvent
+from projections import evacuations, recoveries
 from projections.cloudevents import data
-from projections.evacuations import EvacuationStory, told
+from projections.evacuations import EvacuationStory
 from projections.feed import FeedError, Placed, last_position, placed
 from projections.lines import CommandLine, EventLine, MigrationLine, OperationLine
+from projections.recoveries import RecoveryStory
 from projections.stories import (
     MIGRATION,
     OPERATION,
@@ -53,6 +56,7 @@ class Reads:
         self.operations: dict[str, OperationLine] = {}
         self.migrations: dict[str, MigrationLine] = {}
         self.evacuations: dict[str, EvacuationStory] = {}
+        self.recoveries: dict[str, RecoveryStory] = {}
         self.commands: dict[str, CommandLine] = {}
         self.counts: Counter[str] = Counter()
         self.position = 0
@@ -95,7 +99,9 @@ class Reads:
             self.migrations[fact.migration] = migration_requested(fact, at)
             self.counts["migrations_running"] += 1
         elif isinstance(fact, EvacuationEvent):
-            told(self.evacuations, fact, at, STORIES_MAX)
+            evacuations.told(self.evacuations, fact, at, STORIES_MAX)
+        elif isinstance(fact, RecoveryEvent):
+            recoveries.told(self.recoveries, fact, at, STORIES_MAX)
         elif type(fact) in OPERATION:
             name = at.event.stream.partition(".")[2]
             self.operations[name] = next_operation(self.operations[name], at)

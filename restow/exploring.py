@@ -44,6 +44,7 @@ from domain.orders import (
     Start,
     Stop,
 )
+from domain.recovery import Recovery
 from domain.region import Region
 
 START = Instant(1_700_000_000_000)
@@ -121,16 +122,18 @@ def under_way(world: World) -> bool:
     operations = any(not one.finished_at for one in fleet.operations.values())
     if operations or any(not one.finished_at for one in fleet.evacuations.values()):
         return True
+    if any(not one.finished_at for one in fleet.recoveries.values()):
+        return True
     return any(not one.finished_at for one in fleet.migrations.values())
 
 
 def settled(search: Search) -> World:
-    """Return the world after all that was begun has gone well."""
+    """Return the world after all that was begun has gone well, one after the other."""
     world = World(Fleet(), START)
     for command in search.begin:
         world, _ = take(world, asked(command, world))
-    while todo := going_well(world):
-        world, _ = take(world, todo[0])
+        while todo := going_well(world):
+            world, _ = take(world, todo[0])
     return replace(world, left=search.later)
 
 
@@ -289,12 +292,13 @@ def key(world: World) -> object:
     fleet, now = world.fleet, world.now
     return (
         tuple(
-            replace(one, resizing=one.resizing and "it is", restarts=0)
+            replace(one, resizing=one.resizing and "it is", restarts=0, recovered=())
             for one in fleet.containers.values()
         ),
         tuple(operation_key(one, now) for _, one in sorted(fleet.operations.items())),
         tuple(migration_key(one, now) for _, one in sorted(fleet.migrations.items())),
         tuple(evacuation_key(one, now) for _, one in sorted(fleet.evacuations.items())),
+        tuple(recovery_key(one, now) for _, one in sorted(fleet.recoveries.items())),
         tuple((host.id, host.state) for host in fleet.hosts.values()),
         tuple(
             (o.operation, o.queue, o.leaving, o.software) for _, o in sorted(fleet.layers.items())
@@ -333,6 +337,12 @@ def evacuation_key(one: Evacuation, now: Instant) -> object:
     until = one.until and one.until - now
     moves = tuple((move.wanted, move.target) for move in one.moves)
     return (one.id, one.state, one.todo, moves, one.over, until, one.outcome)
+
+
+def recovery_key(one: Recovery, now: Instant) -> object:
+    until = one.until and one.until - now
+    cases = tuple((case.fallen, case.stage, case.until and case.until - now) for case in one.cases)
+    return (one.id, one.todo, cases, one.over, until, one.outcome)
 
 
 def migration_key(one: Migration, now: Instant) -> object:

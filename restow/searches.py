@@ -12,7 +12,8 @@ from domain.environment import (
 )
 from domain.evacuation import EvacuateHost, RestoreHost
 from domain.host import RegisterHost, UncordonHost
-from domain.messages import CPU_OF_A_CLOUDLET_MHZ, MEMORY_OF_A_CLOUDLET_MIB
+from domain.loss import LoseHost, RecoverHost, ReturnHost, Silent, WatchHosts
+from domain.messages import CPU_OF_A_CLOUDLET_MHZ, MEMORY_OF_A_CLOUDLET_MIB, HostId
 from domain.migration import MigrateContainer
 from domain.operation import RestartLayer, ScaleLayer, ScaleNode, SetCloudletLimits
 from restow.exploring import Search
@@ -57,6 +58,11 @@ def big(count: int) -> CreateEnvironment:
     return CreateEnvironment(environment="shop", layers=(layer,))
 
 
+def kept() -> CreateEnvironment:
+    layer = LayerSpec(name="app", count=1, on_lost="keep")
+    return CreateEnvironment(environment="shop", layers=(layer,))
+
+
 def restart(**how: Any) -> RestartLayer:
     return RestartLayer(**(LAYER | how))
 
@@ -76,6 +82,11 @@ STOP = StopEnvironment(environment="shop")
 MOVE = MigrateContainer(container="node1")
 
 EVACUATE = EvacuateHost(host="h1")
+
+LOSE = LoseHost(host="h1", reason="it burnt")
+SILENT = WatchHosts(silent=(Silent(HostId("h1")),), steady=True)
+RETURN = ReturnHost(host="h1")
+AGAIN = (LOSE, RETURN, LoseHost(host="h2", reason="it burnt"), ReturnHost(host="h2"))
 
 SEARCHES = (
     Search(name="restart, delay", begin=PAIR, first=(restart(delay_s=5),)),
@@ -290,6 +301,68 @@ SEARCHES = (
         begin=(*ONE, EVACUATE),
         first=(UncordonHost(host="h1"), RestoreHost(host="h1")),
         without=ILLNESS | PHASES,
+    ),
+    Search(name="loss", begin=ONE, first=(LOSE,), later=(RETURN,), without=PHASES),
+    Search(
+        name="loss without room",
+        begin=(host("h1"), big(1), host("h2", TIGHT)),
+        first=(LOSE,),
+        later=(RETURN,),
+    ),
+    Search(
+        name="loss of what is kept",
+        begin=(host("h1"), kept(), host("h2")),
+        first=(SILENT,),
+        later=(RETURN, RecoverHost(host="h1"), LOSE),
+        without=ILLNESS,
+    ),
+    Search(
+        name="loss of two",
+        begin=(host("h1"), shop(2), host("h2")),
+        first=(LOSE,),
+        without=ILLNESS,
+    ),
+    Search(
+        name="loss in the middle of a restart",
+        begin=PAIR,
+        first=(restart(delay_s=0),),
+        later=(LOSE,),
+        without=STEERING | ILLNESS,
+    ),
+    Search(
+        name="loss of what stands still",
+        begin=(*ONE, STOP),
+        first=(LOSE,),
+        later=(RETURN, StartEnvironment(environment="shop")),
+        without=STEERING | ILLNESS,
+    ),
+    Search(
+        name="loss of what is removed",
+        begin=ONE,
+        first=(LOSE,),
+        later=(RemoveEnvironment(environment="shop"),),
+        without=STEERING | ILLNESS,
+    ),
+    Search(
+        name="loss of the source of a migration",
+        begin=ONE,
+        first=(MOVE,),
+        later=(LOSE, RETURN),
+        without=ILLNESS,
+    ),
+    Search(
+        name="loss of the target of a migration",
+        begin=ONE,
+        first=(MOVE,),
+        later=(LoseHost(host="h2", reason="it burnt"),),
+        without=ILLNESS,
+    ),
+    Search(
+        name="loss again and again",
+        begin=(*ONE, *AGAIN, LOSE, RETURN),
+        first=(LoseHost(host="h2", reason="it burnt"),),
+        later=(ReturnHost(host="h2"), RecoverHost(host="h2")),
+        without=ILLNESS,
     ),
     Search(
         name="growing while moving",

@@ -28,6 +28,15 @@ from domain.operation import (
     StepStarted,
 )
 from domain.orders import ORDER_LIFE_MS, OrderIssued
+from domain.recovery import WAIT_MAX_MS as RECOVERY_WAIT_MS
+from domain.recovery import (
+    Recovery,
+    RecoveryAdvanced,
+    RecoveryEnded,
+    RecoveryEvent,
+    RecoveryFailed,
+    RecoveryStarting,
+)
 from domain.step import ANSWER_MAX_MS
 from restow.exploring import Happening, explore
 from restow.searches import SEARCHES
@@ -36,7 +45,8 @@ NOWHERE = "[*]"
 ALIKE = {StepKind.DEPLOY: StepKind.REDEPLOY}
 """Steps that are told as another kind, from which they differ only in what they order."""
 ASKED_FOR = "container.migrate"
-NAMED_BY_EVENT = {"operation", "evacuation"}
+TO_COME = "to come"
+NAMED_BY_EVENT = {"operation", "evacuation", "recovery"}
 """Stories whose arrows say what happened, not what was heard."""
 
 
@@ -70,6 +80,10 @@ def seen(happening: Happening) -> Iterator[Transition]:
         yield of_migration(happening, event)
     if isinstance(event, EvacuationEvent):
         yield of_evacuation(happening, event)
+    if isinstance(event, RecoveryEvent):
+        yield of_recovery(happening, event)
+    if isinstance(event, RecoveryStarting | RecoveryAdvanced | RecoveryFailed | RecoveryEnded):
+        yield of_case(happening, event)
 
 
 def of_step(happening: Happening, event: StepStarted | StepAdvanced | StepFinished) -> Transition:
@@ -124,6 +138,35 @@ def evacuation_at(fleet: Fleet, name: str) -> str:
     if one is None:
         return NOWHERE
     return one.outcome if one.finished_at else one.state
+
+
+def of_recovery(happening: Happening, event: RecoveryEvent) -> Transition:
+    before = recovery_at(happening.before.recoveries.get(event.recovery))
+    after = recovery_at(happening.after.recoveries[event.recovery])
+    command = happening.heard.name
+    heard = command if command.startswith(("host.", "hosts.")) else ""
+    return Transition("recovery", before, after, tag(event), "", heard)
+
+
+def recovery_at(one: Recovery | None) -> str:
+    if one is None:
+        return NOWHERE
+    return one.outcome or one.state
+
+
+def of_case(
+    happening: Happening,
+    event: RecoveryStarting | RecoveryAdvanced | RecoveryFailed | RecoveryEnded,
+) -> Transition:
+    old = happening.before.recoveries[event.recovery].case(event.container)
+    new = happening.after.recoveries[event.recovery].case(event.container)
+    before = old.stage if old else TO_COME
+    ended = event.fate if isinstance(event, RecoveryEnded) else TO_COME
+    after = new.stage if new else ended
+    heard = told(happening, event.recovery, event.container) if old else ""
+    return Transition(
+        "recovery of a container", before, after, tag(event), ordered(happening), heard
+    )
 
 
 def told(happening: Happening, *whom: str) -> str:
@@ -200,6 +243,7 @@ def deadlines() -> str:
         ("a migration waits for what it needs", QUEUE_MAX_MS, "it is abandoned"),
         ("a migration, unless asked otherwise", MIGRATION_DEADLINE_S * 1_000, "back on the source"),
         ("an evacuation under which nothing moves", WAIT_MAX_MS, "the rest is given up"),
+        ("a recovery under which nothing can be started", RECOVERY_WAIT_MS, "the rest is given up"),
         ("the report after a migration's deadline", SLACK_MS, "it is called off"),
     )
     lines = ("| what | at most, s | and then |\n", "|---|---|---|\n")

@@ -37,6 +37,7 @@ from domain.host import (
     RemoveHost,
     UncordonHost,
 )
+from domain.loss import LoseHost, RecoverHost
 from domain.messages import Code, Event, PublicCommand
 from domain.migration import MigrateContainer
 from domain.operation import (
@@ -173,9 +174,18 @@ COMMANDS: Mapping[str, CommandContract] = {
         ),
         CommandContract(RateHost(host="north1", load_mark=420), (Code.HOST_NOT_FOUND,)),
         CommandContract(
-            CordonHost(host="north1", reason="new memory on Friday"), (Code.HOST_NOT_FOUND,)
+            CordonHost(host="north1", reason="new memory on Friday"),
+            (Code.HOST_NOT_FOUND, Code.HOST_LOST),
         ),
-        CommandContract(UncordonHost(host="north1"), (Code.HOST_NOT_FOUND, Code.OPERATION_BUSY)),
+        CommandContract(
+            UncordonHost(host="north1"),
+            (Code.HOST_NOT_FOUND, Code.OPERATION_BUSY, Code.HOST_LOST),
+        ),
+        CommandContract(
+            LoseHost(host="north1", reason="power supply burnt, unplugged by Ada"),
+            (Code.HOST_NOT_FOUND,),
+        ),
+        CommandContract(RecoverHost(host="north1"), (Code.HOST_NOT_FOUND,)),
         CommandContract(RemoveHost(host="north1"), (Code.HOST_NOT_FOUND, Code.HOST_IN_USE)),
         CommandContract(
             CreateEnvironment(

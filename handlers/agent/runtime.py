@@ -35,6 +35,7 @@ class Spec(msgspec.Struct, frozen=True):
     variables: Mapping[str, str] = {}
     volumes: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
+    keep: bool = False
     application: Application | None = None
 
 

@@ -39,6 +39,8 @@ _TABLES = {
     "operation": "operations",
     "migration": "migrations",
     "evacuation": "evacuations",
+    "recovery": "recoveries",
+    "watch": "vigil",
 }
 
 

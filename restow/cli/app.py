@@ -37,6 +37,7 @@ for group, parts in {
         ("migration", "migration:migration"): "Live migrations.",
         ("tenant", "tenant:tenant"): "Tenants: how much each may ask for.",
         ("dead", "dead:dead"): "Dead letters: commands that could not be carried out.",
+        ("recovery", "recovery:recovery"): "What lost hosts carried, restarted elsewhere.",
         ("evacuation", "evacuation:evacuation"): "Hosts that are emptied: watch, pause, stop.",
     },
     LOOKING: {

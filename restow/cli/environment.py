@@ -25,8 +25,9 @@ class Contents:
 
     layers: Annotated[tuple[str, ...], Parameter(name="--layer")] = ()
     """NAME[:COUNT][:KEY=VALUE or WORD]..., as often as needed. Keys: reserved, limit (cloudlets),
-    disk (GiB), role, image, policy, group, volume, port, var. Words: stateful, stateless, and hard
-    or soft: how its own containers are kept apart."""
+    disk (GiB), role, image, policy, group, volume, port, var. Words: stateful, stateless; hard or
+    soft: how its own containers are kept apart; fence or keep: what they do when their host is
+    cut off, stop (to be restarted elsewhere) or run on."""
     file: Path | None = None
     """JSON with the members of the command; flags go before it."""
     domain: str | None = None

@@ -34,13 +34,15 @@ event = noun("event", "What happened, and why.")
 TAIL_S = 0.5
 LIMIT_DEFAULT = 50
 KIND = Parameter(name="--type", help="Only this type, such as container.restarted.")
-NOUNS = ("host", "environment", "container", "operation", "migration", "evacuation")
+NOUNS = ("host", "environment", "container", "operation", "migration", "evacuation", "recovery")
 PREFIXES: Mapping[str, str] = {
     "node": "container",
     "op": "operation",
     "mv": "migration",
     "ev": "evacuation",
+    "rc": "recovery",
 }
+SAGAS = {"op": "operation", "mv": "migration", "ev": "evacuation", "rc": "recovery"}
 CHAIN_MAX = 20
 """Links of a chain of causes that are followed."""
 
@@ -199,12 +201,11 @@ async def _cause(region: Reader, link: Item, seen: set[str]) -> dict[str, Any] |
 
 
 def _sagas(link: Item) -> list[tuple[str, str]]:
-    """Return the operations, migrations and evacuations that an event names as its own."""
+    """Return the sagas that an event names as its own."""
     fields = link.get("data", {})
-    names = [str(fields.get(key, "")) for key in ("saga", "operation", "migration", "evacuation")]
+    names = [str(fields.get(key, "")) for key in ("saga", *SAGAS.values())]
     names.append(str(link.get("stream", "")).partition(".")[2])
-    kinds = {"op": "operation", "mv": "migration", "ev": "evacuation"}
-    return [(kinds[name[:2]], name) for name in names if name[:2] in kinds]
+    return [(SAGAS[name[:2]], name) for name in names if name[:2] in SAGAS]
 
 
 def _told(link: Item) -> str:

@@ -59,6 +59,7 @@ COLUMNS = (
     field("ARRIVING", "arriving", wide=True),
     field("LOAD-MARK", "load_mark", wide=True),
     field("LABELS", "labels", wide=True),
+    field("TERM", "term", wide=True),
     field("NOTE", "note", wide=True),
 )
 
@@ -108,6 +109,23 @@ async def cordon(name: Host, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
 async def uncordon(name: Host, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
     """Take new containers on a host again."""
     await ask("host.uncordon", {"host": name}, at=at, how=how)
+
+
+@host.command(help_epilogue='For example: restow host lose h03 --reason "burnt, unplugged by Ada"')
+async def lose(name: Host, /, *, yes: Yes = False, at: At = HERE, how: Asking = SIMPLY) -> None:
+    """Vouch that a host is dead; its containers are restarted elsewhere, storm or not.
+
+    If the host lives after all, they run twice: switch it off first. Wants a reason.
+    """
+    question = ("host.show", {"host": name})
+    await sure(f"take host {name} for dead", question, count_host, yes=yes, at=at, how=how)
+    await ask("host.lose", {"host": name}, at=at, how=how)
+
+
+@host.command(help_epilogue="For example: restow host recover h03")
+async def recover(name: Host, /, *, at: At = HERE, how: Asking = SIMPLY) -> None:
+    """Try again to restart what a lost host carried and could not be restarted elsewhere."""
+    await ask("host.recover", {"host": name}, at=at, how=how)
 
 
 @host.command(help_epilogue="For example: restow host remove h03")

@@ -54,6 +54,7 @@ COLUMNS = (
     field("APPLICATION", "application", wide=True),
     field("APART", "anti_affinity", wide=True),
     field("POLICY", "policy", wide=True),
+    field("ON-LOST", "on_lost", wide=True),
     field("CONTAINERS", "containers", wide=True),
 )
 

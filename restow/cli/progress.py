@@ -22,6 +22,7 @@ STYLES = {
     "done": "green",
     "completed": "green",
     "moved": "green",
+    "restarted": "green",
     "failed": "red",
     "skipped": "yellow",
 }
@@ -36,7 +37,7 @@ class Progress(Protocol):
 
 
 def rows(story: Story) -> list[Row]:
-    """Return a row for each container of an operation or evacuation, or phase of a migration."""
+    """Return a row for each container of a story, or for each phase of a migration."""
     if "container" in story:
         return [("", phase["phase"], f"{phase['after_ms']} ms") for phase in story["phases"]]
     if "containers" in story:
@@ -66,7 +67,8 @@ def headline(story: Story) -> str:
     if "containers" in story:
         state = story["outcome"] or story["state"]
         waits = f", waits: {story['why']}" if story["why"] else ""
-        count = f"{story['moved']} of {len(story['containers'])} moved"
+        verb = "restarted" if "restarted" in story else "moved"
+        count = f"{story[verb]} of {len(story['containers'])} {verb}"
         return f"{story['id']} {state}: {story['kind']} {story['host']}, {count}{waits}"
     state = "paused" if story["paused"] else story["outcome"] or story["state"]
     where = f"{story['kind']} {story['environment']}/{story['layer']}"

@@ -18,6 +18,8 @@ WORDS: Mapping[str, tuple[str, object]] = {
     "stateless": ("stateful", False),
     "hard": ("anti_affinity", "hard"),
     "soft": ("anti_affinity", "soft"),
+    "fence": ("on_lost", "fence"),
+    "keep": ("on_lost", "keep"),
 }
 """Words of a layer that need no value."""
 NUMBERS: Mapping[str, str] = {"reserved": "reserved", "limit": "limit", "disk": "disk_gib"}

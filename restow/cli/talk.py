@@ -45,6 +45,9 @@ EVENTS_SHOWN_MAX = 12
 CONNECT_S = 4.0
 """How long someone who types waits for a connection."""
 
+VERBS = {"ev": "evacuation", "rc": "recovery"}
+"""Nouns under which what goes on is watched; all others are operations to the one who types."""
+
 
 @asynccontextmanager
 async def talk(at: At) -> AsyncGenerator[Talk]:
@@ -104,7 +107,7 @@ async def _follow(region: Talk, reply: Reply, how: Asking, patience_ms: int) -> 
     waits = on_terminal() if how.wait is None else how.wait
     if not waits:
         if how.output in {"table", "wide"}:
-            noun = "evacuation" if reply.operation_id.startswith("ev") else "op"
+            noun = VERBS.get(reply.operation_id[:2], "op")
             say(f"  restow {noun} watch {reply.operation_id}")
         return
     for name in reply.operation_ids or (reply.operation_id,):

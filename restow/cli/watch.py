@@ -15,6 +15,8 @@ POLL_S = 0.2
 FAULT_S = 15.0
 """How long the read side may be away before watching gives up."""
 
+NOUNS = {"mv": "migration", "ev": "evacuation", "rc": "recovery"}
+
 Story = Mapping[str, Any]
 
 
@@ -57,7 +59,7 @@ async def _until_over(region: Talk, name: str, position: int, progress: Progress
 
 def noun(name: str) -> str:
     """Return what kind of story a name names: `migration` for mv5, `evacuation` for ev1."""
-    return {"mv": "migration", "ev": "evacuation"}.get(name[:2], "operation")
+    return NOUNS.get(name[:2], "operation")
 
 
 def query(name: str) -> str:
@@ -87,6 +89,8 @@ def ways_on(name: str) -> str:
     """Return what can be typed next about something that goes on."""
     if name.startswith("ev"):
         return f"restow evacuation watch {name} | restow evacuation stop {name}"
+    if name.startswith("rc"):
+        return f"restow recovery watch {name}"
     cancel = "" if name.startswith("mv") else f" | restow op cancel {name}"
     return f"restow op watch {name}{cancel}"
 
@@ -99,11 +103,22 @@ def summary(story: Story) -> str:
         times = f"frozen {story['freeze_ms']} ms, {story['total_ms']} ms in all"
         route = f"{story['container']} {story['source']} -> {story['target']}"
         return f"{story['id']} {story['state']}: {route}, {times}{detail}"
+    if "restarted" in story:
+        counts = f"{story['restarted']} restarted, {story['left']} left"
+        return (
+            f"{story['id']} {story['outcome']}: {what_of(story)}, {counts}, {took_s:.1f} s{detail}"
+        )
     if "containers" in story:
         counts = f"{story['moved']} moved, {story['failed']} failed, {story['left']} left"
         lack = f", {story['missing_cloudlets']} cloudlets missing" if story["failed"] else ""
-        what = f"{story['kind']} {story['host']}"
-        return f"{story['id']} {story['outcome']}: {what}, {counts}{lack}, {took_s:.1f} s{detail}"
+        return (
+            f"{story['id']} {story['outcome']}: {what_of(story)}, {counts}{lack},"
+            f" {took_s:.1f} s{detail}"
+        )
     counts = f"{story['done']} done, {story['failed']} failed, {story['skipped']} skipped"
     where = f"{story['kind']} {story['environment']}/{story['layer']}"
     return f"{story['id']} {story['outcome']}: {where}, {counts}, {took_s:.1f} s{detail}"
+
+
+def what_of(story: Story) -> str:
+    return f"{story['kind']} {story['host']}"

@@ -10,7 +10,14 @@ from random import Random
 from typing import NoReturn, Protocol
 
 from domain.agent import Again, Begin, Declined, hand_over, receive
-from domain.memory import Agent, AnyEntry, ReportAcknowledged, ReportOwed, evolve
+from domain.memory import (
+    Agent,
+    AnyEntry,
+    ReportAcknowledged,
+    ReportOwed,
+    TermBegun,
+    evolve,
+)
 from domain.messages import HostId, Instant, MigrationId, OrderId
 from domain.orders import AnyReport, MigrateOut, Order
 from restow.simulation.machines import Nature
@@ -118,6 +125,10 @@ class Agents:
             return False
         self._write(order.to, entry)
         return True
+
+    def begin_term(self, host: HostId, term: int) -> None:
+        """Take orders of this term, and of no other; what was under way before is over."""
+        self._write(host, TermBegun(term))
 
     def fall(self, host: HostId) -> None:
         """Let an agent fall over; some time later it is back."""

@@ -14,7 +14,15 @@ from msgspec.structs import replace
 
 from domain.environment import Layer
 from domain.fleet import Fleet
-from domain.messages import AskId, ContainerId, HostId, Instant, OperationId, OrderId
+from domain.messages import (
+    AskId,
+    ContainerId,
+    HostId,
+    Instant,
+    MigrationId,
+    OperationId,
+    OrderId,
+)
 from domain.orders import (
     AnyReport,
     CallOff,
@@ -59,6 +67,7 @@ class Nature(msgspec.Struct, frozen=True):
     forget: float = 0.0
     takeover: float = 0.0
     stumble: float = 0.0
+    outage: float = 0.0
 
 
 class Street(Protocol):
@@ -75,6 +84,12 @@ class Street(Protocol):
     def later(self, delay_ms: int, what: Callable[[], None]) -> None: ...
 
     def violate(self, *wrong: str) -> NoReturn: ...
+
+    def begins(self, host: HostId) -> bool: ...
+
+    def has_power(self, host: HostId) -> bool: ...
+
+    def silent_for(self, host: HostId) -> int | None: ...
 
     def report(self, report: AnyReport) -> None: ...
 
@@ -107,6 +122,8 @@ class Machines:
         self.unheard: set[type[Work]] = set()
         self.answered_unheard: list[ReportOrder] = []
         self.excuse = "bad luck"
+        self._removed: set[ContainerId] = set()
+        self._doubts: dict[MigrationId, tuple[Order, ReportOrder]] = {}
 
     def carry_out(self, order: Order) -> None:
         """Begin an order that its agent has taken."""
@@ -114,7 +131,8 @@ class Machines:
             ask=AskId(f"{order.id}/r"), host=order.to, order=order.id, done=True, running=True
         )
         dice = self._street.dice(order.id)
-        fails = self._is_fault(order) or dice.random() < self._street.nature.failure
+        nothing = isinstance(order.work, Restart | Redeploy) and order.container in self._removed
+        fails = self._is_fault(order) or nothing or dice.random() < self._street.nature.failure
         if isinstance(order.work, MigrateOut):
             self._move(order, answer, dice, fails=fails)
             return
@@ -141,7 +159,7 @@ class Machines:
     def _do(self, order: Order, answer: ReportOrder, dice: Random, *, fails: bool) -> None:
         takes = self.slow.pop(order.container, 0) or dice.randint(20, 900)
         if isinstance(order.work, CallOff):
-            answer = replace(answer, located=self.truth.get(order.container))
+            answer = replace(answer, located=self._where(order, order.work))
         elif fails:
             runs = self._fail(order, dice)
             answer = replace(answer, done=False, detail=self.excuse, running=runs)
@@ -153,11 +171,14 @@ class Machines:
         name = order.container
         match order.work:
             case Start() | Redeploy():
+                self._removed.discard(name)
                 self._install(order.container, order.work)
                 self._begin(order, dice)
             case Restart():
                 self._begin(order, dice)
             case Stop() | Halt():
+                if isinstance(order.work, Stop):
+                    self._removed.add(name)
                 self.truth.pop(name, None)
                 self.well.pop(name, None)
             case Resize(cloudlets=cloudlets, limit=limit):
@@ -237,15 +258,71 @@ class Machines:
             answer = replace(answer, located=work.target, freeze_ms=freeze)
         self._street.later(took, lambda: self._hand_over(order, answer))
 
+    def _where(self, order: Order, work: CallOff) -> HostId | None:
+        """Return where a container is, as the agent that is asked knows it."""
+        doubt = self._doubts.get(work.migration)
+        if doubt is None:
+            return self.truth.get(order.container)
+        move, answer = doubt
+        if order.to == answer.located:  # it holds a copy that was never told to run, and drops it
+            del self._doubts[work.migration]
+            return self.truth.get(order.container)
+        if work.lost is not None:
+            del self._doubts[work.migration]
+            self._answer(move, answer)
+        return answer.located
+
     def _hand_over(self, order: Order, answer: ReportOrder) -> None:
-        """Reach the point of no return, unless it was forbidden."""
-        if order.container not in self.truth:
+        """Reach the point of no return, unless it is forbidden.
+
+        A host without power does nothing; one without a lease hands nothing over. Where the target
+        dies right after the point of no return, only the source knows that it is the target's.
+        """
+        target = cast("MigrateOut", order.work).target
+        source_begins = self._street.begins(order.to)
+        if not self._street.has_power(order.to):
+            waits = self._street.silent_for(order.to)
+            if waits is not None:
+                self._street.later(waits + 1, lambda: self._hand_over(order, answer))
+            return
+        if self.truth.get(order.container) != order.to:
             answer = replace(answer, done=False, detail="it is gone", located=order.to)
-        elif answer.done and self._street.may_hand_over(order, answer.freeze_ms):
-            self.truth[order.container] = cast("MigrateOut", order.work).target
-        elif answer.done:
+        elif answer.done and source_begins and self._street.begins(target):
+            answer = self._cross(order, answer)
+        elif answer.done and source_begins and not self._street.has_power(target):
+            if self._street.may_hand_over(order, answer.freeze_ms):
+                self._doubts[cast("MigrateOut", order.work).migration] = (order, answer)
+                self.fell(order.container)
+                return
             answer = replace(answer, done=False, detail="called off", located=order.to)
+        elif answer.done:
+            answer = replace(answer, done=False, detail="no lease", located=order.to)
         self._answer(order, answer)
+
+    def _cross(self, order: Order, answer: ReportOrder) -> ReportOrder:
+        if not self._street.may_hand_over(order, answer.freeze_ms):
+            return replace(answer, done=False, detail="called off", located=order.to)
+        self.truth[order.container] = cast("MigrateOut", order.work).target
+        return answer
+
+    def settle_doubts(self, host: HostId, *, lost: bool) -> None:
+        """Let a target that is heard again run what was handed over to it, unless it was lost."""
+        for migration, (order, answer) in list(self._doubts.items()):
+            target = answer.located
+            if host not in (order.to, target) or target is None:
+                continue
+            if not lost and not (self._street.has_power(order.to) and self._street.begins(target)):
+                continue
+            del self._doubts[migration]
+            if not lost:
+                self.truth[order.container] = target
+                self.well[order.container] = False
+            self._answer(order, answer)
+
+    def fell(self, container: ContainerId) -> None:
+        """Let a container be no more, and nobody notice."""
+        self.truth.pop(container, None)
+        self.well.pop(container, None)
 
     def crash(self, container: ContainerId) -> None:
         """Let a container's process die, which its host notices."""

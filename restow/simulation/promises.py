@@ -96,6 +96,8 @@ class Promises:
             one = fleet.containers.get(self._waits.get(saga, ContainerId("")))
             if operation is None or operation.paused or one is None:
                 continue
+            if fleet.hosts[one.host].lost:
+                continue
             layer = fleet.layers[operation.key]
             others = (fleet.containers[name] for name in layer.containers if name != one.id)
             if one.claim in {"", saga} and any(other.operable for other in others):

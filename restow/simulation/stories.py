@@ -25,6 +25,10 @@ TENANTS = (("blog", Tenant("blue")), ("mail", Tenant("red")))
 """Environments besides the shop, and whose they are."""
 
 
+OUTAGES_MS = (2_000, 15_000, 22_000, 60_000, 200_000, None)
+"""How long a host is not heard; one that died for ever, None. 22 s is fenced, and not yet lost."""
+
+
 class Story(msgspec.Struct, frozen=True):
     """One life: its seed, less the wishes `skipped` and the kinds of harm it goes `without`.
 
@@ -54,7 +58,8 @@ def begin(story: Story) -> tuple[World, Random]:
     """Make a world with a few hosts and a shop of two layers; beside it what tenants have."""
     dice = Random(story.seed)
     calmer: dict[str, Any] = dict.fromkeys(story.without, 0.0)
-    world = World(story.seed, replace(nature(dice), **calmer))
+    outage = Random(f"{story.seed} outages").choice([0, 0, 0.15])
+    world = World(story.seed, replace(replace(nature(dice), outage=outage), **calmer))
     world.hosts(dice.randint(3, 8), cloudlets=dice.choice([4, 6, 8, 16, 32]))
     app = LayerSpec(name="app", count=dice.randint(1, 4), reserved=2, limit=8)
     sql = LayerSpec(name="sql", count=2, anti_affinity="hard")
@@ -88,6 +93,7 @@ def play(story: Story, wishes: Sequence[Wish] | None = None) -> World:
     world, dice = begin(story)
     for number in range(wishes_of(story.seed)):
         if number not in story.skipped:
+            strike(world, Random(f"{story.seed} outage {number}"))
             wish(world, Random(f"{story.seed} wish {number}"), wishes or WISHES)
     world.settle()
     while held := next(waits_for_somebody(world, dice), None):
@@ -103,6 +109,14 @@ def about_bounds(world: World, dice: Random) -> None:
         world.ask(dice.choice((limit_tenant, about_letters, about_letters))(world, dice))
     for letter in tuple(world.fleet.dead):
         world.ask(DropDead(dead=letter, reason="the story is over"))
+
+
+def strike(world: World, dice: Random) -> None:
+    """Perhaps let a host die or be cut off, for a while or for ever."""
+    if dice.random() < world.nature.outage:
+        lasts = dice.choice(OUTAGES_MS)
+        dead = lasts is None or dice.random() < 0.5
+        world.outages.strike(dice.choice(sorted(world.fleet.hosts)), lasts, dead=dead)
 
 
 def wish(world: World, dice: Random, wishes: Sequence[Wish]) -> None:

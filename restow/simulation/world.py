@@ -36,6 +36,7 @@ from domain.wire import decode_frame
 from restow.simulation.agents import Agents
 from restow.simulation.engines import Engines, state_of
 from restow.simulation.machines import LATE_MS, Machines, Nature
+from restow.simulation.outages import Outages
 from restow.simulation.promises import foreign_to
 from restow.simulation.violation import ViolationError
 
@@ -67,6 +68,7 @@ class World:
         self.engines = Engines(self, kills, lost)
         self.machines = Machines(self)
         self.agents = Agents(self)
+        self.outages = Outages(self)
         self._told: list[tuple[object, ...]] = []
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
@@ -132,7 +134,7 @@ class World:
 
     def hello(self) -> bool:
         """Let every host say what runs and is healthy; what the engine missed is reported."""
-        unsaid = self.machines.unsaid()
+        unsaid = [one for one in self.machines.unsaid() if one[3] not in self.outages.cuts]
         for container, runs, well, host in unsaid:
             self._asked += 1
             self.report(
@@ -181,9 +183,30 @@ class World:
             if self._sent.get(order.id, -AGAIN_MS) + AGAIN_MS <= self.now:
                 self._send(order)
 
+    def watch(self, command: Command) -> None:
+        """Ask what the watch has seen, or what an operator knows."""
+        self._asked += 1
+        self.put(Ask(AskId(f"watch {self._asked}"), command, actor="watch"))
+        for name, where in self.truth.items():
+            host = self.fleet.hosts.get(where)
+            kept = name in self.fleet.containers and self.outages.keeps(name)
+            if host is not None and host.lost and not kept:
+                self.violate(f"{name} runs on {where}, which is lost")
+
+    def begins(self, host: HostId) -> bool:
+        return self.outages.begins(host)
+
+    def silent_for(self, host: HostId) -> int | None:
+        return self.outages.silent_for(host)
+
+    def has_power(self, host: HostId) -> bool:
+        return self.outages.has_power(host)
+
     def _send(self, order: Order) -> None:
         self._sent[order.id] = self.now
         order = replace(order, epoch=self.engines.epoch)
+        if order.to in self.fleet.hosts:
+            order = replace(order, term=self.fleet.hosts[order.to].term)
         dice = self.dice(f"send {order.id}")
         for _ in range(2 if dice.random() < self.nature.repeat else 1):
             late = dice.random() < self.nature.late
@@ -197,7 +220,7 @@ class World:
 
     def receive(self, order: Order) -> None:
         """Let an order arrive, unless nobody hears what is ordered for this container."""
-        if order.container not in self.machines.deaf:
+        if order.container not in self.machines.deaf and order.to not in self.outages.cuts:
             self.agents.receive(order)
 
     def carry_out(self, order: Order) -> None:
@@ -206,11 +229,20 @@ class World:
     def may_hand_over(self, order: Order, freeze_ms: int) -> bool:
         return self.agents.may_hand_over(order, freeze_ms)
 
+    def begin_term(self, host: HostId, term: int) -> None:
+        self.agents.begin_term(host, term)
+
     def report(self, report: AnyReport) -> None:
         self.agents.report(report)
 
     def transmit(self, report: AnyReport) -> None:
         """Say a report; one that is lost is said again, a silent host says all later."""
+        waits = self.outages.silent_for(report.host)
+        if waits is None:
+            return
+        if waits > 0:
+            self.later(waits + 1, lambda: self._transmit_again(report))
+            return
         dice = self.dice(f"report {report.ask} {self.now}")
         if dice.random() < self.nature.late:
             self._silent[report.host] = Instant(self.now + dice.randint(1, LATE_MS))

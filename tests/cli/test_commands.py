@@ -42,6 +42,8 @@ LINES = [
         "host.remove",
         {"host": "h01", "expect_version": 4},
     ),
+    ("host lose h01 -y --reason burnt", "host.lose", {"host": "h01", "reason": "burnt"}),
+    ("host recover h01", "host.recover", {"host": "h01"}),
     (
         "env create shop --layer bl:1 --layer app:3:reserved=2:limit=8 --group db=hard",
         "environment.create",

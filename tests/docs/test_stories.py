@@ -33,7 +33,10 @@ NOBODY = CordonHost(host="nobody")
 """A command of a heard input that a journal does not tell."""
 ROOT = Path(__file__).parents[2]
 WORLDS = range(40)
-STORIES = ("operation", "migration", *(f"step {kind}" for kind in StepKind if kind not in ALIKE))
+STORIES = (
+    *("operation", "migration", "evacuation", "recovery", "recovery of a container"),
+    *(f"step {kind}" for kind in StepKind if kind not in ALIKE),
+)
 
 
 @cache

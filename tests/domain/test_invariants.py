@@ -20,9 +20,12 @@ from domain.messages import (
     MigrationId,
     OperationId,
     OrderId,
+    RecoveryId,
 )
 from domain.migration import MigrateContainer, MigrationGranted
 from domain.operation import RestartLayer, SetCloudletLimits, Settings, StepKind, StepStarted
+from domain.orders import Order, Stop
+from domain.recovery import Recovery
 from tests.examples import Scene, given, hosts, shop
 
 NODE1, NODE2 = ContainerId("node1"), ContainerId("node2")
@@ -56,6 +59,16 @@ def layer(fleet: Fleet, **other: object) -> None:
 
 def evacuations(fleet: Fleet, *every: Evacuation) -> None:
     fleet.evacuations.update((one.id, one) for one in every)
+
+
+def lose(fleet: Fleet, name: HostId) -> None:
+    fleet.hosts[name] = replace(fleet.hosts[name], state=HostState.LOST)
+
+
+def order_to_the_lost(fleet: Fleet, name: HostId) -> None:
+    lose(fleet, name)
+    order = Order(OrderId("or99"), name, NODE1, Stop())
+    fleet.orders[order.id] = order
 
 
 DAMAGES: list[tuple[Invariant, Damage, str]] = [
@@ -172,6 +185,28 @@ DAMAGES: list[tuple[Invariant, Damage, str]] = [
         invariants.dead_letters_are_bounded,
         lambda fleet: fleet.deadlines.update(dead=Instant(5)),
         "dead letters end at None, not at 5",
+    ),
+    (
+        invariants.claims_are_held,
+        lambda fleet: node(fleet, claim="rc9"),
+        "node2 is claimed by rc9, which is not restarting it",
+    ),
+    (
+        invariants.lost_hosts_do_nothing,
+        lambda fleet: lose(fleet, H2),
+        "node2 runs on h2, which is lost",
+    ),
+    (
+        invariants.lost_hosts_do_nothing,
+        lambda fleet: order_to_the_lost(fleet, H3),
+        "order or99 was given to h3, which is lost",
+    ),
+    (
+        invariants.one_recovery_a_host,
+        lambda fleet: fleet.recoveries.update(
+            {RecoveryId(name): Recovery(RecoveryId(name), H1, ()) for name in ("rc1", "rc2")}
+        ),
+        "2 recoveries of host h1 go on at once",
     ),
 ]
 

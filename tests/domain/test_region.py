@@ -10,6 +10,7 @@ from domain.chronicle import missing
 from domain.container import PlaceContainer, ReconcileSize
 from domain.deadlines import DeadlinePassed
 from domain.decider import Ask, Decision
+from domain.decisions import DECIDE
 from domain.environment import AddLayer, CreateEnvironment, RemoveEnvironment
 from domain.facts import FACTS, tag
 from domain.host import CordonHost, UncordonHost
@@ -38,7 +39,7 @@ from domain.operation import (
 )
 from domain.orders import ReportHealth, ReportOrder
 from domain.reactions import react
-from domain.region import DECIDE, TOO_LARGE, Region
+from domain.region import TOO_LARGE, Region
 from domain.streams import NOUNS, noun_of, stream_named, stream_of
 from domain.wire import COMMIT_BYTES_MAX, size_of
 from restow.simulation.world import START, state_of

@@ -39,6 +39,7 @@ from domain.host import (
     RemoveHost,
     UncordonHost,
 )
+from domain.loss import LoseHost, RecoverHost
 from domain.messages import Accepted, AskId, Code, PublicCommand, Refusal, Unchanged
 from domain.migration import MigrateContainer
 from domain.operation import (
@@ -63,6 +64,8 @@ DONE: list[PublicCommand] = [
     CordonHost(host="h1"),
     UncordonHost(host="h3"),
     RemoveHost(host="h4"),
+    LoseHost(host="h4", reason="it burnt"),
+    RecoverHost(host="h8"),
     CreateEnvironment(environment="blog", layers=(layer(),)),
     RemoveEnvironment(environment="shop"),
     AddLayer(environment="shop", layer=layer("sql")),
@@ -81,9 +84,9 @@ DONE: list[PublicCommand] = [
     ResetTenant(tenant="bravo"),
     RetryDead(dead="dl1"),
     DropDead(dead="dl2", reason="a mistake"),
-    PauseOperation(operation="op6"),
-    ResumeOperation(operation="op7"),
-    CancelOperation(operation="op6"),
+    PauseOperation(operation="op7"),
+    ResumeOperation(operation="op8"),
+    CancelOperation(operation="op7"),
     EvacuateHost(host="h1"),
     RestoreHost(host="h5"),
     PauseEvacuation(evacuation="ev2"),
@@ -99,6 +102,8 @@ UNDER_A_NEW_ID: dict[type[PublicCommand], type | Code] = {
     CordonHost: Unchanged,
     UncordonHost: Unchanged,
     RemoveHost: Code.HOST_NOT_FOUND,
+    LoseHost: Unchanged,
+    RecoverHost: Unchanged,
     CreateEnvironment: Code.ENVIRONMENT_EXISTS,
     RemoveEnvironment: Unchanged,
     AddLayer: Code.LAYER_EXISTS,
@@ -129,9 +134,21 @@ UNDER_A_NEW_ID: dict[type[PublicCommand], type | Code] = {
 """What is said when it is asked again at once, though not repeated: a second wish."""
 
 
+def lost_host(scene: Scene) -> None:
+    """Lose host h8, and with it a container that fits nowhere else."""
+    scene.ask(host("h8", cloudlets=40))
+    wide = layer(count=1, reserved=36)
+    scene.ask(CreateEnvironment(environment="wide", layers=(wide,)))
+    scene.settle()
+    scene.world.outages.strike("h8", None, dead=True)
+    scene.ask(LoseHost(host="h8", reason="it burnt"))
+    scene.settle()
+
+
 def fleet() -> Scene:
     """Return a fleet in which each of the commands above can be done."""
     scene = given(hosts(3), shop(2), CordonHost(host="h3"))
+    lost_host(scene)
     scene.ask(host("h4"))
     scene.ask(CordonHost(host="h4"))
     for name in ("h5", "h6", "h7"):
@@ -147,7 +164,7 @@ def fleet() -> Scene:
     busy = {"environment": "busy", "layer": "app", "delay_s": 300}
     scene.ask(RestartLayer(**busy))  # type: ignore[arg-type]
     scene.ask(RestartLayer(**busy))  # type: ignore[arg-type]
-    scene.ask(PauseOperation(operation="op7"))
+    scene.ask(PauseOperation(operation="op8"))
     scene.ask(CreateEnvironment(environment="still", layers=(layer(),)))
     scene.ask(StopEnvironment(environment="still"))
     scene.ask(LimitTenant(tenant="bravo", burst=7))

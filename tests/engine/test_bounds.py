@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from domain.decider import Ask, Commit
+from domain.decisions import DECIDE
 from domain.facts import Fact
 from domain.messages import AskId, Code, DeadId, Instant, Tenant
 from domain.operation import PauseOperation
 from domain.problems import Problem
-from domain.region import DECIDE, Region
+from domain.region import Region
 from domain.subjects import Subjects
 from handlers.bus import Bus, request
 from handlers.doors.lane import TRIES_MAX

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from domain.decider import Answered, Ask, Commit
+from domain.decisions import DECIDE
 from domain.facts import Fact
 from domain.host import CordonHost, RegisterHost, RelabelHost
 from domain.messages import Accepted, AskId, Code, Command, Instant, Refusal
-from domain.region import DECIDE, Region
+from domain.region import Region
 from domain.wire import COMMIT_BYTES_MAX, encode_commit
 from handlers.doors.desk import DeskClosedError
 from handlers.engine.admission import OPERATOR_IN_FLIGHT_MAX

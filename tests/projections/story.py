@@ -14,6 +14,9 @@ from domain.wire import decode_frame
 from restow.simulation.world import Nature, World
 from tests.domain.letters import poison
 
+LOST_MS = 60_000
+"""How long a host is dead: it is lost, what it carried is restarted elsewhere, and it returns."""
+
 
 @cache
 def frames_of(seed: int, failure: float = 0.1) -> tuple[Frame[Fact], ...]:
@@ -47,6 +50,8 @@ def frames_of(seed: int, failure: float = 0.1) -> tuple[Frame[Fact], ...]:
     world.ask(LimitTenant(tenant="acme", rate=50))
     world.ask(poison("CMD/1"))
     world.ask(EvacuateHost(host="h06"))
+    world.settle()
+    world.outages.strike(min(world.truth.values()), LOST_MS, dead=True)
     world.settle()
     return tuple(decode_frame(data) for data in world.journal)
 

@@ -100,6 +100,7 @@ async def test_every_list_is_a_page(asking, reads, name):
         ("operation.show", {"operation": "op1"}, "id"),
         ("migration.show", {"migration": "mv1"}, "id"),
         ("evacuation.show", {"evacuation": "ev1"}, "id"),
+        ("recovery.show", {"recovery": "rc1"}, "id"),
         ("command.show", {"id": "ask-7"}, "id"),
     ],
 )
@@ -132,6 +133,7 @@ async def test_an_operation_that_is_shown_has_its_steps(asking):
         ("operation.show", {"operation": "op99"}, "operation.not_found"),
         ("migration.show", {"migration": "mv9"}, "migration.not_found"),
         ("evacuation.show", {"evacuation": "ev9"}, "evacuation.not_found"),
+        ("recovery.show", {"recovery": "rc9"}, "recovery.not_found"),
         ("host.feasibility", {"host": "h0"}, "host.not_found"),
         ("container.list", {"environment": "shap"}, "environment.not_found"),
         ("layer.list", {"environment": "shap"}, "environment.not_found"),

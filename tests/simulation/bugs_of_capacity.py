@@ -18,10 +18,10 @@ from domain import migration as mv
 from domain.chronicle import CHRONICLE
 from domain.container import Container
 from domain.decider import NOTHING, Decision
+from domain.decisions import DECIDE
 from domain.fleet import Fleet
 from domain.host import HostState
 from domain.reactions import REACT
-from domain.region import DECIDE
 from tests.simulation.planting import Patch, change, plant, put, take, then
 
 

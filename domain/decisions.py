@@ -1,0 +1,138 @@
+"""Who decides what: each command, and the function that its decision is."""
+
+from collections.abc import Callable
+from typing import Any
+
+from domain import (
+    dead,
+    deployment,
+    emptying,
+    evacuating,
+    host,
+    layers,
+    losing,
+    moving,
+    recovering,
+    reports,
+    scaling,
+    sequence,
+    standstill,
+    step,
+    tenant,
+    vertical,
+)
+from domain.container import GrowDeferred, PlaceContainer, ReconcileSize
+from domain.dead import DropDead, KeepDead, RetryDead, SettleDead, TryDurable
+from domain.deadlines import DeadlinePassed, passed
+from domain.decider import NOTHING, Ask, Decision, Outcome
+from domain.deployment import DeployApplication, RedeployLayer
+from domain.environment import (
+    AddLayer,
+    ChangeLayer,
+    CreateEnvironment,
+    RemoveEnvironment,
+    RemoveLayer,
+    StartEnvironment,
+    StopEnvironment,
+)
+from domain.evacuation import (
+    AdvanceEvacuation,
+    EvacuateHost,
+    PauseEvacuation,
+    RestoreHost,
+    ResumeEvacuation,
+    StopEvacuation,
+)
+from domain.facts import members
+from domain.fleet import Fleet
+from domain.host import HostCommand
+from domain.loss import LoseHost, RecoverHost, ReturnHost, SettleLost, WatchHosts
+from domain.messages import (
+    Command,
+    HostId,
+    Instant,
+    MigrationId,
+)
+from domain.migration import CallOffMigration, GrantMigration, MigrateContainer
+from domain.operation import (
+    AdvanceOperation,
+    AdvanceStep,
+    BeginOperation,
+    CancelOperation,
+    PauseOperation,
+    RestartLayer,
+    ResumeOperation,
+    ScaleLayer,
+    ScaleNode,
+    SetCloudletLimits,
+)
+from domain.orders import AnyReport
+from domain.recovery import AdvanceCase, AdvanceRecovery, BeginRecovery
+from domain.tenant import TenantCommand
+from domain.vertical import FollowUsage
+
+Decide = Callable[[Fleet, Any, Ask, Instant], Outcome]
+
+
+def call_off(fleet: Fleet, command: CallOffMigration, _ask: Ask, _now: Instant) -> Outcome:
+    migration = fleet.migrations.get(MigrationId(command.migration))
+    if migration is None:
+        return Decision()
+    return Decision(moving.call_off(fleet, migration, "the container must grow where it is"))
+
+
+DECIDE: dict[type[Command], Decide] = {
+    **dict.fromkeys(
+        members(HostCommand),
+        lambda fleet, c, _ask, _now: host.decide(fleet.hosts.get(HostId(c.host)), c),
+    ),
+    **dict.fromkeys(
+        (CreateEnvironment, RemoveEnvironment, AddLayer, ChangeLayer, RemoveLayer),
+        lambda fleet, c, ask, _now: layers.decide(fleet, c, ask.tenant),
+    ),
+    **dict.fromkeys(members(AnyReport), lambda fleet, c, _ask, now: reports.decide(fleet, c, now)),
+    PlaceContainer: lambda fleet, c, _ask, _now: layers.place_container(fleet, c),
+    ScaleNode: lambda fleet, c, _ask, _now: scaling.scale_node(fleet, c),
+    GrowDeferred: lambda fleet, c, _ask, _now: scaling.grow_deferred(fleet, c),
+    FollowUsage: lambda fleet, c, _ask, _now: vertical.follow(fleet, c),
+    ReconcileSize: lambda fleet, c, _ask, now: scaling.reconcile_size(fleet, c, now),
+    RestartLayer: lambda fleet, c, _ask, _now: scaling.restart_layer(fleet, c),
+    RedeployLayer: lambda fleet, c, _ask, _now: deployment.redeploy_layer(fleet, c),
+    DeployApplication: lambda fleet, c, _ask, _now: deployment.deploy_application(fleet, c),
+    StopEnvironment: lambda fleet, c, _ask, _now: standstill.stop_environment(fleet, c),
+    StartEnvironment: lambda fleet, c, _ask, _now: standstill.start_environment(fleet, c),
+    SetCloudletLimits: lambda fleet, c, _ask, _now: scaling.set_limits(fleet, c),
+    ScaleLayer: lambda fleet, c, _ask, _now: scaling.scale_layer(fleet, c),
+    BeginOperation: lambda fleet, c, _ask, _now: sequence.begin(fleet, c),
+    AdvanceOperation: lambda fleet, c, _ask, now: sequence.advance(fleet, c, now),
+    AdvanceStep: lambda fleet, c, _ask, now: step.advance_step(fleet, c, now),
+    PauseOperation: lambda fleet, c, _ask, _now: sequence.pause(fleet, c),
+    ResumeOperation: lambda fleet, c, _ask, _now: sequence.resume(fleet, c),
+    CancelOperation: lambda fleet, c, _ask, _now: sequence.cancel(fleet, c),
+    MigrateContainer: lambda fleet, c, _ask, now: moving.migrate(fleet, c, now),
+    GrantMigration: lambda fleet, c, _ask, now: moving.grant(fleet, c, now),
+    CallOffMigration: call_off,
+    **dict.fromkeys(
+        members(TenantCommand), lambda fleet, c, _ask, _now: tenant.decide(fleet.limits, c)
+    ),
+    KeepDead: lambda fleet, c, _ask, _now: dead.keep(fleet.dead, c, fleet.next_number("dead")),
+    RetryDead: lambda fleet, c, ask, _now: dead.retry(fleet.dead, c, ask.actor),
+    DropDead: lambda fleet, c, ask, _now: dead.drop(fleet.dead, c, ask.actor),
+    SettleDead: lambda fleet, c, _ask, _now: dead.settle(fleet.dead, c),
+    TryDurable: lambda _fleet, _c, _ask, _now: NOTHING,
+    EvacuateHost: lambda fleet, c, _ask, _now: evacuating.evacuate(fleet, c),
+    RestoreHost: lambda fleet, c, _ask, _now: evacuating.restore(fleet, c),
+    AdvanceEvacuation: lambda fleet, c, _ask, now: emptying.advance(fleet, c, now),
+    PauseEvacuation: lambda fleet, c, _ask, _now: evacuating.pause(fleet, c),
+    ResumeEvacuation: lambda fleet, c, _ask, _now: evacuating.resume(fleet, c),
+    StopEvacuation: lambda fleet, c, _ask, _now: evacuating.stop(fleet, c),
+    WatchHosts: lambda fleet, c, _ask, _now: losing.watch(fleet, c),
+    LoseHost: lambda fleet, c, _ask, _now: losing.lose_host(fleet, c),
+    ReturnHost: lambda fleet, c, _ask, _now: losing.come_back(fleet, c),
+    SettleLost: lambda fleet, c, _ask, _now: losing.settle(fleet, c),
+    RecoverHost: lambda fleet, c, _ask, _now: recovering.recover(fleet, c),
+    BeginRecovery: lambda fleet, c, _ask, _now: recovering.begin(fleet, c),
+    AdvanceRecovery: lambda fleet, c, _ask, now: recovering.advance(fleet, c, now),
+    AdvanceCase: lambda fleet, c, _ask, now: recovering.advance_case(fleet, c, now),
+    DeadlinePassed: lambda fleet, c, _ask, now: passed(fleet, c, now),
+}
