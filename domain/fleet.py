@@ -5,6 +5,7 @@ changes. Every change goes through `put`, which can be taken back: a decision is
 fleet itself, and a refusal or a dry run leaves no trace (`try_out`, `keep`, `undo`).
 """
 
+from collections.abc import Iterator
 from typing import Any, Protocol, TypeVar
 
 from domain.container import Container
@@ -121,6 +122,10 @@ class Fleet:
             if changed is table:
                 found.setdefault(key, old)
         return found
+
+    def tried(self) -> Iterator[tuple[dict[Any, Any], Any, Any]]:
+        """Return what has been tried out: table, key, and the entry before; oldest first."""
+        return iter(self._undo or ())
 
     def next_number(self, counter: str) -> int:
         """Return the number that the next container, operation or migration will have."""

@@ -43,7 +43,7 @@ from projections.lines import (
     host_line,
     layer_line,
 )
-from projections.reads import Reads, event_line
+from projections.reads import Reads, command_key, event_line
 from projections.recoveries import RecoveryLine, recovery_line
 
 NEAR_MAX = 3
@@ -202,22 +202,25 @@ def feasibility(reads: Reads, ask: q.HostFeasibility) -> Iterator[FeasibilityLin
 def commands(reads: Reads, ask: q.CommandList) -> Iterator[CommandLine]:
     lines: Iterable[CommandLine] = reversed(reads.commands.values())
     if ask.after:
-        lines = islice(dropwhile(lambda line: line.id != ask.after, lines), 1, None)
+        lines = islice(dropwhile(lambda line: command_key(line) != ask.after, lines), 1, None)
     for line in lines:
         if (
             ask.command in (None, line.command)
             and ask.actor in (None, line.actor)
+            and ask.tenant in (None, line.tenant)
             and ask.answer in (None, line.answer)
         ):
             yield line
 
 
 def command(reads: Reads, ask: q.CommandShow) -> CommandLine | Refusal:
-    found = reads.commands.get(ask.id)
+    found = reads.commands.get(f"{ask.tenant}/{ask.id}")
     if found is not None:
         return found
-    detail = f"there is no command with id {ask.id!r} among the latest {len(reads.commands):,}"
-    return Refusal(Code.COMMAND_NOT_FOUND, detail, "$.id", {"kept": len(reads.commands)})
+    whose = f" of tenant {ask.tenant}" if ask.tenant else ""
+    kept = len(reads.commands)
+    detail = f"there is no command{whose} with id {ask.id!r} among the latest {kept:,}"
+    return Refusal(Code.COMMAND_NOT_FOUND, detail, "$.id", {"kept": kept})
 
 
 def events(reads: Reads, ask: q.EventList) -> Iterator[EventLine] | Refusal:

@@ -12,7 +12,7 @@ from projections import answers
 from projections import questions as q
 from projections.answers import did_you_mean
 from projections.lines import EngineLine, EventLine, LayerLine, Line
-from projections.reads import Reads
+from projections.reads import Reads, command_key
 
 QUESTION_BYTES_MAX = 64 * 1_024
 ENVELOPE_BYTES = 512
@@ -73,7 +73,7 @@ QUERIES: Mapping[str, Query] = {
     "evacuation.show": Query(q.EvacuationShow, answers.evacuation),
     "recovery.list": Query(q.RecoveryList, answers.recoveries, name_of),
     "recovery.show": Query(q.RecoveryShow, answers.recovery),
-    "command.list": Query(q.CommandList, answers.commands, name_of),
+    "command.list": Query(q.CommandList, answers.commands, command_key),
     "command.show": Query(q.CommandShow, answers.command),
     "event.list": Query(q.EventList, answers.events, place_of),
     "status": Query(q.Status, answers.status),

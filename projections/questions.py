@@ -109,9 +109,10 @@ class HostFeasibility(Listing, frozen=True, kw_only=True):
 
 
 class CommandList(Listing, frozen=True, kw_only=True):
-    """Commands with their answers, newest first."""
+    """Commands with their answers, newest first. `tenant` "": those of the operator."""
 
     command: Text | None = None
+    tenant: str | None = None
     actor: Text | None = None
     answer: Literal["accepted", "done", "unchanged", "refused"] | None = None
     after: str = ""
@@ -182,7 +183,10 @@ class RecoveryShow(Question, frozen=True, kw_only=True):
 
 
 class CommandShow(Question, frozen=True, kw_only=True):
+    """One command by its id, which is its tenant's own; "" is the operator."""
+
     id: Text
+    tenant: str = ""
 
 
 class Status(Question, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ the journal does not: built again from the start it is the same.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from domain.chronicle import evolve
@@ -48,7 +48,7 @@ STORIES_MAX = 10_000
 class Reads:
     """A view of one region. Read its tables freely; change it only through `take`."""
 
-    def __init__(self) -> None:
+    def __init__(self, events_max: int | None = None) -> None:
         self.fleet = Fleet()
         self.fleet.watcher = self
         self.versions: dict[str, int] = {}
@@ -58,11 +58,12 @@ class Reads:
         self.evacuations: dict[str, EvacuationStory] = {}
         self.recoveries: dict[str, RecoveryStory] = {}
         self.commands: dict[str, CommandLine] = {}
+        """By `command_key`: two tenants may use one id."""
         self.counts: Counter[str] = Counter()
         self.position = 0
         self.epoch = 0
         self.at = Instant(0)
-        self._events: deque[Placed] = deque(maxlen=EVENTS_MAX)
+        self._events: deque[Placed] = deque(maxlen=EVENTS_MAX if events_max is None else events_max)
         self._occupancy: Occupancy | None = None
         self._over: dict[str, deque[str]] = {"operation": deque(), "migration": deque()}
 
@@ -130,9 +131,27 @@ class Reads:
             self.at = commit.at
             if commit.command in COMMANDS:
                 self.counts["commands"] += 1
-                self.commands[commit.ask] = command_line(commit, position)
+                line = command_line(commit, position)
+                key = command_key(line)
+                self.commands.pop(key, None)  # an id of long ago is used again: it is the latest
+                self.commands[key] = line
                 if len(self.commands) > COMMANDS_MAX:
                     del self.commands[next(iter(self.commands))]
+
+    def resume(self, position: int, epoch: int, at: Instant) -> None:
+        """Go on after `position`; the tables are already as they were then."""
+        self.position, self.epoch, self.at = position, epoch, at
+
+    def remember(
+        self, operations: Iterable[OperationLine], migrations: Iterable[MigrationLine]
+    ) -> None:
+        """Take up stories that were told before, oldest first, and count those that go on."""
+        self.operations = {line.id: line for line in operations}
+        self.migrations = {line.id: line for line in migrations}
+        for noun, table in (("operation", self.operations), ("migration", self.migrations)):
+            over = sorted((x for x in table.values() if x.finished_at), key=lambda x: x.finished_at)
+            self._over[noun].extend(line.id for line in over)
+            self.counts[f"{noun}s_running"] = len(table) - len(over)
 
     def host_changed(self, host: HostId, new: Host | None) -> None:
         """Count nothing: hosts are few; only the occupancy, if there is one, looks again."""
@@ -183,6 +202,11 @@ class Reads:
     def events_latest_first(self) -> Iterator[Placed]:
         """Return the events that are kept, newest first."""
         return reversed(self._events)
+
+
+def command_key(line: CommandLine) -> str:
+    """Return what names a command: its tenant and its id, `/<id>` for the operator's."""
+    return f"{line.tenant}/{line.id}"
 
 
 def command_line(commit: Commit[Fact], position: int) -> CommandLine:

@@ -234,6 +234,14 @@ def overdue(line: MigrationLine, event: mv.MigrationOverdue, _at: Instant) -> Mi
     return replace(line, state=MigrationState.CALLING_OFF.value, detail=event.why)
 
 
+def stopped(line: MigrationLine, _event: mv.MigrationStopped, _at: Instant) -> MigrationLine:
+    return line
+
+
+def returning(line: MigrationLine, event: mv.MigrationReturning, _at: Instant) -> MigrationLine:
+    return replace(line, detail=event.detail)
+
+
 def completed(line: MigrationLine, event: mv.MigrationCompleted, at: Instant) -> MigrationLine:
     return replace(
         line,
@@ -265,6 +273,8 @@ MIGRATION: Mapping[type[Event], Callable[[MigrationLine, Any, Instant], Migratio
     mv.MigrationGranted: granted,
     mv.MigrationPhaseReached: reached,
     mv.MigrationOverdue: overdue,
+    mv.MigrationStopped: stopped,
+    mv.MigrationReturning: returning,
     mv.MigrationCompleted: completed,
     mv.MigrationReverted: reverted,
     mv.MigrationAbandoned: abandoned,

@@ -16,6 +16,7 @@ from handlers.bus import Address, BusAddressError, find_address
 DATA_DEFAULT = Path(".restow")
 UP_FILE = "up.json"
 AUDIT_FILE = Path("reader", "audit.db")
+VIEWS_FOLDER = Path("reader", "views")
 
 
 class SettingsError(ValueError):

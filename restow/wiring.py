@@ -1,8 +1,8 @@
 """The processes of a region, put together: the one place that knows handlers and projections."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import closing
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import structlog
@@ -17,8 +17,10 @@ from handlers.engine import process as engine
 from handlers.journal.reader import Head, before, end, follow
 from projections import process as projecting
 from projections.audit import Audit, AuditFeed, open_audit
+from projections.keeping import Keeping
+from projections.shelf import Shelf, known
 from restow import logs
-from restow.settings import Region
+from restow.settings import AUDIT_FILE, VIEWS_FOLDER, Region
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -78,18 +80,43 @@ class JournalFrames:
         return await end(self._bus, self._subjects)
 
 
-async def run_reader(region: Region, audit_file: Path, stop: asyncio.Event) -> None:
-    """Run the read side until `stop`; raises what goes wrong in it, as an exception group."""
+async def run_reader(region: Region, data: Path, stop: asyncio.Event) -> None:
+    """Run the read side until `stop`; raises what goes wrong in it, as an exception group.
+
+    Raises `StoreTooNewError`, `ShelfInUseError` where its views cannot be kept in `data`.
+    """
     logs.verbose()
     subjects = Subjects(region.prefix)
     bus = await connect(region.address, name="restow reader")
+    shelf = Shelf(data / VIEWS_FOLDER)
     try:
-        with closing(new_audit(audit_file)) as audit:
+        with closing(new_audit(data / AUDIT_FILE)) as audit, shelf.writing():
+            known(shelf)
             frames = JournalFrames(bus, subjects)
-            showing = projecting.run(bus, subjects, frames, audit=AuditFeed(audit), ready=_ready)
-            await _until(asyncio.create_task(showing), stop)
+            parts = (
+                projecting.run(bus, subjects, frames, audit=AuditFeed(audit), ready=_ready),
+                Keeping(frames, shelf).run(),
+            )
+            await _until(asyncio.create_task(together(*parts)), stop)
     finally:
         await close(bus)
+
+
+@asynccontextmanager
+async def journal_of(region: Region) -> AsyncGenerator[JournalFrames]:
+    """Return a region's journal as projections read it. Raises `BusUnavailableError`."""
+    bus = await connect(region.address, name="restow projection")
+    try:
+        yield JournalFrames(bus, Subjects(region.prefix))
+    finally:
+        await close(bus)
+
+
+async def together(*parts: Coroutine[None, None, None]) -> None:
+    """Run all of it; what goes wrong in one part stops the others, and comes out in a group."""
+    async with asyncio.TaskGroup() as group:
+        for part in parts:
+            group.create_task(part)
 
 
 def new_audit(path: Path) -> Audit:

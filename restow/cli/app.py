@@ -9,7 +9,7 @@ TEXT = "Restow: an open, event-sourced control plane for isolated containers on 
 NOUNS = Group("What there is", sort_key=1)
 LOOKING = Group("Looking closer", sort_key=2)
 RUNNING = Group("Running it", sort_key=3)
-ALIASES = {"environment": "env", "container": "ct", "operation": "op"}
+ALIASES = {"environment": "env", "container": "ct", "operation": "op", "projection": "proj"}
 
 
 def _epilogue() -> str:
@@ -44,6 +44,7 @@ for group, parts in {
         ("status", "region:status"): "Who is active, how far the journal is, what is under way.",
         ("event", "event:event"): "What happened, and why.",
         ("command", "command:command"): "Every command there is; send one as JSON.",
+        ("projection", "projection:projection"): "The views: how far, verified, built anew.",
         ("plan", "plan:plan"): "Plans that were saved: show, make again, apply as they are.",
         ("audit", "audit:audit"): "Any state at any version; the whole journal verified.",
     },

@@ -16,11 +16,13 @@ from handlers.journal.reader import JournalDamagedError
 from handlers.journal.safety import UnsafeServerError
 from handlers.journal.stream import UnsafeStreamError
 from projections.audit import AuditDamagedError
+from projections.shelf import ShelfInUseError
+from projections.sqlite import StoreTooNewError
 from restow.cli.exits import EndedError
 from restow.cli.flags import HERE, At
 from restow.cli.output import say
 from restow.cli.talk import reachable, region_of
-from restow.settings import AUDIT_FILE, Region, data_directory
+from restow.settings import Region, data_directory
 from restow.stopping import stop_signals
 from restow.wiring import run_agent, run_engine, run_reader
 
@@ -52,6 +54,8 @@ ENDS: Mapping[type[Exception], Exit] = {
     RecordsDamagedError: Exit.DIFFERENT,
     RecordsInUseError: Exit.CONFLICT,
     AuditDamagedError: Exit.DIFFERENT,
+    StoreTooNewError: Exit.REFUSED,
+    ShelfInUseError: Exit.CONFLICT,
 }
 """How a process ends that must not run."""
 Data = Annotated[
@@ -95,7 +99,7 @@ async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) ->
 
 
 async def reader(*, data: Data = None, at: At = HERE) -> None:
-    """Run the read side: queries, public events, audit."""
+    """Run the read side: queries, public events, views, audit."""
     region = region_of(at)
     with stop_signals() as stop, explained(region):
-        await run_reader(region, (data or data_directory()) / AUDIT_FILE, stop)
+        await run_reader(region, data or data_directory(), stop)

@@ -39,6 +39,7 @@ SPOKEN_IN = {
         "projections.relay",
         "benchmarks.echo",
     },
+    "apsw": {"projections.sqlite"},
     "eventsourcing": {"handlers.recorder", "projections.audit"},
 }
 """Outside packages, and the only modules (or packages) that may import them."""

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.messages import Tenant
 from domain.region import Region
 from projections import reads as reading
 from projections.answers import number
@@ -13,6 +14,7 @@ from projections.lines import condition
 from projections.operability import Operability
 from projections.pages import QUERIES, answer
 from projections.reads import Reads
+from tests.projections.journal import Book
 from tests.projections.story import commits_of, frames_of, regrouped
 
 SEEDS = st.integers(0, 30)
@@ -229,3 +231,26 @@ def test_the_minimum_is_the_least_of_the_timeline(seed):
             assert line.minimum_at == first
             assert line.operable == line.timeline[-1][1]
             assert line.minimum <= line.unexcused
+
+
+def asked(reads, name, **fields):
+    query = QUERIES[name]
+    said = answer(query, reads, msgspec.convert(fields, query.shape), PLENTY)
+    assert isinstance(said, bytes), said
+    return msgspec.json.decode(said)
+
+
+def test_two_tenants_may_use_one_id_and_each_reads_its_own():
+    book = Book()
+    for tenant in ("acme", "umbrella", ""):
+        commit = msgspec.structs.replace(book.commit(ask="same"), tenant=Tenant(tenant))
+        book.frame(commit)
+    reads = built(book.frames)
+    for tenant in ("acme", "umbrella", ""):
+        assert asked(reads, "command.show", id="same", tenant=tenant)["tenant"] == tenant
+    theirs = asked(reads, "command.list", tenant="acme")["items"]
+    assert [item["tenant"] for item in theirs] == ["acme"]
+    first = asked(reads, "command.list", limit=2)
+    rest = asked(reads, "command.list", limit=2, after=first["next"])
+    tenants = [item["tenant"] for item in [*first["items"], *rest["items"]]]
+    assert tenants == ["", "umbrella", "acme"]

@@ -1,0 +1,137 @@
+"""`restow projection` on a real journal, beside a real read side."""
+
+import asyncio
+import os
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import apsw
+import pytest
+
+from domain.problems import Exit
+from handlers.journal.reader import Head
+from handlers.journal.stream import ensure
+from handlers.journal.writer import Writer
+from projections.shelf import Shelf
+from restow.settings import VIEWS_FOLDER
+from tests.projections.story import commits_of, frames_of
+
+COMMITS = commits_of(frames_of(2))
+END = sum(len(commit.events) for commit in COMMITS)
+WITHIN_S = 60.0
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+async def writer(bus, subjects):
+    """Return the writer of a journal in which something happened."""
+    await ensure(bus, subjects)
+    writer = await Writer.take_over(bus, subjects, Head())
+    await writer.append(COMMITS)
+    yield writer
+    await writer.close()
+
+
+@asynccontextmanager
+async def reader(tmp_path, nats_url, prefix):
+    """Run a read side whose data is in `tmp_path` until the end of the block."""
+    where = ("--url", nats_url, "--prefix", prefix, "--data", str(tmp_path))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "restow", "reader", *where),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await asyncio.wait_for(process.communicate(), WITHIN_S)
+
+
+async def listed(restow, tmp_path, *, position=END):
+    """Wait until the views are as far as `position`, and return the list of them."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            if (tmp_path / VIEWS_FOLDER / "views.json").exists():
+                ended = await restow("proj", "list", "--data", str(tmp_path), "-o", "json")
+                if ended.json["position"] >= position:
+                    return {item["id"]: item for item in ended.json["items"]}
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.usefixtures("writer")
+async def test_views_are_listed_verified_and_built_anew_while_they_are_kept(
+    restow, tmp_path, nats_url, prefix
+):
+    data = ("--data", str(tmp_path))
+    async with reader(tmp_path, nats_url, prefix):
+        items = await listed(restow, tmp_path)
+        assert items["event"]["lines"] == END
+        assert {item["behind"] for item in items.values()} == {0}
+        assert {item["generation"] for item in items.values()} == {1}
+
+        ended = await restow("projection", "verify", *data)
+        assert (ended.code, ended.out.splitlines()[-1]) == (0, "all is as the journal says")
+
+        ended = await restow("projection", "rebuild", *data, "-o", "json")
+        assert (ended.code, ended.json["generation"], ended.json["position"]) == (0, 2, END)
+        async with asyncio.timeout(WITHIN_S):
+            while (tmp_path / VIEWS_FOLDER / "views-1.db").exists():
+                await asyncio.sleep(0.1)
+        assert {item["generation"] for item in (await listed(restow, tmp_path)).values()} == {2}
+
+
+@pytest.mark.usefixtures("writer")
+async def test_a_difference_is_told_and_ends_with_9(restow, tmp_path, nats_url, prefix):
+    async with reader(tmp_path, nats_url, prefix):
+        await listed(restow, tmp_path)
+    used = Shelf(tmp_path / VIEWS_FOLDER).current()
+    assert used is not None
+    file = apsw.Connection(str(used))
+    file.execute("UPDATE host SET used = 7 WHERE id = 'h01'").fetchall()
+    file.close()
+
+    ended = await restow("projection", "verify", "--data", str(tmp_path))
+
+    assert ended.code == Exit.DIFFERENT
+    assert "error: host h01: used " in ended.err
+
+    ended = await restow("projection", "rebuild", "--data", str(tmp_path))
+    assert ended.out.splitlines()[-1] == "generation 2 is used from now on"
+    assert (await restow("projection", "verify", "--data", str(tmp_path))).code == 0
+
+
+@pytest.mark.usefixtures("writer")
+async def test_a_second_read_side_on_the_same_data_is_refused(restow, tmp_path, nats_url, prefix):
+    async with reader(tmp_path, nats_url, prefix):
+        await listed(restow, tmp_path)
+        async with reader(tmp_path, nats_url, prefix) as other:
+            said, _ = await asyncio.wait_for(other.communicate(), WITHIN_S)
+            assert other.returncode == Exit.CONFLICT
+            assert "another process has the views in" in said.decode()
+
+
+@pytest.mark.usefixtures("writer")
+async def test_views_of_a_newer_restow_are_left_alone(restow, tmp_path, nats_url, prefix):
+    async with reader(tmp_path, nats_url, prefix):
+        await listed(restow, tmp_path)
+    used = Shelf(tmp_path / VIEWS_FOLDER).current()
+    file = apsw.Connection(str(used))
+    file.execute("PRAGMA user_version = 99").fetchall()
+    file.close()
+    async with reader(tmp_path, nats_url, prefix) as newer:
+        said, _ = await asyncio.wait_for(newer.communicate(), WITHIN_S)
+    assert newer.returncode == Exit.REFUSED
+    assert "was made by a newer Restow" in said.decode()
+    ended = await restow("projection", "list", "--data", str(tmp_path))
+    assert ended.code == Exit.DIFFERENT
+    assert "restow projection rebuild" in ended.err
+
+
+async def test_where_there_are_none_it_says_so(restow, tmp_path):
+    ended = await restow("projection", "list", "--data", str(tmp_path / "nowhere"))
+    assert ended.code == Exit.USAGE
+    assert "start `restow reader`" in ended.err

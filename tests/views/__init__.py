@@ -1,0 +1,1 @@
+"""Tests of the views in their store: lines, batches, faults of files, rebuilds."""
