@@ -25,7 +25,7 @@ LEAVING = "the layer is to be removed"
 SINGLE = "a layer of one container"
 UNBORN = "nothing of the layer had served yet"
 
-RUNNING, HEALTHY, FOUND, TAKEN, FROZEN, HALTED = 1, 2, 4, 8, 16, 32
+RUNNING, HEALTHY, FOUND, TAKEN, FROZEN, HALTED, AWAY = 1, 2, 4, 8, 16, 32, 64
 OPERABLE = RUNNING | HEALTHY | FOUND
 """The marks of a container that can serve: these, and no other."""
 GENTLE = {op.StepKind.START, op.StepKind.RESIZE}
@@ -43,35 +43,62 @@ LATE = (
 )
 """What a step orders, and what may come true after it gave up: answers can be late."""
 
+STEP, MOVE = "step", "move"
+"""What may have a container, both at once if the step leaves it serving."""
+
 Opening = op.OperationRequested | mv.MigrationRequested
 Ending = op.OperationFinished | mv.MigrationCompleted | mv.MigrationReverted | mv.MigrationAbandoned
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Since when something has a container, and whether that did not serve then."""
+
+    since: int
+    idle: bool
+
+
+NOBODY = Held(0, idle=False)
 
 
 class Member:
     """A container of a layer: its marks, whether it ever was operable, the step that has it.
 
-    `claimed` is from when on a step or a migration has it, `idle` whether it did not serve then, so
+    `held` says from when on a step or a migration has it, and whether it did not serve then, so
     that nothing was taken away; `fell` when it last stopped being well, `given_up` that the last
     step it had failed.
     """
 
-    def __init__(self, name: ContainerId, book: "Book") -> None:
+    def __init__(self, name: ContainerId, book: "Book", born: int) -> None:
         self.name = name
         self.book = book
+        self.born = born
         self.marks = 0
         self.served = False
         self.step = ""
         self.gentle = True
-        self.claimed = 0
-        self.idle = False
+        self.held: dict[str, Held] = {}
         self.fell = 0
         self.given_up = False
 
     @property
     def failed(self) -> bool:
         """Whether it is down though it served before, unless a step or a halt took it down."""
-        taken = self.marks & TAKEN and not self.idle
-        return self.served and not is_well(self.marks) and not (taken or self.marks & HALTED)
+        taken = self.marks & TAKEN and not self.held.get(STEP, NOBODY).idle
+        away = self.marks & AWAY and not self.held.get(MOVE, NOBODY).idle
+        excused = taken or away or self.marks & HALTED
+        return self.served and not is_well(self.marks) and not excused
+
+    @property
+    def holder(self) -> Held:
+        """Who may keep it from serving; a step beside a migration leaves it serving."""
+        return self.held.get(MOVE) or self.held.get(STEP) or NOBODY
+
+    def hold(self, by: str, since: int, *, idle: bool) -> None:
+        """Note that a step or a migration has it now, or with `since` 0 no more."""
+        if since:
+            self.held[by] = Held(since, idle)
+        else:
+            self.held.pop(by, None)
 
 
 class Book:
@@ -191,7 +218,7 @@ class Certifier:
         if isinstance(fact, ct.ContainerPlaced):
             book = self._books.get((fact.environment, fact.layer))
             if book is not None:
-                self._members[fact.container] = Member(fact.container, book)
+                self._members[fact.container] = Member(fact.container, book, self._position)
                 book.members[fact.container] = self._members[fact.container]
                 book.note(self._position)
         elif (member := self._members.pop(fact.container, None)) is not None:
@@ -206,8 +233,7 @@ class Certifier:
             begins = isinstance(fact, op.StepStarted)
             failed = isinstance(fact, op.StepFinished) and fact.outcome is op.Outcome.FAILED
             member.step = fact.operation if begins else ""
-            member.claimed = self._position if begins else 0
-            member.idle = begins and member.marks != OPERABLE
+            member.hold(STEP, self._position if begins else 0, idle=member.marks != OPERABLE)
             member.given_up = failed
             member.gentle = not isinstance(fact, op.StepStarted) or fact.kind in GENTLE
             self._mark(member, fact, (0, TAKEN))
@@ -223,8 +249,7 @@ class Certifier:
             self._mark(member, fact, effect(fact, gentle=member.gentle))
             if isinstance(fact, mv.MigrationGranted | mv.MigrationCompleted | mv.MigrationReverted):
                 granted = isinstance(fact, mv.MigrationGranted)
-                member.claimed = self._position if granted else 0
-                member.idle = granted and not served
+                member.hold(MOVE, self._position if granted else 0, idle=not served)
 
     def _mark(self, member: Member, fact: Fact, change: tuple[int, int]) -> None:
         before = member.marks
@@ -244,22 +269,23 @@ class Certifier:
         """One can serve no more; if it was the last one, note why that is accepted, if it is."""
         member.book.operable -= 1
         if not member.book.operable:
-            since = 0 if is_failure(fact) else member.claimed or self._position
+            since = 0 if is_failure(fact) else member.holder.since or self._position
             excuses = set(self._excuses(member.book, since))
             if member.given_up and isinstance(fact, LATE):
                 excuses.add(f"late answer about {member.name}")
-            if member.idle and not is_failure(fact):
+            if member.holder.idle and not is_failure(fact):
                 excuses.add(f"{member.name} did not serve when it was taken")
             member.book.zero = Zero(self._position, 0, tuple(sorted(excuses)))
 
     def _excuses(self, book: Book, since: int) -> Iterator[str]:
         """Give what is accepted; of failures those that came after `since`.
 
-        One that was there before a step or a migration began must have kept it from beginning.
+        One that was there before a step or a migration began must have kept it from beginning, and
+        who came after it began cannot have been missed by it.
         """
         if book.leaving:
             yield LEAVING
-        if len(book.members) == 1:
+        if sum(one.born <= (since or self._position) for one in book.members.values()) == 1:
             yield SINGLE
         for member in book.members.values():
             if member.step in self._accepted:
@@ -346,7 +372,7 @@ def effect(fact: Fact, *, gentle: bool) -> tuple[int, int]:
         case op.StepAdvanced(stage=stage):
             return (TAKEN if stage in TAKES and not gentle else 0), 0
         case mv.MigrationGranted(cold=cold):
-            return (TAKEN if cold else 0), 0
+            return (AWAY if cold else 0), 0
         case mv.MigrationPhaseReached(phase=phase):
             return PHASES.get(phase, (0, 0))
         case _:
@@ -361,7 +387,7 @@ EFFECTS: dict[type[Fact], tuple[int, int]] = {
     ct.ContainerStopped: (0, RUNNING | HEALTHY),
     ct.ContainerRouted: (FOUND, 0),
     ct.ContainerUnrouted: (0, FOUND),
-    mv.MigrationCompleted: (0, FROZEN | TAKEN),
-    mv.MigrationReverted: (0, FROZEN | TAKEN),
+    mv.MigrationCompleted: (0, FROZEN | AWAY),
+    mv.MigrationReverted: (0, FROZEN | AWAY),
     mv.MigrationAbandoned: (0, FROZEN),
 }

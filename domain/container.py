@@ -200,9 +200,12 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     its host gave it; `resizing` is the outstanding order to give it another size, `deferred` the
     limits it is to have when it has stopped moving; `introduced` says that it was in DNS (since it
     was last halted), and `dns_order` is the number of the last order that put it there or took it
-    out. `software` is what it was last started from; `halted`: it stands still because its
-    environment was stopped; `recovered` are the last times it was restarted because its host was
-    lost.
+    out; `start_order` that of the last order to start it, first or anew, that was given, and
+    `work_order` that of the last one to start or halt it that was carried out. `unrouted_at` is
+    when it was confirmed that it is out of DNS, `unrouting` the order to take it out of which
+    nobody knows yet whether it was carried out. `software` is what
+    it was last started from; `halted`: it stands still because its environment was stopped;
+    `recovered` are the last times it was restarted because its host was lost.
     """
 
     id: ContainerId
@@ -233,6 +236,10 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     halted: bool = False
     dns_order: int = 0
     recovered: tuple[Instant, ...] = ()
+    start_order: int = 0
+    work_order: int = 0
+    unrouted_at: Instant = Instant(0)
+    unrouting: OrderId | None = None
 
     @property
     def unborn(self) -> bool:
@@ -247,7 +254,12 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     @property
     def serving(self) -> bool:
         """Runs, is healthy and can be found."""
-        return self.running and self.healthy and self.routed
+        return self.running and self.healthy and self.findable
+
+    @property
+    def findable(self) -> bool:
+        """It is in DNS, and no order that may have taken it out is unanswered."""
+        return self.routed and self.unrouting is None
 
     @property
     def operable(self) -> bool:

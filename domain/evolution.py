@@ -19,12 +19,16 @@ from domain.facts import members
 from domain.fleet import Fleet
 from domain.messages import ContainerId, Event, HostId, Instant
 from domain.orders import (
+    Halt,
     Order,
     OrderAnswered,
     OrderIssued,
+    Redeploy,
     Resize,
+    Restart,
     RouteIn,
     RouteOut,
+    Start,
     number_of,
 )
 
@@ -185,9 +189,9 @@ def container_routed(fleet: Fleet, event: ct.ContainerRouted, _at: Instant) -> N
     fleet.put(fleet.containers, old.id, replace(old, routed=True, introduced=True))
 
 
-def container_unrouted(fleet: Fleet, event: ct.ContainerUnrouted, _at: Instant) -> None:
+def container_unrouted(fleet: Fleet, event: ct.ContainerUnrouted, at: Instant) -> None:
     old = fleet.containers[event.container]
-    fleet.put(fleet.containers, old.id, replace(old, routed=False))
+    fleet.put(fleet.containers, old.id, replace(old, routed=False, unrouted_at=at))
 
 
 def container_scaled(fleet: Fleet, event: ct.ContainerScaled, _at: Instant) -> None:
@@ -248,6 +252,12 @@ def order_issued(fleet: Fleet, event: OrderIssued, _at: Instant) -> None:
         old = fleet.containers[event.container]
         fleet.put(fleet.containers, old.id, replace(old, resizing=event.order))
         forget_resize(fleet, old.id)
+    elif isinstance(event.work, Start | Restart | Redeploy):
+        old = fleet.containers[event.container]
+        fleet.put(fleet.containers, old.id, replace(old, start_order=number_of(event.order)))
+    elif isinstance(event.work, RouteOut):
+        old = fleet.containers[event.container]
+        fleet.put(fleet.containers, old.id, replace(old, unrouting=event.order))
 
 
 def order_answered(fleet: Fleet, event: OrderAnswered, at: Instant) -> None:
@@ -256,14 +266,24 @@ def order_answered(fleet: Fleet, event: OrderAnswered, at: Instant) -> None:
     old = fleet.containers.get(event.container)
     if old is None:
         return
-    if event.done and isinstance(order.work, RouteIn | RouteOut):
-        latest = max(old.dns_order, number_of(order.id))
-        fleet.put(fleet.containers, old.id, replace(old, dns_order=latest))
+    if isinstance(order.work, RouteIn | RouteOut):
+        old = dns_answered(old, order, done=event.done)
+        fleet.put(fleet.containers, old.id, old)
+    elif event.done and isinstance(order.work, Start | Restart | Redeploy | Halt):
+        latest = max(old.work_order, number_of(order.id))
+        fleet.put(fleet.containers, old.id, replace(old, work_order=latest))
     if old.resizing != event.order:
         return
     fleet.put(fleet.containers, old.id, replace(old, resizing=None))
     if not event.done and old.running and not old.sized:
         fleet.put(fleet.deadlines, resize_deadline(old.id), Instant(at + RESIZE_AGAIN_MS))
+
+
+def dns_answered(old: Container, order: Order, *, done: bool) -> Container:
+    """Return a container after an answer about DNS; one put in again later is in for certain."""
+    if order.id == old.unrouting or (done and isinstance(order.work, RouteIn)):
+        old = replace(old, unrouting=None)
+    return replace(old, dns_order=max(old.dns_order, number_of(order.id))) if done else old
 
 
 def resize_deadline(container: ContainerId) -> str:

@@ -4,7 +4,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from domain.container import ContainerPlaced, PlaceContainer
+from domain.container import Container, ContainerPlaced, ContainerRemoved, PlaceContainer
 from domain.decider import Decision, Outcome
 from domain.environment import (
     AddLayer,
@@ -38,6 +38,7 @@ from domain.messages import (
     Refusal,
     Tenant,
 )
+from domain.migration import MigrationReverted
 from domain.operation import BeginOperation, Planned, Settings, StepKind
 from domain.placement import place, wish_for
 from domain.tenancy import exists, missing
@@ -315,3 +316,23 @@ def gone(fleet: Fleet, layer: Layer) -> tuple[Event, ...]:
     if last and environment.state is EnvironmentState.LEAVING:
         return (removed, EnvironmentRemoved(environment.id))
     return (removed,)
+
+
+def removed(fleet: Fleet, container: Container) -> tuple[Event, ...]:
+    """Return what is so when a container is gone: no migration of it, and perhaps no layer.
+
+    Mostly the operation that took it away hears of it; after one that gave up waiting for this
+    very answer nobody else would see that a leaving layer has lost its last container.
+    """
+    facts: list[Event] = [ContainerRemoved(container.id)]
+    migration = fleet.migrations.get(container.migration) if container.migration else None
+    if migration is not None and container.target is not None:
+        reverted = MigrationReverted(
+            migration.id, container.id, migration.source, container.target, "it was removed"
+        )
+        facts.insert(0, reverted)
+    layer = fleet.layers[container.environment, container.layer]
+    last = layer.containers == (container.id,)
+    if last and layer.operation is None and not layer.queue:
+        facts.extend(gone(fleet, replace(layer, containers=())))
+    return tuple(facts)

@@ -58,7 +58,7 @@ def answered(fleet: Fleet, order: Order, report: ReportOrder, now: Instant) -> t
     if migration is None or container is None or migration.order != order.id:
         return ()
     if isinstance(order.work, Stop):
-        return stopped(fleet, migration, container, report)
+        return stopped(fleet, migration, container, report, now)
     runs = report.done or report.running
     facts = runs_now(container, order, report) if runs else ()
     return (*facts, *started(fleet, migration, report, now))
@@ -75,16 +75,25 @@ def start_order(
 
 
 def stopped(
-    fleet: Fleet, migration: Migration, container: Container, report: ReportOrder
+    fleet: Fleet, migration: Migration, container: Container, report: ReportOrder, now: Instant
 ) -> tuple[Event, ...]:
-    """Start it on the target once it is confirmed that it does not run on the source."""
+    """Start it on the target once it is confirmed that it does not run on the source.
+
+    One that never ran is only to be elsewhere: the operation it waits for will start it there.
+    """
     if not report.done:
         down = container.running and not report.running
         lost = (ContainerStopped(container.id, report.detail),) if down else ()
         return (*lost, reverted(migration, report.detail, 0, 0))
+    target = HostId(str(migration.target))
+    if container.unborn:
+        gone = f"host {target} is lost" if fleet.hosts[target].lost else ""
+        total = now - migration.granted_at
+        return (
+            reverted(migration, gone, 0, 0) if gone else completed(migration, target, 0, total),
+        )
     ended = f"stopped on {migration.source}, to be started on {migration.target}"
     down_now = (ContainerStopped(container.id, ended),) if container.running else ()
-    target = HostId(str(migration.target))
     if fleet.hosts[target].lost:
         order, issued = start_order(fleet, migration, container, migration.source)
         back = MigrationReturning(migration.id, container.id, order, f"host {target} is lost")
@@ -113,10 +122,7 @@ def started(
         return (reverted(migration, migration.detail + again, freeze, total),)
     target = HostId(str(migration.target))
     if runs:
-        done = MigrationCompleted(
-            migration.id, migration.container, migration.source, target, freeze, total
-        )
-        return (done,)
+        return (completed(migration, target, freeze, total),)
     return back(fleet, migration, f"{target} could not start it: {report.detail}")
 
 
@@ -136,6 +142,12 @@ def lost(fleet: Fleet, migration: Migration, host: HostId) -> tuple[Event, ...]:
     if host == migration.target:
         return back(fleet, migration, why) if starts_there else ()
     return () if starts_there else (reverted(migration, why, 0, 0),)
+
+
+def completed(migration: Migration, target: HostId, freeze: int, total: int) -> MigrationCompleted:
+    return MigrationCompleted(
+        migration.id, migration.container, migration.source, target, freeze, total
+    )
 
 
 def reverted(migration: Migration, detail: str, freeze: int, total: int) -> MigrationReverted:

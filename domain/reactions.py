@@ -31,6 +31,11 @@ def number(saga: str) -> int:
     return int(saga[len("op") :])
 
 
+def in_turn(saga: str) -> tuple[int, str]:
+    """Return where a saga stands among sagas of all kinds; tables keep no order after an undo."""
+    return number(saga), saga
+
+
 def wake(fleet: Fleet, container: ContainerId | None) -> tuple[Command, ...]:
     """Let those that wait look again: for this container's layer, and for room to move."""
     if not fleet.waiting:
@@ -38,7 +43,7 @@ def wake(fleet: Fleet, container: ContainerId | None) -> tuple[Command, ...]:
     member = fleet.containers.get(container) if container else None
     key = (member.environment, member.layer) if member else None
     asks: list[Command] = []
-    for saga in sorted(fleet.waiting, key=number):
+    for saga in sorted(fleet.waiting, key=in_turn):
         if saga.startswith("mv"):
             asks.append(GrantMigration(migration=saga))
         elif saga.startswith("ev"):

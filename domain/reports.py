@@ -3,15 +3,12 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from msgspec.structs import replace
-
 from domain import offline
 from domain.container import (
     Container,
     ContainerHalted,
     ContainerHealthChanged,
     ContainerRedeployed,
-    ContainerRemoved,
     ContainerResized,
     ContainerRestarted,
     ContainerRouted,
@@ -20,10 +17,11 @@ from domain.container import (
     ContainerUnrouted,
 )
 from domain.decider import NOTHING, Decision, Outcome
+from domain.environment import EnvironmentState
 from domain.fleet import Fleet
-from domain.layers import gone
-from domain.messages import Code, ContainerId, Event, Instant, Refusal
-from domain.migration import MigrationPhaseReached, MigrationReverted
+from domain.layers import removed
+from domain.messages import Code, ContainerId, Event, Instant, OperationId, Refusal
+from domain.migration import MigrationPhaseReached
 from domain.moving import settle
 from domain.orders import (
     AnyReport,
@@ -83,12 +81,13 @@ def effects(fleet: Fleet, order: Order, report: ReportOrder, now: Instant) -> tu
     if order.saga.startswith("mv"):
         return offline.answered(fleet, order, report, now)
     container = fleet.containers.get(order.container)
-    if container is None:
+    if container is None or is_overtaken(order, container):
         return ()
     if isinstance(work, Stop):
         return removed(fleet, container) if report.done else ()
-    if isinstance(work, RouteIn | RouteOut) and number_of(order.id) < container.dns_order:
-        return ()  # it comes late: a later order was carried out since
+    if isinstance(work, Halt) and report.done and not is_to_halt(fleet, order, container):
+        late = "it was stopped, and its environment is to run again"
+        return (ContainerStopped(container.id, late),) if container.running else ()
     if report.done:
         return done(container.id, work)
     if isinstance(work, Start) and report.running and not container.running:
@@ -101,24 +100,31 @@ def effects(fleet: Fleet, order: Order, report: ReportOrder, now: Instant) -> tu
     return (ContainerStopped(container.id, report.detail),) if stopped else ()
 
 
-def removed(fleet: Fleet, container: Container) -> tuple[Event, ...]:
-    """Return what is so when a container is gone: no migration of it, and perhaps no layer.
+def is_overtaken(order: Order, container: Container) -> bool:
+    """Say whether an answer comes too late to say how things are: a later order counts.
 
-    Mostly the operation that took it away hears of it; after one that gave up waiting for this
-    very answer nobody else would see that a leaving layer has lost its last container.
+    One that removes is overtaken as soon as another is given that starts: the operation that
+    removed gave up, and somebody wants the container. Its host will say whether it runs.
     """
-    facts: list[Event] = [ContainerRemoved(container.id)]
-    migration = fleet.migrations.get(container.migration) if container.migration else None
-    if migration is not None and container.target is not None:
-        reverted = MigrationReverted(
-            migration.id, container.id, migration.source, container.target, "it was removed"
-        )
-        facts.insert(0, reverted)
-    layer = fleet.layers[container.environment, container.layer]
-    last = layer.containers == (container.id,)
-    if last and layer.operation is None and not layer.queue:
-        facts.extend(gone(fleet, replace(layer, containers=())))
-    return tuple(facts)
+    number = number_of(order.id)
+    match order.work:
+        case RouteIn() | RouteOut():
+            return number < container.dns_order
+        case Stop():
+            return number < container.start_order
+        case Start() | Restart() | Redeploy() | Halt():
+            return number < container.work_order
+        case _:
+            return False
+
+
+def is_to_halt(fleet: Fleet, order: Order, container: Container) -> bool:
+    """Say whether somebody still wants a container to stand still that was told to."""
+    if fleet.environments[container.environment].state is EnvironmentState.STOPPED:
+        return True
+    operation = fleet.operations.get(OperationId(order.saga))
+    step = operation.step(container.id) if operation else None
+    return step is not None and step.order == order.id
 
 
 def done(

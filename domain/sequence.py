@@ -5,19 +5,20 @@ while another container of the layer is operable; simultaneous: all at once. Not
 ever: a step that may not begin within ten minutes has failed.
 """
 
+from collections.abc import Iterator
+
 from msgspec.structs import replace
 
 from domain.availability import obstacle
 from domain.chronicle import intrusive
-from domain.container import Container, ContainerRemoved
+from domain.container import Container
 from domain.decider import NOTHING, Decision, Outcome
 from domain.environment import Layer, LayerKey, LayerLimitsSet, LayerSoftwareSet
 from domain.fleet import Fleet
-from domain.layers import gone
+from domain.layers import gone, removed
 from domain.messages import (
     Accepted,
     Code,
-    ContainerId,
     EnvironmentId,
     Event,
     Instant,
@@ -51,7 +52,7 @@ from domain.operation import (
     StepStarted,
 )
 from domain.operation import Outcome as StepOutcome
-from domain.orders import Redeploy
+from domain.orders import Redeploy, Start
 from domain.software import Software
 from domain.tenancy import missing
 
@@ -153,22 +154,33 @@ def advance(fleet: Fleet, ask: AdvanceOperation, now: Instant) -> Outcome:
     unborn = never_started(fleet, operation)
     if unborn:
         again = AdvanceOperation(operation=operation.id)
-        return Decision(tuple(ContainerRemoved(name) for name in unborn), (again,))
+        return Decision(tuple(fact for one in unborn for fact in removed(fleet, one)), (again,))
     if operation.state is OperationState.QUEUED:
         return Decision(from_queue(fleet, operation))
     return Decision(move(fleet, operation, now))
 
 
-def never_started(fleet: Fleet, operation: Operation) -> tuple[ContainerId, ...]:
+def never_started(fleet: Fleet, operation: Operation) -> tuple[Container, ...]:
     """Return the containers that a cancelled operation was to start and now never will.
 
-    Those that ran before, and stand still, keep all they have: they can be started again.
+    Those that ran before, and stand still, keep all they have: they can be started again. So do
+    those that another operation starts or will start, and those that may yet start: answers can be
+    late.
     """
     if not operation.cancelled:
         return ()
-    wanted = (p.container for p in operation.todo if p.kind is StepKind.START)
+    layer = fleet.layers[operation.key]
+    others = (fleet.operations[name] for name in (layer.operation, *layer.queue) if name)
+    theirs = {p.container for one in others if one != operation for p in starts(one)}
+    ordered = {one.container for one in fleet.orders.values() if isinstance(one.work, Start)}
+    wanted = (p.container for p in starts(operation) if p.container not in theirs | ordered)
     here = (fleet.containers[name] for name in wanted if name in fleet.containers)
-    return tuple(container.id for container in here if container.unborn)
+    return tuple(one for one in here if one.unborn and one.claim in {"", one.migration})
+
+
+def starts(operation: Operation) -> Iterator[Planned]:
+    """Give the starts that an operation has still to do."""
+    yield from (planned for planned in operation.todo if planned.kind is StepKind.START)
 
 
 def from_queue(fleet: Fleet, operation: Operation) -> tuple[Event, ...]:

@@ -68,16 +68,34 @@ def advance_step(fleet: Fleet, ask: AdvanceStep, now: Instant) -> Outcome:
         return Decision()
     container = fleet.containers.get(ContainerId(ask.container))
     if container is None:
-        return Decision((finish(operation.id, step, StepOutcome.DONE),))
+        return Decision((finish(operation.id, step, *gone(step.planned.kind)),))
     at = At(fleet, operation, step, container, now)
     return Decision(LEAVE[step.stage](at, ask.failed))
+
+
+def gone(kind: StepKind) -> tuple[StepOutcome, str]:
+    """Say what a step comes to whose container is not there any more."""
+    if kind is StepKind.REMOVE:
+        return StepOutcome.DONE, ""
+    return StepOutcome.SKIPPED, "it is gone"
 
 
 def opened(at: At) -> tuple[Event, ...]:
     """Return the first stage of a step that has just begun."""
     if leaves_dns(at):
         return order(at, Stage.UNROUTING, ROUTER, RouteOut(names(at), at.container.address))
+    until = Instant(at.container.unrouted_at + TTL_MS + GRACE_MS)
+    if at.container.running and ends_service(at.step.planned.kind) and at.now < until:
+        return (enter(at, Stage.DRAINING, until),)
     return work(at)
+
+
+def ends_service(kind: StepKind) -> bool:
+    """Say whether the process ends: not while anybody may still know the container from DNS.
+
+    It may have left DNS just now, by an order that an earlier step gave up waiting for.
+    """
+    return kind not in {StepKind.START, StepKind.RESIZE}
 
 
 def leaves_dns(at: At) -> bool:
@@ -97,7 +115,7 @@ def leaves_dns(at: At) -> bool:
     if layer.leaving or (kind is StepKind.REMOVE and at.operation.settings.accept_downtime):
         return True
     others = (at.fleet.containers[name] for name in layer.containers if name != at.container.id)
-    return any(other.routed and not other.claim for other in others)
+    return any(other.findable and not other.claim for other in others)
 
 
 def names(at: At) -> tuple[str, ...]:
@@ -244,7 +262,7 @@ def resize(at: At) -> tuple[Event, ...]:
 
 def restore(at: At, detail: str) -> tuple[Event, ...]:
     """Put a container that still serves back into DNS if this step took it out, then fail."""
-    if at.step.unrouted:
+    if at.step.unrouted and not at.container.halted:
         return order(at, Stage.ROUTING, ROUTER, route_in(at), detail)
     return failed(at, detail)
 
@@ -254,9 +272,13 @@ def route_in(at: At) -> RouteIn:
 
 
 def put_back(at: At) -> tuple[Event, ...]:
-    """Make the container findable again (or, being healthy, for the first time), else finish."""
+    """Make the container findable again (or, being healthy, for the first time), else finish.
+
+    One that was halted meanwhile, by an order of long ago, is put back when it is started again.
+    """
     first = at.container.healthy and not at.container.introduced
-    if at.step.unrouted or first or at.step.planned.kind is StepKind.START:
+    again = at.step.unrouted or at.step.planned.kind is StepKind.START
+    if first or (again and not at.container.halted):
         return order(at, Stage.ROUTING, ROUTER, route_in(at))
     return done(at)
 

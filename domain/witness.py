@@ -6,10 +6,9 @@ certificate, nor with the sagas that are to keep the promise: only the shape of 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import reduce
 from hashlib import sha256
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -18,19 +17,21 @@ from msgspec.structs import replace
 from domain.certificate import Certificate, Point, Zero
 from domain.decider import Commit, Frame
 from domain.facts import Fact, tag
+from domain.lives import (
+    CONDITIONS,
+    MOVES,
+    NEVER,
+    STEPS,
+    Layer,
+    Life,
+    Span,
+    begun,
+    both,
+    covers,
+    spans,
+)
 from domain.wire import encode_commit
 
-NEVER = 1 << 62
-"""A position that no journal reaches."""
-CONDITIONS = {
-    "runs": False,
-    "healthy": False,
-    "found": False,
-    "left alone": True,
-    "thawed": True,
-    "wanted": True,
-}
-"""What must be true of a container that serves, and whether it is when it is placed."""
 TURNS: dict[str, tuple[tuple[str, bool], ...]] = {
     "container.started": (("runs", True), ("wanted", True)),
     "container.restarted": (("runs", True), ("healthy", False), ("wanted", True)),
@@ -41,8 +42,8 @@ TURNS: dict[str, tuple[tuple[str, bool], ...]] = {
     "container.unrouted": (("found", False),),
     "operation.step-started": (("left alone", True),),
     "operation.step-finished": (("left alone", True),),
-    "migration.completed": (("thawed", True), ("left alone", True)),
-    "migration.reverted": (("thawed", True), ("left alone", True)),
+    "migration.completed": (("thawed", True), ("at home", True)),
+    "migration.reverted": (("thawed", True), ("at home", True)),
     "migration.abandoned": (("thawed", True),),
 }
 """The conditions that an event turns by its name alone."""
@@ -64,26 +65,6 @@ ENDS = {
     "migration.reverted": "reverted",
     "migration.abandoned": "abandoned",
 }
-
-Span = tuple[int, int]
-"""From a position to another one that is not included."""
-
-
-class Layer(msgspec.Struct):
-    added: int
-    leaves: int = NEVER
-    containers: list[str] = []
-
-
-class Life(msgspec.Struct):
-    """A container: its layer, from when to when it was there, and what turned at which position."""
-
-    layer: Layer
-    placed: int
-    removed: int = NEVER
-    turns: list[tuple[int, str, bool]] = []
-    steps: list[tuple[int, str, str]] = []
-    claims: list[tuple[int, bool]] = []
 
 
 class Subject(msgspec.Struct):
@@ -205,7 +186,7 @@ class Witness:
         if name == "container.health-changed":
             turns = (("healthy", fact.healthy),)
         elif name == "migration.granted" and fact.cold:
-            turns = (("left alone", False),)
+            turns = (("at home", False),)
         elif name == "migration.phase-reached" and fact.phase in {"frozen", "resumed"}:
             subject = self._subjects.get(fact.migration)
             container = subject.container if subject and not subject.finished else ""
@@ -223,7 +204,7 @@ class Witness:
     def _step(self, name: str, fact: Any, life: Life) -> None:
         """Note who works on a container from when on, and from when on it is not left alone."""
         if name in CLAIMS:
-            life.claims.append((self._position, CLAIMS[name]))
+            life.claims.append((self._position, name.partition(".")[0], CLAIMS[name]))
         if name == "operation.step-started":
             life.steps.append((self._position, fact.operation, fact.kind))
         elif name == "operation.step-finished":
@@ -309,11 +290,11 @@ class Witness:
             yield "the layer is to be removed"
         lives = {name: self._lives[name] for name in layer.containers}
         here = {name: one for name, one in lives.items() if one.placed <= at <= one.removed}
-        if len(here) == 1:
-            yield "a layer of one container"
         last = next((one for one in here if any(b == at for _, b in self.operable(one))), "")
         claimed = begun(here[last], at) if last else at
         since = 0 if at in self._failures else claimed
+        if sum(one.placed <= (since or at) for one in here.values()) == 1:
+            yield "a layer of one container"
         if since == claimed < at and not covers(self.operable(last), claimed - 1):
             yield f"{last} did not serve when it was taken"
         for name, life in here.items():
@@ -334,8 +315,12 @@ class Witness:
         life = self._lives[name]
         served = any(start < at for start, _ in self.operable(name))
         sound = both(spans(life, "runs"), spans(life, "healthy"))
-        alone, wanted = (covers(spans(life, one), at) for one in ("left alone", "wanted"))
-        taken = not alone and covers(self.operable(name), begun(life, at) - 1)
+        taken = any(
+            not covers(spans(life, free), at)
+            and covers(self.operable(name), begun(life, at, holders) - 1)
+            for free, holders in (("left alone", STEPS), ("at home", MOVES))
+        )
+        wanted = covers(spans(life, "wanted"), at)
         if not served or covers(sound, at) or taken or not wanted:
             return 0
         return max((end for _, end in sound if end <= at), default=0)
@@ -351,37 +336,6 @@ class Witness:
 
 def key_of(fact: Any) -> tuple[str, str]:
     return fact.environment, fact.layer
-
-
-def begun(life: Life, at: int) -> int:
-    """Return when that began which has a container at this position, the position if nothing."""
-    return next((when if begins else at for when, begins in life.claims[::-1] if when <= at), at)
-
-
-def spans(life: Life, condition: str) -> list[Span]:
-    """Return the intervals of a container's life in which a condition was true, in order."""
-    turned = [(at, true) for at, what, true in life.turns if what == condition]
-    turned = [(life.placed, CONDITIONS[condition]), *turned, (life.removed, False)]
-    return [(a, b) for (a, true), (b, _) in pairwise(turned) if true and a < b]
-
-
-def both(ones: Sequence[Span], others: Sequence[Span]) -> list[Span]:
-    """Return the intervals in which two lists of intervals overlap."""
-    found: list[Span] = []
-    i = j = 0
-    while i < len(ones) and j < len(others):
-        start, end = max(ones[i][0], others[j][0]), min(ones[i][1], others[j][1])
-        if start < end:
-            found.append((start, end))
-        if ones[i][1] < others[j][1]:
-            i += 1
-        else:
-            j += 1
-    return found
-
-
-def covers(ones: Iterable[Span], at: int) -> bool:
-    return any(start <= at < end for start, end in ones)
 
 
 def digest_of(certificate: Certificate) -> str:

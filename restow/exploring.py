@@ -5,7 +5,7 @@ order may succeed or fail, each container fall ill or recover, each deadline pas
 the search be asked. States that differ only in the hour or in the numbers of orders are one.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 
 import msgspec
@@ -23,9 +23,11 @@ from domain.evacuation import (
 )
 from domain.facts import Fact
 from domain.fleet import Fleet
-from domain.messages import AskId, Command, Instant
+from domain.messages import AskId, Command, ContainerId, Instant
 from domain.migration import Migration
 from domain.operation import (
+    GRACE_MS,
+    TTL_MS,
     CancelOperation,
     Operation,
     OperationState,
@@ -43,9 +45,11 @@ from domain.orders import (
     Restart,
     Start,
     Stop,
+    number_of,
 )
 from domain.recovery import Recovery
 from domain.region import Region
+from domain.reports import is_overtaken
 
 START = Instant(1_700_000_000_000)
 STATES_MAX = 20_000
@@ -292,7 +296,17 @@ def key(world: World) -> object:
     fleet, now = world.fleet, world.now
     return (
         tuple(
-            replace(one, resizing=one.resizing and "it is", restarts=0, recovered=())
+            replace(
+                one,
+                resizing=one.resizing and "it is",
+                unrouting=one.unrouting and "it is",
+                restarts=0,
+                recovered=(),
+                dns_order=0,
+                start_order=0,
+                work_order=0,
+                unrouted_at=Instant(max(0, one.unrouted_at + TTL_MS + GRACE_MS - now)),
+            )
             for one in fleet.containers.values()
         ),
         tuple(operation_key(one, now) for _, one in sorted(fleet.operations.items())),
@@ -303,10 +317,20 @@ def key(world: World) -> object:
         tuple(
             (o.operation, o.queue, o.leaving, o.software) for _, o in sorted(fleet.layers.items())
         ),
-        tuple(sorted((one.to, one.container, str(one.work)) for one in fleet.orders.values())),
+        tuple(sorted(orders_key(fleet))),
         tuple(sorted((saga, due - now) for saga, due in fleet.deadlines.items())),
         world.left,
     )
+
+
+def orders_key(fleet: Fleet) -> Iterator[tuple[object, ...]]:
+    """Give each order by its turn among those of its container, and whether a later one counts."""
+    turns: Counter[ContainerId] = Counter()
+    for one in sorted(fleet.orders.values(), key=lambda order: number_of(order.id)):
+        container = fleet.containers.get(one.container)
+        late = container is not None and is_overtaken(one, container)
+        turns[one.container] += 1
+        yield one.container, turns[one.container], one.to, str(one.work), late
 
 
 def operation_key(one: Operation, now: Instant) -> object:

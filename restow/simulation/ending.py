@@ -75,7 +75,7 @@ def left_over(world: World) -> Iterator[str]:
         steps = steps_of(world.fleet, one.id)
         failed = any(step.outcome is Outcome.FAILED for step in steps)
         home = world.fleet.environments[one.environment]
-        stopped = home.state is EnvironmentState.STOPPED
+        stopped = home.state is EnvironmentState.STOPPED or one.halted
         if not stopped and not any(step.planned.kind is StepKind.START for step in steps):
             yield f"{one.id} was placed and nobody was to start it"
         if failed:

@@ -120,12 +120,14 @@ class Engines:
             self._stage.violate(f"{stream} has no version before {version}")
         self._check(broken_by(fleet, fact))
         self._check(tuple(self.promises.broken_by(fleet, fact, commit.at)))
+        fleet.try_out()
         try:
             evolve(fleet, fact, commit.at)
         except WENT_WRONG as error:
             self._stage.violate(f"{fact}: {error!r}")
         self.shadow.versions[stream] = version
-        self._check(broken(fleet))
+        self._check(broken(fleet, fleet.changed()))
+        fleet.keep()
 
     def _check(self, wrong: tuple[str, ...]) -> None:
         if wrong:

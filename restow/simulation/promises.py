@@ -34,13 +34,14 @@ def number_of(name: str) -> int:
 
 
 class Promises:
-    """Notes of a history: when what began, became healthy, and left DNS."""
+    """Notes of a history: when what began, became healthy (`well`: first in its step), left DNS."""
 
     def __init__(self) -> None:
         self._highest: dict[str, int] = {}
         self._answered: dict[tuple[Tenant, AskId], Instant] = {}
         self._began: dict[ContainerId, Instant] = {}
         self._healthy: dict[ContainerId, Instant] = {}
+        self._well: dict[ContainerId, Instant] = {}
         self._worked: dict[ContainerId, Instant] = {}
         self._unrouted: dict[ContainerId, Instant] = {}
         self._waits: dict[str, ContainerId] = {}
@@ -79,8 +80,8 @@ class Promises:
         if isinstance(fact.work, RouteIn) and not one.introduced and not one.running:
             yield f"{fact.container} is put into DNS and never served"
         left = self._unrouted.get(fact.container)
-        began = self._began.get(fact.container, at)
-        if left is None or left < began or not isinstance(fact.work, ENDS_SERVICE):
+        ends = isinstance(fact.work, ENDS_SERVICE) and fact.saga.startswith("op")
+        if left is None or not ends or not one.running:
             return
         if at < left + op.TTL_MS:
             yield f"{fact.container} is taken down {at - left} ms after it left DNS"
@@ -110,7 +111,8 @@ class Promises:
 
     def step_started(self, fleet: Fleet, fact: op.StepStarted, at: Instant) -> Iterator[str]:
         operation = fleet.operations[fact.operation]
-        planned = next(p for p in operation.todo if p.container == fact.container)
+        mine = (p for p in operation.todo if p.container == fact.container)
+        planned = next(p for p in mine if p.kind is fact.kind)
         yield from not_to_begin(operation, planned)
         if operation.settings.sequential:
             yield from self._in_turn(operation, planned, at)
@@ -135,7 +137,7 @@ class Promises:
     def step_finished(self, fleet: Fleet, fact: op.StepFinished, _at: Instant) -> Iterator[str]:
         step = fleet.operations[fact.operation].step(fact.container)
         began = self._began.get(fact.container, Instant(0))
-        self._rests[fact.operation] = max(began, self._healthy.get(fact.container, began))
+        self._rests[fact.operation] = max(began, self._well.get(fact.container, began))
         if step is None or fact.outcome is not Outcome.DONE or step.planned.kind not in CHECKED:
             return
         for what, when in (("carried out", self._worked), ("healthy", self._healthy)):
@@ -169,6 +171,8 @@ class Promises:
     def healthy(self, _fleet: Fleet, fact: ct.ContainerHealthChanged, at: Instant) -> Iterator[str]:
         if fact.healthy:
             self._healthy[fact.container] = at
+            if self._well.get(fact.container, Instant(-1)) < self._began.get(fact.container, at):
+                self._well[fact.container] = at
         yield from ()
 
     def worked(self, _fleet: Fleet, fact: Any, at: Instant) -> Iterator[str]:

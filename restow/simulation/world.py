@@ -29,7 +29,6 @@ from domain.messages import (
     Refusal,
     Tenant,
 )
-from domain.operation import Outcome
 from domain.orders import ROUTER, AnyReport, Order, ReportHealth
 from domain.region import Region
 from domain.wire import decode_frame
@@ -348,9 +347,8 @@ class World:
         """After everything settled: what is believed is so, and replay says the same."""
         containers = self.fleet.containers.values()
         self._same("runs", {c.id: c.host for c in containers if c.running}, self.truth)
-        known = {c.id: c for c in containers if c.id not in unsure(self.fleet)}
-        records = self.machines.records & set(known)
-        self._same("in DNS", {c.id for c in known.values() if c.routed}, records)
+        records = self.machines.records & set(self.fleet.containers)
+        self._same("in DNS", {c.id for c in containers if c.routed}, records)
         sizes = {one: self.machines.sizes[one] for one in self.truth}
         meant = {c.id: (c.allocated, c.limit) for c in containers if c.running}
         self._same("size", meant, sizes)
@@ -361,16 +359,6 @@ class World:
     def _same(self, what: str, believed: object, so: object) -> None:
         if believed != so:
             self.violate(f"{what}: {believed} is believed, {so} is so")
-
-
-def unsure(fleet: Fleet) -> set[ContainerId]:
-    """Return containers of which nobody confirmed whether they are in DNS: a step said so."""
-    return {
-        step.planned.container
-        for operation in fleet.operations.values()
-        for step in operation.over
-        if step.outcome is Outcome.FAILED and "could not be confirmed" in step.detail
-    }
 
 
 def refusal(commit: Commit[Fact]) -> Refusal:

@@ -334,6 +334,31 @@ def test_what_failed_before_a_step_puts_it_right_failed_by_itself():
         assert one.zeros[0].excuses == ("failure of node2",)
 
 
+def test_the_only_container_stays_the_only_one_for_what_had_begun_with_it():
+    book = layer_of(N1)
+    book.say(*moves(N1), placed(N2), FROZEN)
+    fell = book.position
+    book.say(MOVED)
+    assert the_only(book).zeros == (Zero(fell, fell, ("a layer of one container",)),)
+
+
+def test_the_only_container_that_serves_is_not_the_only_one():
+    book = layer_of(N1)
+    book.say(placed(N2), *moves(N1), FROZEN, MOVED)
+    assert not the_only(book).holds
+
+
+def test_a_step_that_ends_beside_a_migration_leaves_it_what_it_has():
+    book = layer_of(N1, N2)
+    book.say(ContainerUnrouted(N1), ContainerStopped(N2), asked())
+    book.say(StepStarted(OP, N1, StepKind.RESIZE), *moves(N1), ContainerRouted(N1), done(N1))
+    book.say(over(), FROZEN, MOVED)
+
+    *_, zero = certificates(book)[-1].zeros
+
+    assert zero.excuses == ("node1 did not serve when it was taken",)
+
+
 def test_a_container_that_moves_cold_is_not_down_by_itself():
     book = layer_of(N1, N2)
     _, granted = moves(N1)

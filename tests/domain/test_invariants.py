@@ -1,6 +1,7 @@
 """Every invariant can fail: a broken fleet is planted for each, and it says what is broken."""
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 from msgspec.structs import replace
@@ -9,7 +10,7 @@ from domain import invariants
 from domain.evacuation import Evacuation, Kind, Move, Wanted
 from domain.fleet import Fleet
 from domain.host import HostState
-from domain.invariants import INVARIANTS, Invariant, broken, broken_by
+from domain.invariants import INVARIANTS, READS, Invariant, broken, broken_by
 from domain.messages import (
     ContainerId,
     EnvironmentId,
@@ -26,6 +27,8 @@ from domain.migration import MigrateContainer, MigrationGranted
 from domain.operation import RestartLayer, SetCloudletLimits, Settings, StepKind, StepStarted
 from domain.orders import Order, Stop
 from domain.recovery import Recovery
+from restow.simulation.stories import Story, begin, wish
+from restow.simulation.wishes import EMPTYING, migrate, restart_layer
 from tests.examples import Scene, given, hosts, shop
 
 NODE1, NODE2 = ContainerId("node1"), ContainerId("node2")
@@ -299,3 +302,45 @@ class TestNeverZero:
 
         layer(scene.fleet, leaving=False, containers=(NODE1,))
         assert not broken_by(scene.fleet, self.step())
+
+
+class Spied(Fleet):
+    """Remembers which of its tables are read."""
+
+    read: set[str]
+
+    def __getattribute__(self, name: str) -> object:
+        value = super().__getattribute__(name)
+        if isinstance(value, dict) and name != "__dict__":
+            super().__getattribute__("read").add(name)
+        return value
+
+
+@cache
+def amid() -> list[Fleet]:
+    """Return fleets of worlds in which much is under way."""
+    worlds = [begin(Story(seed)) for seed in range(20)]
+    for world, dice in worlds:
+        for _ in range(6):
+            wish(world, dice, (restart_layer, migrate, *EMPTYING))
+    return [world.fleet for world, _ in worlds]
+
+
+@pytest.mark.parametrize("invariant", READS, ids=lambda one: one.__name__)
+def test_an_invariant_reads_no_tables_but_those_that_are_listed(invariant: Invariant) -> None:
+    read: set[str] = set()
+    for fleet in amid():
+        spied = Spied()
+        vars(spied).update(vars(fleet), read=read)
+        list(invariant(spied))
+
+    assert read <= READS[invariant]
+
+
+def test_what_nothing_was_changed_of_is_not_looked_at_again() -> None:
+    fleet = given(hosts(2), shop(2)).fleet
+    one = fleet.containers[NODE1]
+    fleet.put(fleet.containers, NODE1, replace(one, halted=True))
+
+    assert broken(fleet, {"hosts", "operations"}) == ()
+    assert broken(fleet, {"containers"}) == broken(fleet) != ()

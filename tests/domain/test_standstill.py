@@ -139,13 +139,13 @@ class TestStopEnvironment:
         assert migration.state in {MigrationState.ABANDONED, MigrationState.COMPLETED}
         assert halted(scene) == ["node1", "node2"]
 
-    def test_one_whose_host_does_not_answer_serves_on_and_is_stopped_when_asked_again(self) -> None:
+    def test_one_whose_host_does_not_answer_runs_on_and_is_stopped_when_asked_again(self) -> None:
         scene = given(hosts(3), shop(2))
         scene.world.machines.deaf.add("node2")
         scene.ask(STOP)
         scene.settle()
         assert scene.operation(2).outcome == "failed"
-        assert operable(scene) == ["node2"]
+        assert [one.id for one in scene.fleet.containers.values() if one.running] == ["node2"]
         scene.world.machines.deaf.clear()
 
         scene.ask(STOP)

@@ -2,14 +2,24 @@
 
 from collections.abc import Callable
 
+from domain.container import ContainerHalted
 from domain.decider import Ask
-from domain.environment import CreateEnvironment, RemoveEnvironment
+from domain.deployment import RedeployLayer
+from domain.environment import (
+    CreateEnvironment,
+    RemoveEnvironment,
+    StartEnvironment,
+    StopEnvironment,
+)
+from domain.evacuation import EvacuateHost
+from domain.fleet import ALL_LAYERS, Fleet
 from domain.host import RemoveHost
 from domain.layers import NOTICES_MAX
 from domain.messages import AskId, Code, PublicCommand, Refusal, Tenant
 from domain.migration import MigrateContainer, MigrationAbandoned, MigrationReverted
 from domain.operation import CancelOperation, OperationState, RestartLayer, ScaleLayer, ScaleNode
-from domain.orders import RouteIn, Start, Stop, Work
+from domain.orders import Halt, Redeploy, RouteIn, RouteOut, Start, Stop, Work
+from domain.reactions import wake
 from tests.examples import Scene, accepted, code, done, given, host, hosts, layer, refused, shop
 
 LATE = 140_000
@@ -24,6 +34,12 @@ def restart(*, delay_s: int = 0, surge: bool = False, ask: bool = False) -> Rest
         surge=surge,
         ask=ask,
         on_failure="continue",
+    )
+
+
+def redeploy(image: str) -> RedeployLayer:
+    return RedeployLayer(
+        environment="shop", layer="app", image=image, delay_s=0, on_failure="continue"
     )
 
 
@@ -78,6 +94,86 @@ class TestMigrations:
         assert [one.detail for one in scene.happened(MigrationReverted)] == ["it was removed"]
         scene.world.check_end()
 
+    def test_a_late_stop_takes_nothing_away_that_was_started_again_meanwhile(self) -> None:
+        scene = given(hosts(4), shop(3))
+        hear = unhear(scene, Stop)
+        scene.ask(ScaleLayer(environment="shop", layer="app", by=-1))
+        scene.pass_(LATE)
+        assert scene.operation(2).outcome == "failed"
+        scene.ask(restart())
+        scene.settle()
+
+        hear()
+        scene.settle()
+
+        assert scene.names() == ("node1", "node2", "node3")
+        scene.world.check_end()
+
+    def test_what_was_never_started_moves_cold_and_is_started_there_by_whom_it_waits_for(
+        self,
+    ) -> None:
+        scene = given(hosts(4), shop(2))
+        scene.ask(restart(delay_s=30))
+        scene.ask(ScaleLayer(environment="shop", layer="app", by=1))
+        was = scene.container("node3").host
+
+        scene.ask(EvacuateHost(host=was, live=False))
+        scene.pass_(10_000)
+
+        moved = scene.container("node3")
+        assert (moved.host != was, moved.running, moved.claim) == (True, False, "")
+        scene.settle()
+        assert scene.container("node3").operable
+        scene.world.check_end()
+
+    def test_what_moves_cold_and_will_never_be_started_goes(self) -> None:
+        scene = given(hosts(4), shop(2))
+        scene.ask(restart(delay_s=30))
+        more = accepted(scene.ask(ScaleLayer(environment="shop", layer="app", by=1))).operation
+        scene.ask(EvacuateHost(host=scene.container("node3").host, live=False))
+        scene.pass_(1)
+        assert scene.container("node3").target
+
+        scene.ask(CancelOperation(operation=more))
+        scene.settle()
+
+        assert scene.names() == ("node1", "node2")
+        scene.world.check_end()
+
+
+class TestLateAnswers:
+    def test_what_was_started_from_is_what_the_last_order_said(self) -> None:
+        scene = given(hosts(4), shop(2))
+        hear = unhear(scene, Redeploy)
+        scene.ask(redeploy("restow/counter:1"))
+        scene.pass_(LATE)
+        scene.world.machines.unheard.clear()
+        scene.ask(redeploy("restow/counter:2"))
+        scene.settle()
+
+        hear()
+        scene.settle()
+
+        images = [one.software.image for one in scene.fleet.containers.values() if one.software]
+        assert images == ["restow/counter:2"] * 2
+        scene.world.check_end()
+
+    def test_a_halt_that_comes_true_when_its_environment_runs_again_is_a_failure(self) -> None:
+        scene = given(hosts(4), shop(2))
+        hear = unhear(scene, Halt)
+        scene.ask(StopEnvironment(environment="shop"))
+        scene.pass_(LATE)
+        scene.ask(StartEnvironment(environment="shop"))
+        scene.pass_(1)
+        assert scene.container("node1").operable
+
+        hear()
+        scene.settle()
+
+        one = scene.container("node1")
+        assert (one.running, one.halted, one.introduced) == (False, False, True)
+        scene.world.check_end()
+
 
 class TestDns:
     def test_one_that_first_failed_to_start_is_made_findable_by_a_restart(self) -> None:
@@ -102,6 +198,35 @@ class TestDns:
 
         assert scene.names() == ("node1",)
         assert not scene.world.machines.records
+
+    def test_one_of_which_nobody_knows_whether_it_is_there_does_not_count(self) -> None:
+        scene = given(hosts(3), shop(2)).fail("node1", RouteIn)
+        hear = unhear(scene, RouteOut)
+        scene.ask(restart())
+        scene.pass_(LATE)
+
+        assert not scene.container("node1").operable
+        assert scene.world.machines.records == {"node2"}
+        scene.settle()
+        assert scene.operation(2).outcome == "failed"
+        hear()
+        scene.world.check_end()
+
+    def test_what_left_dns_by_a_late_answer_is_known_for_a_while_too(self) -> None:
+        scene = given(hosts(3), shop(2)).fail("node1", RouteIn)
+        hear = unhear(scene, RouteOut)
+        scene.ask(restart())
+        scene.pass_(LATE)
+        scene.ask(CancelOperation(operation="op2"))
+
+        hear()
+        scene.ask(StopEnvironment(environment="shop"))
+        assert not [order for order in scene.fleet.orders.values() if order.container == "node1"]
+        scene.settle()
+
+        halted = [event.container for event in scene.happened(ContainerHalted)]
+        assert sorted(halted) == ["node1", "node2"]
+        scene.world.check_end()
 
 
 class TestCancelled:
@@ -128,6 +253,45 @@ class TestCancelled:
         scene.settle()
 
         assert scene.names() == ("node1", "node2", "node3")
+        scene.world.check_end()
+
+    def test_what_another_operation_is_starting_stays(self) -> None:
+        scene = given(hosts(3))
+        scene.ask(shop(2))
+        scene.ask(StopEnvironment(environment="shop"))
+        start = accepted(scene.ask(StartEnvironment(environment="shop"))).operation
+
+        scene.ask(CancelOperation(operation=start))
+        scene.settle()
+
+        assert scene.names() == ("node1", "node2")
+        scene.world.check_end()
+
+    def test_what_another_operation_will_start_stays(self) -> None:
+        scene = given(hosts(4), shop(2))
+        scene.ask(restart(delay_s=30))
+        accepted(scene.ask(ScaleLayer(environment="shop", layer="app", by=1)))
+        scene.ask(StopEnvironment(environment="shop"))
+        start = accepted(scene.ask(StartEnvironment(environment="shop"))).operation
+
+        scene.ask(CancelOperation(operation=start))
+        scene.settle()
+
+        assert scene.names() == ("node1", "node2", "node3")
+
+    def test_what_may_yet_start_though_its_step_gave_up_stays(self) -> None:
+        scene = given(hosts(3))
+        scene.world.machines.deaf.add("node1")
+        scene.ask(shop(2))
+        scene.pass_(LATE)
+        scene.ask(StopEnvironment(environment="shop"))
+        start = accepted(scene.ask(StartEnvironment(environment="shop"))).operation
+
+        scene.ask(CancelOperation(operation=start))
+        scene.world.machines.deaf.clear()
+        scene.settle()
+
+        assert scene.names() == ("node1", "node2")
         scene.world.check_end()
 
 
@@ -196,3 +360,15 @@ class TestLeavingLayers:
 
         assert not scene.fleet.environments
         scene.world.check_end()
+
+
+class TestTurns:
+    def test_who_waits_looks_again_in_turn_whatever_was_tried_out_meanwhile(self) -> None:
+        """A plan that was played out and taken back leaves the table in another order."""
+        first, second = Fleet(), Fleet()
+        for name in ("ev1", "mv1", "op2"):
+            first.put(first.waiting, name, ALL_LAYERS)
+        for name in ("op2", "mv1", "ev1"):
+            second.put(second.waiting, name, ALL_LAYERS)
+
+        assert wake(first, None) == wake(second, None)
