@@ -44,9 +44,19 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.fresh_ms + self.lost_ms
 
 
+LEASE_MS_MIN = 1_000
+"""A shorter lease would not outlast a pause of a process."""
+
+
 def scaled(terms: Terms, speed: float) -> Terms:
     """Return terms that are `speed` times as short."""
     return Terms(*(max(1, int(value / speed)) for value in msgspec.structs.astuple(terms)))
+
+
+def terms_of(lease_ms: int) -> Terms:
+    """Return the usual terms, all as much shorter or longer as the lease is."""
+    usual = Terms()
+    return scaled(usual, usual.lease_ms / lease_ms)
 
 
 class Seats(msgspec.Struct, frozen=True, array_like=True):

@@ -58,14 +58,14 @@ TAGS = tuple(tag(fact) for fact in FACTS)
 def hosts(reads: Reads, ask: q.HostList) -> Iterator[HostLine]:
     for name, host in sorted(reads.fleet.hosts.items()):
         if name > ask.after and ask.zone in (None, host.zone) and ask.state in (None, host.state):
-            yield host_line(host, reads.version("host", name))
+            yield host_line(host, reads.version("host", name), reads.heard_at(name))
 
 
 def host(reads: Reads, ask: q.HostShow) -> HostLine | Refusal:
     found = reads.fleet.hosts.get(HostId(ask.host))
     if found is None:
         return unknown("host", ask.host, reads.fleet.hosts)
-    return host_line(found, reads.version("host", found.id))
+    return host_line(found, reads.version("host", found.id), reads.heard_at(found.id))
 
 
 def environments(reads: Reads, ask: q.EnvironmentList) -> Iterator[EnvironmentLine]:
@@ -276,6 +276,8 @@ def status(reads: Reads, _ask: q.Status, engines: tuple[EngineLine, ...] = ()) -
         durability=leader.durability if leader else "",
         engines=engines,
         counts=reads.totals(),
+        storm=reads.fleet.storm.why if reads.fleet.storm else "",
+        silent=reads.fleet.storm.silent if reads.fleet.storm else (),
     )
 
 

@@ -26,7 +26,8 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 class HostLine(Line, frozen=True, gc=False):
     """A host. `used` and `free` are cloudlets, disks are GiB; `leaving`, `arriving` migrations.
 
-    `term` is how often it came back after it was lost.
+    `term` is how often it came back after it was lost; `heard_at` is when it last said that it is
+    there, 0 where this reader has not heard it.
     """
 
     id: str
@@ -46,6 +47,7 @@ class HostLine(Line, frozen=True, gc=False):
     note: str
     version: int
     term: int = 0
+    heard_at: Instant = NEVER
 
 
 class EnvironmentLine(Line, frozen=True, gc=False):
@@ -261,6 +263,8 @@ class StatusLine(Line, frozen=True, gc=False):
     """The region as a whole. `at` is when the last event happened.
 
     `durability` is what the leading engine says of the journal, "" where no engine answered.
+    `storm` is why silent hosts are not taken for lost, "" if there is nothing of the kind; `silent`
+    are those hosts.
     """
 
     position: int
@@ -269,9 +273,11 @@ class StatusLine(Line, frozen=True, gc=False):
     durability: str
     engines: tuple[EngineLine, ...]
     counts: Mapping[str, int]
+    storm: str = ""
+    silent: tuple[str, ...] = ()
 
 
-def host_line(host: Host, version: int) -> HostLine:
+def host_line(host: Host, version: int, heard_at: Instant = NEVER) -> HostLine:
     return HostLine(
         id=host.id,
         state=host.state.value,
@@ -290,6 +296,7 @@ def host_line(host: Host, version: int) -> HostLine:
         note=host.note,
         version=version,
         term=host.term,
+        heard_at=heard_at,
     )
 
 

@@ -6,15 +6,18 @@ Whatever goes wrong in a part stops all of them, and the process is started agai
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Generic
 
 import structlog
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from domain.decider import Frame
 from domain.facts import Fact
+from domain.messages import HostId, Instant
 from domain.subjects import Subjects
 from projections.feed import Auditor, Frames, H
 from projections.queries import Progress, Queries
@@ -49,12 +52,22 @@ async def run(
         feeding.progress.goal = await frames.end()
         group.create_task(feeding.run(audit))
         group.create_task(relay.run())
+        await hear_hosts(nc, subjects, feeding.reads.heard)
         queries = Queries(nc, subjects, feeding.reads, feeding.progress)
         serving = asyncio.Event()
         group.create_task(queries.serve(serving))
         await feeding.caught_up()
         await serving.wait()
         ready()
+
+
+async def hear_hosts(nc: Client, subjects: Subjects, heard: dict[HostId, Instant]) -> None:
+    """Note from now on when each host was heard last."""
+
+    async def hear(message: Msg) -> None:
+        heard[HostId(message.subject.rpartition(".")[2])] = Instant(time.time_ns() // 1_000_000)
+
+    await nc.subscribe(subjects.beats_all, cb=hear)  # pyright: ignore[reportUnknownMemberType]
 
 
 class Feeding(Generic[H]):

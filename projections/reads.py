@@ -60,6 +60,7 @@ class Reads:
         self.commands: dict[str, CommandLine] = {}
         """By `command_key`: two tenants may use one id."""
         self.counts: Counter[str] = Counter()
+        self.heard: dict[HostId, Instant] = {}
         self.position = 0
         self.epoch = 0
         self.at = Instant(0)
@@ -172,11 +173,16 @@ class Reads:
         self._occupancy.refresh()
         return self._occupancy
 
+    def heard_at(self, host: HostId) -> Instant:
+        """Return when a host last said that it is there; this alone is not of the journal."""
+        return self.heard.get(host, Instant(0))
+
     def totals(self) -> dict[str, int]:
         """Return how many there are of what."""
         fleet = self.fleet
         return {
             "hosts": len(fleet.hosts),
+            "hosts_lost": sum(host.lost for host in fleet.hosts.values()),
             "environments": len(fleet.environments),
             "layers": len(fleet.layers),
             "containers": len(fleet.containers),

@@ -51,6 +51,7 @@ class Crew:
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._watchers: list[Callable[[], None]] = []
         self._leaving: set[str] = set()
+        self._members: dict[str, Member] = {}
 
     @property
     def pids(self) -> dict[str, int]:
@@ -75,6 +76,7 @@ class Crew:
     async def start(self, member: Member) -> int:
         """Start a process and, where it is to be kept, keep it up; returns its id."""
         process = await self._spawn(member)
+        self._members[member.name] = member
         self._keepers[member.name] = self._group.create_task(self._keep(member, process))
         return process.pid
 
@@ -89,6 +91,20 @@ class Crew:
         process = self._running[name]
         process.send_signal(number)
         return process.pid
+
+    async def lose(self, name: str) -> int:
+        """Kill a process and leave it dead, until it is brought `back`; returns the id it had."""
+        self._leaving.add(name)
+        process = self._running.pop(name)
+        process.kill()
+        await process.wait()
+        await self._keepers.pop(name)
+        self._leaving.discard(name)
+        return process.pid
+
+    async def back(self, name: str) -> int:
+        """Start a process again that was lost; returns its id."""
+        return await self.start(self._members[name])
 
     async def _spawn(self, member: Member) -> asyncio.subprocess.Process:
         self._logs.mkdir(parents=True, exist_ok=True)

@@ -47,7 +47,11 @@ HARDWARE = Hardware()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to run. `server` is a bus to use instead of an own NATS server."""
+    """What is to run. `server` is a bus to use instead of an own NATS server.
+
+    `lease` is how long a host may be silent. Hosts that are `alone` have an agent process each;
+    the others of a zone share one.
+    """
 
     data: Path
     hosts: int = 6
@@ -60,6 +64,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     server: Region | None = None
     monitors: tuple[str, ...] = ()
+    lease: str = "20s"
+    alone: tuple[str, ...] = ()
 
 
 class StartError(Exception):
@@ -218,7 +224,8 @@ async def _start_engines(plan: Plan, site: Site, at: Sequence[str]) -> None:
         flags.append("--relaxed")
     for number in range(1, plan.engines + 1):
         name = f"e{number}"
-        await site.crew.start(Member(name, restow("engine", "--name", name, *at, *flags)))
+        command = restow("engine", "--name", name, "--lease", plan.lease, *at, *flags)
+        await site.crew.start(Member(name, command))
 
 
 async def _start_agents(
@@ -227,12 +234,13 @@ async def _start_agents(
     """Start an agent process for each zone; the first one also simulates DNS and balancer."""
     how = ("--data", str(plan.data), "--seed", str(plan.seed), "--speed", str(plan.speed))
     for number, zone in enumerate(dict.fromkeys(zones.values())):
-        hosts = [
-            word for name, where in zones.items() if where == zone for word in ("--host", name)
-        ]
+        shared = [name for name in zones if zones[name] == zone and name not in plan.alone]
+        hosts = [word for name in shared for word in ("--host", name)]
         routing = () if number else ("--routing",)
         command = restow("agent", *hosts, *routing, *at, *how)
         await site.crew.start(Member(f"agent-{zone}", command))
+    for name in plan.alone:
+        await site.crew.start(Member(f"agent-{name}", restow("agent", "--host", name, *at, *how)))
 
 
 async def _leader(site: Site, say: Say) -> None:

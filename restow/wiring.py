@@ -9,6 +9,7 @@ import structlog
 
 from domain.decider import Frame
 from domain.facts import Fact
+from domain.lease import Terms
 from domain.subjects import Subjects
 from handlers.agent import process as agent
 from handlers.agent.behaviour import Behaviour
@@ -25,13 +26,14 @@ from restow.settings import AUDIT_FILE, VIEWS_FOLDER, Region
 log = structlog.stdlib.get_logger(__name__)
 
 
-async def run_engine(
+async def run_engine(  # noqa: PLR0913 - the settings of a process
     region: Region,
     name: str,
     *,
     monitors: Sequence[str] = (),
     relaxed: bool = False,
     replicas: int = 1,
+    terms: Terms | None = None,
 ) -> None:
     """Run one engine until told to stop; see `handlers.engine.process.run` for what it raises."""
     logs.verbose()
@@ -42,11 +44,18 @@ async def run_engine(
         relaxed=relaxed,
         monitors=monitors,
         replicas=replicas,
+        terms=terms,
     )
 
 
-async def run_agent(
-    region: Region, hosts: Sequence[str], data: Path, behaviour: Behaviour, *, routing: bool
+async def run_agent(  # noqa: PLR0913 - the settings of a process
+    region: Region,
+    hosts: Sequence[str],
+    data: Path,
+    behaviour: Behaviour,
+    *,
+    routing: bool,
+    listen: str = agent.LISTEN_DEFAULT,
 ) -> None:
     """Run the agent of some simulated hosts until told to stop."""
     logs.verbose()
@@ -57,6 +66,7 @@ async def run_agent(
         routing=routing,
         data=data,
         behaviour=behaviour,
+        listen=listen,
     )
 
 

@@ -86,6 +86,8 @@ class Arriving:
         arrival = self._arrival(asked.migration)
         if arrival is None or arrival.stage is Stage.DROPPED:
             return Reply(ok=False, detail=f"nothing is held for {asked.migration}")
+        if not self._post.may_begin():
+            return Reply(ok=False, detail=f"{self._post.host} holds no lease")
         async with self._post.lock(arrival.container):
             try:
                 await self._let_run(asked.migration)

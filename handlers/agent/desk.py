@@ -14,7 +14,7 @@ import structlog
 from domain.agent import Begin, Hello, Receipt, Stale, Welcome, receive
 from domain.memory import EpochSeen, ReportAcknowledged, ReportOwed
 from domain.messages import AskId, HostId, Instant
-from domain.orders import AnyReport, Order, ReportOrder
+from domain.orders import AnyReport, CallOff, Order, ReportOrder
 from domain.subjects import Subjects
 from handlers.agent.ledger import Ledger
 from handlers.agent.link import Link
@@ -45,6 +45,10 @@ class Crew(Protocol):
 
     async def serve(self, tasks: asyncio.TaskGroup) -> None:
         """Begin what goes on besides orders, and return."""
+        ...
+
+    def may_begin(self) -> bool:
+        """Say whether anything may be begun now; to call off always may."""
         ...
 
     async def carry_out(self, order: Order) -> Done:
@@ -90,6 +94,8 @@ class Desk:
         except UNREADABLE as error:
             await log.awarning("agent.order-unreadable", error=str(error))
             return
+        if not self._crew.may_begin() and not isinstance(order.work, CallOff):
+            return  # it is sent again, and there may be a lease then
         entries, verdict = receive(self._ledger.agent, order, now)
         self._ledger.note(*entries)
         match verdict:

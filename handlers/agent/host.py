@@ -77,6 +77,9 @@ class HostCrew:
         tasks.create_task(self._probe())
         tasks.create_task(self._meter())
 
+    def may_begin(self) -> bool:
+        return self._post.may_begin()
+
     async def carry_out(self, order: Order) -> Done:
         match order.work:
             case MigrateOut():

@@ -167,6 +167,8 @@ class Leaving:
         """Pass the point of no return, or say why it may not be passed."""
         if trip.frozen_s is None or asyncio.get_running_loop().time() >= trip.limit_s:
             return self._too_late(trip)
+        if not self._post.may_begin():
+            return f"{self._post.host} holds no lease"
         entry = hand_over(
             self._post.ledger.agent,
             trip.work.migration,

@@ -1,6 +1,7 @@
 """What the parts of a host's agent share: its ledger, its runtime, the other hosts."""
 
 import asyncio
+from collections.abc import Callable
 from weakref import WeakValueDictionary
 
 from domain.messages import ContainerId, HostId
@@ -10,14 +11,27 @@ from handlers.agent.peers import Peers
 from handlers.agent.runtime import Runtime
 
 
-class Post:
-    """One host, as its agent knows it."""
+def always() -> bool:
+    return True
 
-    def __init__(self, ledger: Ledger, runtime: Runtime, peers: Peers, pace: Pace) -> None:
+
+class Post:
+    """One host, as its agent knows it. `may_begin`: it has a lease."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        runtime: Runtime,
+        peers: Peers,
+        pace: Pace,
+        *,
+        may_begin: Callable[[], bool] = always,
+    ) -> None:
         self.ledger = ledger
         self.runtime = runtime
         self.peers = peers
         self.pace = pace
+        self.may_begin = may_begin
         self._locks: WeakValueDictionary[ContainerId, asyncio.Lock] = WeakValueDictionary()
 
     @property

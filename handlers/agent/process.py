@@ -5,7 +5,7 @@ import contextlib
 import signal
 import time
 from collections.abc import AsyncGenerator, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -19,16 +19,22 @@ from handlers.agent.fetch import SimulatedFetch
 from handlers.agent.host import HostCrew
 from handlers.agent.ledger import Ledger, Open
 from handlers.agent.link import Link
+from handlers.agent.neighbours import Neighbours
 from handlers.agent.pace import Pace, pace_at
 from handlers.agent.peers import Peers
-from handlers.agent.post import Post
+from handlers.agent.post import Post, always
 from handlers.agent.records import Records, RecordsDamagedError, RecordsInUseError
 from handlers.agent.router import RouterCrew
 from handlers.agent.simulated import SimulatedRuntime
+from handlers.agent.tenure import LostError, Tenure
 from handlers.agent.zone import SimulatedBalancer, SimulatedNames, ZoneFile
 from handlers.bus import Address, connect
 
 log = structlog.stdlib.get_logger(__name__)
+
+
+LISTEN_DEFAULT = "127.0.0.1"
+"""Where other hosts may ask this one whether it is cut off too."""
 
 
 def now() -> Instant:
@@ -45,9 +51,21 @@ class Site:
     behaviour: Behaviour
     pace: Pace
     opened: Open = Records.open
+    neighbours: Neighbours = field(default_factory=Neighbours)
+    leased: bool = True
 
     async def host(self, host: HostId) -> None:
-        """Be the agent of a host with simulated containers, until cancelled."""
+        """Be the agent of a host with simulated containers, until cancelled.
+
+        Whenever the host was lost it begins anew, as another incarnation.
+        """
+        while True:
+            try:
+                await self._live(host)
+            except* LostError:
+                await log.awarning("agent.lost", host=host)
+
+    async def _live(self, host: HostId) -> None:
         folder = self.data / host
         with contextlib.ExitStack() as files:
             ledger = Ledger.open(folder / "ledger", host, opened=self.opened)
@@ -56,9 +74,18 @@ class Site:
                 folder / "containers", host, self.behaviour, opened=self.opened
             )
             files.callback(runtime.close)
-            post = Post(ledger, runtime, Peers(self.link, self.subjects, self.pace), self.pace)
-            crew = HostCrew(post, self.link, self.subjects, SimulatedFetch(self.behaviour, host))
-            await Desk(ledger, crew, self.link, self.subjects, pace=self.pace).run(now)
+            tenure = Tenure(ledger, runtime, self.link, self.subjects, self.neighbours)
+            may_begin = always
+            async with asyncio.TaskGroup() as tasks:
+                if self.leased:
+                    await tenure.begin()
+                    tasks.create_task(tenure.run())
+                    may_begin = tenure.holds
+                peers = Peers(self.link, self.subjects, self.pace)
+                post = Post(ledger, runtime, peers, self.pace, may_begin=may_begin)
+                fetch = SimulatedFetch(self.behaviour, host)
+                crew = HostCrew(post, self.link, self.subjects, fetch)
+                await Desk(ledger, crew, self.link, self.subjects, pace=self.pace).run(now)
 
     async def router(self) -> None:
         """Be the router with simulated DNS and balancer, until cancelled."""
@@ -80,13 +107,19 @@ async def run(  # noqa: PLR0913 - the settings of a process
     routing: bool,
     data: Path,
     behaviour: Behaviour,
+    listen: str = LISTEN_DEFAULT,
 ) -> None:
     """Serve these hosts until SIGTERM or SIGINT; their containers go on.
 
     Raises `BusUnavailableError`, `RecordsInUseError`, `RecordsDamagedError`.
     """
-    async with _stoppable() as stop, _connected(url, hosts) as link:
-        site = Site(link, Subjects(prefix), data, behaviour, pace_at(behaviour.speed))
+    async with (
+        _stoppable() as stop,
+        _connected(url, hosts) as link,
+        Neighbours().serving(listen) as neighbours,
+    ):
+        pace = pace_at(behaviour.speed)
+        site = Site(link, Subjects(prefix), data, behaviour, pace, neighbours=neighbours)
         agents = [site.host(HostId(host)) for host in hosts]
         if routing:
             agents.append(site.router())

@@ -55,6 +55,10 @@ class RouterCrew:
     def settle(self, order: Order, done: Done) -> None:
         """There is nothing to remember: DNS and balancer are asked each time."""
 
+    def may_begin(self) -> bool:
+        """It carries nothing that could run twice, and needs no lease."""
+        return True
+
     async def carry_out(self, order: Order) -> Done:
         async with self._lock:
             try:

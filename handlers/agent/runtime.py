@@ -97,6 +97,31 @@ class Runtime(Protocol):
         """Return what each running container uses."""
         ...
 
+    @property
+    def armed_s(self) -> float:
+        """Until when what is not kept may run, on the machine's monotonic clock."""
+        ...
+
+    def arm(self, until_s: float) -> None:
+        """Let what is not kept run until then and no longer, whatever becomes of this process."""
+        ...
+
+    def fence(self) -> None:
+        """Let what is not kept run no more, from now on."""
+        ...
+
+    def kept(self) -> tuple[ContainerId, ...]:
+        """Return what runs and is kept when its host is cut off."""
+        ...
+
+    def revive(self) -> None:
+        """Start again what the switch has stopped: the host may run it after all."""
+        ...
+
+    def forgive(self) -> None:
+        """Leave what the switch has stopped as it is: others say what is to run."""
+        ...
+
     async def start(self, spec: Spec, mark: str) -> None:
         """Create the container and start it; on failure nothing new is left of it.
 

@@ -21,6 +21,7 @@ from handlers.agent.ledger import Open
 from handlers.agent.load import load_of
 from handlers.agent.records import Records
 from handlers.agent.runtime import Image, Room, RuntimeFailedError, Seen, Spec, State
+from handlers.agent.switch import Switch
 
 COUNT_EVERY_MS = 10
 USAGE_CHANGES_MS = 10_000
@@ -32,7 +33,8 @@ CONTENT = 0.75
 class Life(msgspec.Struct, frozen=True):
     """One simulated container. It had lived `age_ms` at `since_s`, and lives on if it runs.
 
-    It is healthy from `warm_ms` of its life on, and dies by itself at `dies_ms`.
+    It is healthy from `warm_ms` of its life on, and dies by itself at `dies_ms`. `fenced`: the
+    switch of its host has stopped it.
     """
 
     spec: Spec
@@ -43,6 +45,7 @@ class Life(msgspec.Struct, frozen=True):
     age_ms: float = 0.0
     since_s: float = 0.0
     restarts: int = 0
+    fenced: bool = False
 
 
 class Lived(msgspec.Struct, frozen=True, tag="lived"):
@@ -78,6 +81,7 @@ class SimulatedRuntime:
         self._host = host
         self._speed = behaviour.speed
         self._clock = clock
+        self._switch = Switch(path.with_name("switch"))
         self._lives: dict[ContainerId, Life] = {}
         self._records, written = opened(path)
         for data in written:
@@ -97,6 +101,37 @@ class SimulatedRuntime:
 
     def usage(self) -> tuple[Sample, ...]:
         return tuple(self._sample(life) for life in self._lives.values() if self._runs(life))
+
+    @property
+    def armed_s(self) -> float:
+        return self._switch.until_s
+
+    def arm(self, until_s: float) -> None:
+        if self._clock() >= self._switch.until_s:
+            self.fence()
+        self._switch.arm(until_s)
+
+    def fence(self) -> None:
+        self._switch.arm(min(self._clock(), self._switch.until_s))
+        for life in tuple(self._lives.values()):
+            if not life.spec.keep and life.state in {"running", "paused"}:
+                age = self._age_ms(life)
+                self._put(replace(life, state="stopped", age_ms=age, fenced=True))
+
+    def kept(self) -> tuple[ContainerId, ...]:
+        return tuple(
+            name for name, life in self._lives.items() if life.spec.keep and self._runs(life)
+        )
+
+    def revive(self) -> None:
+        for life in tuple(self._lives.values()):
+            if life.fenced:
+                self._put(replace(self._born(life.spec, life.mark), restarts=life.restarts + 1))
+
+    def forgive(self) -> None:
+        for life in tuple(self._lives.values()):
+            if life.fenced:
+                self._put(replace(life, fenced=False))
 
     async def start(self, spec: Spec, mark: str) -> None:
         if self.look(spec.container) is not None:
@@ -218,6 +253,7 @@ class SimulatedRuntime:
 
     def close(self) -> None:
         self._records.close()
+        self._switch.close()
 
     def _born(self, spec: Spec, mark: str) -> Life:
         sick = self._dice.fails("healthy", mark)
@@ -229,11 +265,15 @@ class SimulatedRuntime:
     def _age_ms(self, life: Life) -> float:
         if life.state != "running":
             return life.age_ms
-        more = max(0.0, self._clock() - life.since_s) * 1_000 * self._speed
+        until_s = self._clock()
+        if not life.spec.keep:
+            until_s = min(until_s, self._switch.until_s)
+        more = max(0.0, until_s - life.since_s) * 1_000 * self._speed
         return min(life.age_ms + more, life.dies_ms)
 
     def _runs(self, life: Life) -> bool:
-        return life.state == "running" and self._age_ms(life) < life.dies_ms
+        on = life.spec.keep or self._clock() < self._switch.until_s
+        return on and life.state == "running" and self._age_ms(life) < life.dies_ms
 
     def _seen(self, life: Life) -> Seen:
         dead = life.state == "running" and not self._runs(life)

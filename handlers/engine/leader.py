@@ -9,14 +9,17 @@ from uuid_utils import uuid7
 
 from domain.decider import Commit
 from domain.facts import Fact
+from domain.lease import Terms
 from domain.region import Region
 from domain.subjects import Subjects
+from domain.watch import Watch
 from handlers import doors
 from handlers.bus import Bus, Message, listen, silence
 from handlers.engine import timers, usage
 from handlers.engine.agents import Agents
 from handlers.engine.clock import now
 from handlers.engine.desk import Desk
+from handlers.engine.lookout import Lookout, clock_ms
 from handlers.engine.outbox import Outbox
 from handlers.engine.standby import BEAT_S, Beat
 from handlers.journal.writer import FencedError, Writer
@@ -34,7 +37,10 @@ class StoppedError(Exception):
 
 
 class Leader:
-    """Leads until it is fenced, loses the bus for too long, or is told to stop."""
+    """Leads until it is fenced, loses the bus for too long, or is told to stop.
+
+    `terms`: how long leases last; set them before it leads.
+    """
 
     def __init__(
         self, bus: Bus, subjects: Subjects, region: Region, writer: Writer, name: str
@@ -43,6 +49,7 @@ class Leader:
         self._subjects = subjects
         self._writer = writer
         self._name = name
+        self.terms = Terms()
         self.region = region
         self._outbox = Outbox(bus, subjects, region.fleet, region.epoch)
         self.desk = Desk(region, writer.append, self._effects, now)
@@ -53,18 +60,24 @@ class Leader:
     async def lead(self, stop: asyncio.Event) -> None:
         """Lead. Raises `FencedError`, `BusUnavailableError`, `StoppedError` (in groups)."""
         agents = Agents(self._bus, self._subjects, self.desk.ask, self._outbox, self.region.epoch)
+        watch = Watch(self.region.epoch, clock_ms(), self.terms)
+        lookout = Lookout(self._bus, self._subjects, self.region.fleet, self.desk.ask, watch)
         followers = usage.Followers(self.region.fleet, self.desk.ask, now)
         fenced = False
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self.desk.run())
-                group.create_task(self._outbox.run())
-                group.create_task(timers.run(self.region.fleet, self.desk.ask, now))
-                group.create_task(usage.run(self._bus, self._subjects, followers))
-                group.create_task(self._beat())
-                group.create_task(self._be_here())
-                group.create_task(self._outlived())
-                group.create_task(agents.run())
+                for work in (
+                    self.desk.run(),
+                    self._outbox.run(),
+                    timers.run(self.region.fleet, self.desk.ask, now),
+                    usage.run(self._bus, self._subjects, followers),
+                    self._beat(),
+                    self._be_here(),
+                    self._outlived(),
+                    agents.run(),
+                    lookout.run(),
+                ):
+                    group.create_task(work)
                 await agents.open()
                 async with doors.serve(
                     self._bus, self._subjects, self.desk, new_id=new_id, now=now

@@ -71,5 +71,7 @@ class Outbox:
             return
         self._sent[name] = asyncio.get_running_loop().time()
         if self._bus.is_connected:
-            data = _encoder.encode(replace(order, epoch=self._epoch))
+            host = self._fleet.hosts.get(order.to)
+            term = host.term if host is not None else 0
+            data = _encoder.encode(replace(order, epoch=self._epoch, term=term))
             await self._bus.publish(self._subjects.orders(order.to), data)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
+from domain.lease import Terms
 from domain.subjects import Subjects
 from handlers.bus import (
     Address,
@@ -55,7 +56,7 @@ class Status(msgspec.Struct, frozen=True):
 
 
 class Engine:
-    """One engine of a region."""
+    """One engine of a region. `terms`: how long leases last; set them before it runs."""
 
     def __init__(
         self, bus: Bus, subjects: Subjects, name: str, durability: Durability, keeper: Keeper
@@ -65,6 +66,7 @@ class Engine:
         self._name = name
         self._durability = durability
         self._keeper = keeper
+        self.terms = Terms()
         self._role = "catching up"
         self._standby = Standby(bus, subjects, name)
         self._leader: Leader | None = None
@@ -96,6 +98,7 @@ class Engine:
             log.info("engine.leads", engine=self._name, epoch=writer.head.epoch)
             region = self._standby.region
             leader = Leader(self._bus, self._subjects, region, writer, self._name)
+            leader.terms = self.terms
             self._leader = leader
             await first_of(leader.lead(stop), keep(self._position, LEADER_EVENTS))
         except* StoppedError:
@@ -180,6 +183,7 @@ async def run(  # noqa: PLR0913 - the settings of a process
     relaxed: bool = False,
     monitors: Iterable[str] = (),
     replicas: int = 1,
+    terms: Terms | None = None,
 ) -> None:
     """Run one engine until SIGTERM or SIGINT.
 
@@ -196,6 +200,8 @@ async def run(  # noqa: PLR0913 - the settings of a process
             log.warning("engine.relaxed", reasons=durability.reasons)
         async with stoppable() as stop:
             keeper = Keeper(bus, Errand(as_address(url), prefix, replicas))
-            await Engine(bus, subjects, name, durability, keeper).run(stop)
+            engine = Engine(bus, subjects, name, durability, keeper)
+            engine.terms = terms or Terms()
+            await engine.run(stop)
     finally:
         await bus.close()

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
 from restow.cli.naming import Host
-from restow.cli.output import Column, Item, field, text
+from restow.cli.output import Column, Item, age, field, text
 from restow.cli.spelling import Body, given, pairs
 from restow.cli.sure import Yes, count_host, sure
 from restow.cli.talk import ask, show_all, show_one
@@ -54,6 +54,7 @@ COLUMNS = (
     Column("CLOUDLETS", _load),
     field("FREE", "free"),
     field("CONTAINERS", "containers"),
+    age("HEARD", "heard_at"),
     field("DISK-FREE", "free_disk", wide=True),
     field("LEAVING", "leaving", wide=True),
     field("ARRIVING", "arriving", wide=True),

@@ -8,9 +8,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from domain.lease import LEASE_MS_MIN, Terms, terms_of
 from domain.problems import Exit
 from domain.region import BrokenHistoryError
 from handlers.agent.behaviour import Behaviour
+from handlers.agent.process import LISTEN_DEFAULT
 from handlers.agent.records import RecordsDamagedError, RecordsInUseError
 from handlers.journal.reader import JournalDamagedError
 from handlers.journal.safety import UnsafeServerError
@@ -18,13 +20,16 @@ from handlers.journal.stream import UnsafeStreamError
 from projections.audit import AuditDamagedError
 from projections.shelf import ShelfInUseError
 from projections.sqlite import StoreTooNewError
-from restow.cli.exits import EndedError
+from restow.cli.exits import EndedError, UsageError
 from restow.cli.flags import HERE, At
 from restow.cli.output import say
+from restow.cli.spelling import milliseconds
 from restow.cli.talk import reachable, region_of
 from restow.settings import Region, data_directory
 from restow.stopping import stop_signals
 from restow.wiring import run_agent, run_engine, run_reader
+
+LISTEN = Parameter(help="Address where other hosts may ask whether this one is cut off too.")
 
 
 @Parameter(name="*")
@@ -40,11 +45,17 @@ class Hosts:
     """What durations and failures are drawn from."""
     speed: float = 1.0
     """How much faster than real ones they are."""
+    listen: Annotated[str, LISTEN] = LISTEN_DEFAULT
 
 
+LEASE_USUAL = "20s"
 NO_HOSTS = Hosts()
 RELAXED = Parameter(help="Accept that a power cut may lose what was acknowledged.")
 MONITOR = Parameter(help="Monitoring address of each NATS server, to verify that they sync always.")
+LEASE = Parameter(
+    help="How long a host may be silent before what runs there stops, to be restarted elsewhere"
+    " a quarter later; the same for all engines of a region."
+)
 REPLICAS = Parameter(help="On how many NATS servers each stream is kept, when it is created.")
 ENDS: Mapping[type[Exception], Exit] = {
     UnsafeServerError: Exit.REFUSED,
@@ -75,18 +86,31 @@ def explained(region: Region) -> Generator[None]:
             raise EndedError(ENDS[type(error)]) from error
 
 
-async def engine(
+async def engine(  # noqa: PLR0913 - the settings of a process
     *,
     name: Annotated[str, Parameter(help="Its name in statuses and logs.")],
     relaxed: Annotated[bool, RELAXED] = False,
     monitor: Annotated[tuple[str, ...], MONITOR] = (),
     replicas: Annotated[int, REPLICAS] = 1,
+    lease: Annotated[str, LEASE] = LEASE_USUAL,
     at: At = HERE,
 ) -> None:
     """Run an engine: active if none is, else a warm standby."""
     region = region_of(at)
+    terms = terms_from(lease)
     with explained(region):
-        await run_engine(region, name, monitors=monitor, relaxed=relaxed, replicas=replicas)
+        await run_engine(
+            region, name, monitors=monitor, relaxed=relaxed, replicas=replicas, terms=terms
+        )
+
+
+def terms_from(lease: str) -> Terms:
+    """Read how long a lease lasts. Raises `UsageError` where that is too short."""
+    lease_ms = milliseconds(lease)
+    if lease_ms < LEASE_MS_MIN:
+        message = f"--lease {lease}: at least {LEASE_MS_MIN // 1_000}s; 20s is usual"
+        raise UsageError(message)
+    return terms_of(lease_ms)
 
 
 async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) -> None:
@@ -95,7 +119,9 @@ async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) ->
     where = (data or data_directory()) / "agents"
     region = region_of(at)
     with explained(region):
-        await run_agent(region, hosts.hosts, where, behaviour, routing=hosts.routing)
+        await run_agent(
+            region, hosts.hosts, where, behaviour, routing=hosts.routing, listen=hosts.listen
+        )
 
 
 async def reader(*, data: Data = None, at: At = HERE) -> None:

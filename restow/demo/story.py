@@ -1,4 +1,4 @@
-"""The story: a shop is placed, grown, scaled, moved and restarted; in the middle an engine dies."""
+"""The story: a shop is placed, grown, scaled, moved and restarted; an engine dies, then a host."""
 
 import asyncio
 import shutil
@@ -16,7 +16,7 @@ from handlers.nats_server import ANY_PORT, ServerStartError
 from restow.cli.output import say, tell
 from restow.crew import MemberEndedError
 from restow.demo.scene import DemoError, Scene
-from restow.demo.verdicts import Evidence, Takeover, judge, show
+from restow.demo.verdicts import Evidence, Loss, Takeover, judge, show
 from restow.demo.watching import Watching
 from restow.logs import quiet
 from restow.stopping import stop_signals
@@ -27,6 +27,9 @@ ZONES = 3
 DELAY_S = 1
 KILL_AFTER = 2
 """The active engine is killed once so many containers were restarted."""
+VICTIM = "h01"
+"""The host that is lost; its agent is a process of its own."""
+LEASE_S = 5
 GROWN = 4
 """Cloudlets that one container grows to."""
 
@@ -91,7 +94,14 @@ def _directory(stage: Play) -> Generator[Path]:
 
 async def _play(stage: Play, data: Path, stop: asyncio.Event) -> int:
     plan = Plan(
-        data=data, hosts=HOSTS, zones=ZONES, port=ANY_PORT, seed=stage.seed, speed=stage.speed
+        data=data,
+        hosts=HOSTS,
+        zones=ZONES,
+        port=ANY_PORT,
+        seed=stage.seed,
+        speed=stage.speed,
+        lease=f"{LEASE_S}s",
+        alone=(VICTIM,),
     )
     try:
         async with running(plan, tell) as site:
@@ -130,7 +140,8 @@ async def _tell(site: Site) -> bool:
         await move_one(scene)
         takeover = await restart_and_kill(scene)
         await settle(scene)
-    evidence = await Evidence.gathered(scene, takeover)
+        loss = await lose_a_host(scene)
+        evidence = await Evidence.gathered(scene, takeover, loss)
     return show(judge(evidence), evidence)
 
 
@@ -205,6 +216,37 @@ async def restart_and_kill(scene: Scene) -> Takeover:
     )
     await scene.ended(reply)
     return Takeover(victim=victim, heir=heir, took_s=took_s, first=reply, again=again)
+
+
+async def lose_a_host(scene: Scene) -> Loss:
+    """Kill the agent of a host: what it carried is restarted elsewhere. Then it comes back."""
+    body = {"environment": "shop", "host": VICTIM}
+    carried = [one["id"] for one in (await scene.read("container.list", body))["items"]]
+    killed_at = time.monotonic()
+    pid = await scene.site.crew.lose(f"agent-{VICTIM}")
+    scene.tell(
+        f"kill -9 {pid}: the agent of host {VICTIM}, which carries {', '.join(carried)};"
+        f" its lease ends within {LEASE_S} s"
+    )
+
+    async def found() -> bool:
+        return bool((await scene.read("recovery.list", {"host": VICTIM}))["items"])
+
+    await scene.until(found, f"host {VICTIM} is lost")
+    lost_s = time.monotonic() - killed_at
+    recovery = (await scene.read("recovery.list", {"host": VICTIM}))["items"][0]
+    story = await scene.until_over(recovery["id"], 0)
+    took_s = time.monotonic() - killed_at
+    await scene.site.crew.back(f"agent-{VICTIM}")
+
+    async def returned() -> bool:
+        return bool((await scene.read("host.show", {"host": VICTIM}))["state"] == "active")
+
+    await scene.until(returned, f"host {VICTIM} is back")
+    for one in story["containers"]:
+        await sampled(scene, one["container"], one["target"])
+    scene.tell(f"host {VICTIM} is back under a new term, clean; what was there runs elsewhere")
+    return Loss(host=VICTIM, carried=carried, lost_s=lost_s, took_s=took_s, recovery=story)
 
 
 async def settle(scene: Scene) -> None:

@@ -19,6 +19,8 @@ from restow.demo.scene import Asked, DemoError, Scene, Story
 from restow.demo.watching import Watching
 from restow.talk import EngineStatus
 
+RECOVERY_MAX_S = 20.0
+"""Lease and margin are 6 s in the demo; the rest is to start, to become healthy and to be seen."""
 TAKEOVER_MAX_S = 3.0
 """A standby is to be active within this time (product.md, O3)."""
 
@@ -37,11 +39,22 @@ class Takeover(msgspec.Struct, frozen=True, kw_only=True):
     again: Reply | Problem
 
 
+class Loss(msgspec.Struct, frozen=True, kw_only=True):
+    """The loss of a host that carried something. `took_s`: from the kill until all served again."""
+
+    host: str
+    carried: Sequence[str]
+    lost_s: float
+    took_s: float
+    recovery: Story
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """All that was seen. `code` is the exit code of the process that verified the journal."""
 
     asked: Sequence[Asked]
     takeover: Takeover
+    loss: Loss
     watching: Watching
     commands: Sequence[Story]
     containers: Sequence[Story]
@@ -51,7 +64,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     code: int
 
     @classmethod
-    async def gathered(cls, scene: Scene, takeover: Takeover) -> "Evidence":
+    async def gathered(cls, scene: Scene, takeover: Takeover, loss: Loss) -> "Evidence":
         """Ask everybody. Raises `DemoError`."""
         lists = {
             noun: (await scene.read(f"{noun}.list", {"limit": 1_000}))["items"]
@@ -62,6 +75,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             asked=scene.asked,
             takeover=takeover,
+            loss=loss,
             watching=scene.watching,
             commands=lists["command"][::-1],
             containers=lists["container"],
@@ -106,6 +120,7 @@ def judge(seen: Evidence) -> list[Judgement]:
         *_moves(seen),
         *_restarts(seen),
         *_takeover(seen.takeover),
+        *_loss(seen),
         Judgement(
             "another process replayed the journal and found every invariant kept",
             seen.verdict.good and seen.code == 0,
@@ -193,6 +208,26 @@ def _takeover(seen: Takeover) -> Iterator[Judgement]:
     found = again.operation_id if isinstance(again, Reply) else again.detail
     yield Judgement(
         "the same command, asked again of the new engine, got the same answer", same, found
+    )
+
+
+def _loss(seen: Evidence) -> Iterator[Judgement]:
+    loss = seen.loss
+    recovered = [one["container"] for one in loss.recovery["containers"]]
+    places = {one["id"]: one["host"] for one in seen.containers}
+    elsewhere = all(places[name] != loss.host for name in loss.carried)
+    yield Judgement(
+        f"what the lost host carried serves elsewhere within {RECOVERY_MAX_S:.0f} s",
+        bool(loss.carried)
+        and sorted(recovered) == sorted(loss.carried)
+        and elsewhere
+        and loss.took_s < RECOVERY_MAX_S,
+        f"{', '.join(loss.carried)} of {loss.host}: lost after {loss.lost_s:.1f} s,"
+        f" all of it serves after {loss.took_s:.1f} s",
+    )
+    twice = [name for name in loss.carried if seen.watching.twice(name)]
+    yield Judgement(
+        "nothing ever ran in two places", not twice, text(twice) if twice else "as the hosts said"
     )
 
 

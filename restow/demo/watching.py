@@ -5,6 +5,7 @@ goes on after a live migration. Usage samples carry it, and are written down by 
 """
 
 from collections import defaultdict
+from itertools import pairwise
 
 import msgspec
 
@@ -35,6 +36,13 @@ class Watching:
     def on(self, container: str, host: str) -> list[Seen]:
         """Return the samples of a container on one host."""
         return [seen for seen in self.samples[container] if seen.host == host]
+
+    def twice(self, container: str) -> bool:
+        """Say whether a host told of a container after another one had begun to."""
+        hosts = [seen.host for seen in sorted(self.samples[container], key=lambda seen: seen.at)]
+        left = {here for here, after in pairwise(hosts) if here != after}
+        turns = sum(here != after for here, after in pairwise(hosts))
+        return turns > len(left)
 
     def restarts(self, container: str) -> int:
         """Return how often a container was restarted, as its host says."""

@@ -13,6 +13,7 @@ from uuid import uuid4
 import msgspec
 
 from domain.agent import Hello, Usage, Welcome
+from domain.lease import Beat, Grant
 from domain.messages import ContainerId, HostId, Instant, MigrationId, OrderId
 from domain.orders import (
     AnyReport,
@@ -130,6 +131,7 @@ class Fleet:
         await self.bus.subscribe(self.subjects.reports_all, cb=self._on_report)
         await self.bus.subscribe(self.subjects.hello_all, cb=self._on_hello)
         await self.bus.subscribe(self.subjects.usage("*"), cb=self._on_usage)
+        await self.bus.subscribe(self.subjects.beats_all, cb=self._on_beat)
         await self.bus.flush()
 
     async def _on_report(self, message: Message) -> None:
@@ -150,6 +152,11 @@ class Fleet:
         for order in self.outstanding.values():
             if order.to == hello.host:
                 await self.send(order)
+
+    async def _on_beat(self, message: Message) -> None:
+        beat = msgspec.json.decode(message.data, type=Beat)
+        grant = Grant(self.epoch, now(), beat.term, beat.number, beat.echo)
+        await message.respond(msgspec.json.encode(grant))
 
     async def _on_usage(self, message: Message) -> None:
         self.usages.append(msgspec.json.decode(message.data, type=Usage))
@@ -205,7 +212,7 @@ class Fleet:
 
         async def live() -> None:
             bus = await connect(self.url, name=host)
-            site = Site(Link(bus), self.subjects, self.data, behaviour, PACE, opened)
+            site = Site(Link(bus), self.subjects, self.data, behaviour, PACE, opened, leased=False)
             try:
                 await (site.router() if host == "routing" else site.host(host))
             except* Killed:

@@ -190,3 +190,26 @@ def test_a_migration_is_either_called_off_or_handed_over_never_both(steps):
             agent = write(agent, entry)
         seen |= {move.standing for move in agent.moves.values()}
     assert not {mem.Standing.CALLED_OFF, mem.Standing.HANDED_OVER} <= seen
+
+
+def test_an_order_of_another_term_is_refused_without_an_answer():
+    agent = write(Agent(H1), mem.TermBegun(1))
+    entries, verdict = receive(agent, order("o1"), NOW)
+    assert (entries, verdict) == ((), ag.Stale(0))
+
+
+def test_with_a_new_term_nothing_is_left_that_could_begin_or_be_handed_over():
+    agent = took(order("o1"), order("o2", OUT))
+    agent = write(agent, mem.ReportOwed(report("o3")))
+    agent = write(agent, mem.ArrivalPrepared(MigrationId("mv2"), WEB, H2, b"image"))
+
+    agent = write(agent, mem.TermBegun(1))
+
+    assert (agent.term, agent.under_way, agent.owed) == (1, {}, {})
+    assert hand_over(agent, MV1, granted_ms=0, frozen_ms=0) is None
+    assert agent.arrivals[MigrationId("mv2")].stage is mem.Stage.DROPPED
+
+
+def test_what_was_handed_over_before_the_term_is_gone():
+    agent = write(took(order("o1", OUT)), mem.HandedOver(MV1, 0, 0), mem.TermBegun(1))
+    assert agent.moves[MV1].standing is mem.Standing.GONE

@@ -20,9 +20,9 @@ async def test_a_list_is_a_table(restow, booth):
     ended = await restow("host", "list")
 
     assert ended.out.splitlines() == [
-        "HOST  ZONE   STATE     CLOUDLETS  FREE  CONTAINERS",
-        "h01   north  active    10/64      54    -",
-        "h02   -      cordoned  0/64       64    -",
+        "HOST  ZONE   STATE     CLOUDLETS  FREE  CONTAINERS  HEARD",
+        "h01   north  active    10/64      54    -           -",
+        "h02   -      cordoned  0/64       64    -           -",
     ]
     assert (ended.code, ended.err) == (0, "")
 

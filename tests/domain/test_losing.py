@@ -212,6 +212,12 @@ class TestTheLost:
         assert scene.fleet.hosts[H1].state is HostState.CORDONED
         assert unchanged(scene.ask(ReturnHost(host="h1")))
 
+    def test_a_late_copy_of_an_earlier_return_counts_for_nothing(self) -> None:
+        scene = given(hosts(3), GONE, ReturnHost(host="h1", term=0), GONE)
+
+        assert unchanged(scene.ask(ReturnHost(host="h1", term=0)))
+        assert one(scene.ask(ReturnHost(host="h1", term=1)), HostReturned).term == 2
+
     def test_lost_while_it_is_emptied_it_stays_lost_and_returns_cordoned(self) -> None:
         scene = given(hosts(4), shop(4))
         scene.ask(EvacuateHost(host="h1"))

@@ -10,6 +10,7 @@ from uuid import uuid4
 from domain.container import Container
 from domain.contracts import Reply
 from domain.fleet import Fleet
+from domain.lease import Terms
 from domain.messages import EnvironmentId, HostId, LayerName, MigrationId, OperationId
 from domain.migration import Migration
 from domain.operation import Operation, OperationState
@@ -49,6 +50,7 @@ class Site:
         self.subjects = subjects
         self.data = data
         self.client = Client(bus, subjects)
+        self.terms = Terms()
         self._engines: dict[str, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._buses: list[Bus] = []
@@ -58,6 +60,7 @@ class Site:
         bus = await connect(self.url, name=name)
         self._buses.append(bus)
         engine = engine_of(bus, self.subjects, name)
+        engine.terms = self.terms
         self._engines[name] = self._run(engine.run(asyncio.Event()))
 
     def crash(self, name: str) -> None:

@@ -4,7 +4,9 @@ from functools import cache
 
 import pytest
 
-from domain.messages import Refusal
+from domain.fleet import VIGIL
+from domain.loss import Storm, Vigil
+from domain.messages import HostId, Instant, Refusal
 from domain.recovery import LEFT, Fate
 from domain.wire import decode_frame
 from projections import answers
@@ -79,3 +81,14 @@ def test_recoveries_are_listed_newest_first_and_asked_for_by_name() -> None:
     missing = answers.recovery(reads, q.RecoveryShow(recovery="rc999"))
     assert isinstance(missing, Refusal)
     assert missing.code.value == "recovery.not_found"
+
+
+def test_a_storm_is_in_the_status_until_it_has_passed() -> None:
+    reads = Reads()
+    reads.fleet.vigil[VIGIL] = Vigil(storm=Storm((HostId("h1"),), "too many", Instant(1)))
+
+    status = answers.status(reads, q.Status())
+
+    assert (status.storm, status.silent) == ("too many", ("h1",))
+    reads.fleet.vigil.clear()
+    assert answers.status(reads, q.Status()).storm == ""

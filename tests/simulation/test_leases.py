@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from domain.lease import Lease, Seats, Terms
+from domain.lease import Lease, Seats, Terms, terms_of
+from domain.messages import HostId
 from domain.watch import Watch
 from tests.simulation.leases import Fault, Town, live
 
@@ -110,6 +111,24 @@ class TestWorlds:
     @pytest.mark.parametrize("known", BANK)
     def test_what_was_a_bug_once_is_none_again(self, known: int) -> None:
         live(known)
+
+
+def test_all_terms_are_as_much_shorter_as_the_lease_is() -> None:
+    usual, short = Terms(), terms_of(2_000)
+
+    assert (short.lease_ms, short.margin_ms, short.lost_ms) == (2_000, 500, 2_500)
+    assert short.steady_ms * 10 == usual.steady_ms
+
+
+def test_jurors_are_told_where_the_others_are() -> None:
+    one = town(until_s=60)
+    watch = one.engines[0].watch
+    beat = one.machines[HostId("h1")].lease.beat(0, 0, "10.0.0.1:7")
+
+    grant = watch.hear(one.engines[0].region.fleet, beat, one.engines[0].clock.read(one.now))
+
+    assert watch.watches(one.engines[0].region.fleet)
+    assert grant.where == {"h1": "10.0.0.1:7"}
 
 
 Plant = Callable[[pytest.MonkeyPatch], None]
