@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks import commands, fairness, feasibility, giant, placement, replay
+from benchmarks import commands, fairness, feasibility, giant, placement, replay, views
 from benchmarks.figures import machine, table
 
 RECORD = Path(__file__).parent / "README.md"
@@ -22,6 +22,7 @@ def main() -> None:
         *placement.run(),
         *feasibility.run(),
         *replay.run(),
+        *views.run(),
         *asyncio.run(giant.run()),
     ]
     text = f"{MARK}\n\n{table(figures)}\n\n{machine()}.\n"
