@@ -15,7 +15,7 @@ from domain.container import Container
 from domain.environment import LayerKey
 from domain.fleet import Fleet
 from domain.messages import ContainerId, HostId
-from domain.occupancy import ACTIVE, Flags, GroupKey, Numbers, Occupancy, groups_of
+from domain.occupancy import ACTIVE, Flags, GroupKey, Numbers, Occupancy, hard_groups
 
 NODES_MAX = 20_000
 """Partial arrangements that are looked at before it is too much; about 0.3 s."""
@@ -60,7 +60,7 @@ def items_of(fleet: Fleet, here: Iterable[Container]) -> tuple[Item, ...]:
     for one in here:
         key = (one.environment, one.layer)
         if key not in groups:
-            groups[key] = tuple(g for g, kind in groups_of(fleet, key) if kind == "hard")
+            groups[key] = hard_groups(fleet, key)
         items.append(Item(one.id, key, one.allocated, one.disk_gib, groups[key]))
     return tuple(sorted(items, key=lambda i: (-i.cloudlets, -i.disk, int(i.container[4:]))))
 

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from domain import evacuation as ev
+from domain import growth as gr
 from domain import host as h
 from domain import migration as mv
 from domain import operation as op
@@ -318,6 +319,24 @@ def abandoned(fleet: Fleet, event: mv.MigrationAbandoned, at: Instant) -> None:
     fleet.retire(old.id)
 
 
+def growth_requested(fleet: Fleet, event: gr.GrowthRequested, at: Instant) -> None:
+    """Keep a new growth; what was deferred is its business now."""
+    container = fleet.containers[event.container]
+    fleet.put(fleet.counters, "growth", int(event.growth.removeprefix("gr")))
+    fleet.put_growth(gr.begin(event, (container.reserved, container.limit), at))
+    if container.deferred is not None:
+        fleet.put(fleet.containers, container.id, replace(container, deferred=None))
+
+
+def growth_event(fleet: Fleet, event: gr.Progressed, at: Instant) -> None:
+    fleet.put_growth(gr.evolve(fleet.growths[event.growth], event, at))
+
+
+def growth_settled(fleet: Fleet, event: gr.GrowthSettled, at: Instant) -> None:
+    growth_event(fleet, event, at)
+    fleet.retire(event.growth)
+
+
 PROGRESSED: dict[type[Event], Callable[[Fleet, Any, Instant], None]] = dict.fromkeys(
     members(ev.Progressed), evacuation_event
 )
@@ -326,6 +345,10 @@ CHRONICLE: dict[type[Event], Callable[[Fleet, Any, Instant], None]] = (
     | AFTERMATH
     | PROGRESSED
     | {
+        gr.GrowthRequested: growth_requested,
+        gr.GrowthPlanned: growth_event,
+        gr.GrowthMoveBegun: growth_event,
+        gr.GrowthSettled: growth_settled,
         op.OperationRequested: requested,
         op.OperationStarted: started,
         op.OperationWaiting: waiting,

@@ -44,6 +44,10 @@ class GrowDeferred(Command, frozen=True, kw_only=True, tag="container.grow-defer
     container: ContainerId
 
 
+USAGE = "usage"
+"""Why a container was scaled that holds more or less because it uses more or less."""
+
+
 class Placing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Why a container was put where it is: the stored explanation of one placement.
 

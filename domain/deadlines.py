@@ -9,6 +9,7 @@ from domain.container import ReconcileSize
 from domain.decider import NOTHING, Decision, Outcome
 from domain.evacuation import AdvanceEvacuation
 from domain.fleet import Fleet
+from domain.growth import AdvanceGrowth
 from domain.messages import Command, ContainerId, Instant, MigrationId, OperationId
 from domain.migration import GrantMigration, MigrationState
 from domain.moving import call_off
@@ -39,6 +40,8 @@ def passed(fleet: Fleet, ask: DeadlinePassed, now: Instant) -> Outcome:
         return Decision(then=(AdvanceRecovery(recovery=ask.saga),))
     if ask.saga.startswith("mv"):
         return migration_due(fleet, MigrationId(ask.saga))
+    if ask.saga.startswith("gr"):
+        return Decision(then=(AdvanceGrowth(growth=ask.saga),))
     return operation_due(fleet, OperationId(ask.saga), now)
 
 

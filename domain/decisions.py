@@ -8,6 +8,7 @@ from domain import (
     deployment,
     emptying,
     evacuating,
+    growing,
     host,
     layers,
     losing,
@@ -21,7 +22,7 @@ from domain import (
     tenant,
     vertical,
 )
-from domain.container import GrowDeferred, PlaceContainer, ReconcileSize
+from domain.container import PlaceContainer, ReconcileSize
 from domain.dead import DropDead, KeepDead, RetryDead, SettleDead, TryDurable
 from domain.deadlines import DeadlinePassed, passed
 from domain.decider import NOTHING, Ask, Decision, Outcome
@@ -35,16 +36,11 @@ from domain.environment import (
     StartEnvironment,
     StopEnvironment,
 )
-from domain.evacuation import (
-    AdvanceEvacuation,
-    EvacuateHost,
-    PauseEvacuation,
-    RestoreHost,
-    ResumeEvacuation,
-    StopEvacuation,
-)
+from domain.evacuating import EvacuationCommand
+from domain.evacuation import AdvanceEvacuation
 from domain.facts import members
 from domain.fleet import Fleet
+from domain.growing import GrowthCommand
 from domain.host import HostCommand
 from domain.loss import LoseHost, RecoverHost, ReturnHost, SettleLost, WatchHosts
 from domain.messages import (
@@ -63,7 +59,6 @@ from domain.operation import (
     RestartLayer,
     ResumeOperation,
     ScaleLayer,
-    ScaleNode,
     SetCloudletLimits,
 )
 from domain.orders import AnyReport
@@ -92,9 +87,10 @@ DECIDE: dict[type[Command], Decide] = {
     ),
     **dict.fromkeys(members(AnyReport), lambda fleet, c, _ask, now: reports.decide(fleet, c, now)),
     PlaceContainer: lambda fleet, c, _ask, _now: layers.place_container(fleet, c),
-    ScaleNode: lambda fleet, c, _ask, _now: scaling.scale_node(fleet, c),
-    GrowDeferred: lambda fleet, c, _ask, _now: scaling.grow_deferred(fleet, c),
-    FollowUsage: lambda fleet, c, _ask, _now: vertical.follow(fleet, c),
+    **dict.fromkeys(
+        members(GrowthCommand), lambda fleet, c, _ask, now: growing.decide(fleet, c, now)
+    ),
+    FollowUsage: lambda fleet, c, _ask, now: vertical.follow(fleet, c, now),
     ReconcileSize: lambda fleet, c, _ask, now: scaling.reconcile_size(fleet, c, now),
     RestartLayer: lambda fleet, c, _ask, _now: scaling.restart_layer(fleet, c),
     RedeployLayer: lambda fleet, c, _ask, _now: deployment.redeploy_layer(fleet, c),
@@ -120,12 +116,10 @@ DECIDE: dict[type[Command], Decide] = {
     DropDead: lambda fleet, c, ask, _now: dead.drop(fleet.dead, c, ask.actor),
     SettleDead: lambda fleet, c, _ask, _now: dead.settle(fleet.dead, c),
     TryDurable: lambda _fleet, _c, _ask, _now: NOTHING,
-    EvacuateHost: lambda fleet, c, _ask, _now: evacuating.evacuate(fleet, c),
-    RestoreHost: lambda fleet, c, _ask, _now: evacuating.restore(fleet, c),
+    **dict.fromkeys(
+        members(EvacuationCommand), lambda fleet, c, _ask, _now: evacuating.decide(fleet, c)
+    ),
     AdvanceEvacuation: lambda fleet, c, _ask, now: emptying.advance(fleet, c, now),
-    PauseEvacuation: lambda fleet, c, _ask, _now: evacuating.pause(fleet, c),
-    ResumeEvacuation: lambda fleet, c, _ask, _now: evacuating.resume(fleet, c),
-    StopEvacuation: lambda fleet, c, _ask, _now: evacuating.stop(fleet, c),
     WatchHosts: lambda fleet, c, _ask, _now: losing.watch(fleet, c),
     LoseHost: lambda fleet, c, _ask, _now: losing.lose_host(fleet, c),
     ReturnHost: lambda fleet, c, _ask, _now: losing.come_back(fleet, c),

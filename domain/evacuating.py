@@ -38,7 +38,24 @@ from domain.messages import (
 )
 from domain.tenancy import missing
 
+EvacuationCommand = EvacuateHost | RestoreHost | PauseEvacuation | ResumeEvacuation | StopEvacuation
+
 UNREACHABLE = {HostState.LOST, HostState.FENCED}
+
+
+def decide(fleet: Fleet, ask: EvacuationCommand) -> Outcome:
+    """Decide what is asked for about emptying hosts."""
+    match ask:
+        case EvacuateHost():
+            return evacuate(fleet, ask)
+        case RestoreHost():
+            return restore(fleet, ask)
+        case PauseEvacuation():
+            return pause(fleet, ask)
+        case ResumeEvacuation():
+            return resume(fleet, ask)
+        case StopEvacuation():
+            return stop(fleet, ask)
 
 
 def evacuate(fleet: Fleet, ask: EvacuateHost) -> Outcome:

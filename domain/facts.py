@@ -7,6 +7,7 @@ from domain.container import ContainerEvent
 from domain.dead import DeadEvent
 from domain.environment import EnvironmentEvent
 from domain.evacuation import EvacuationEvent
+from domain.growth import GrowthEvent
 from domain.host import HostEvent
 from domain.loss import LossEvent
 from domain.messages import Event
@@ -30,6 +31,7 @@ Fact = (
     | LossEvent
     | RecoveryEvent
     | ContainerReplaced
+    | GrowthEvent
 )
 
 

@@ -12,6 +12,7 @@ from domain.container import Container
 from domain.dead import Letter
 from domain.environment import Environment, Layer, LayerKey
 from domain.evacuation import Evacuation
+from domain.growth import Growth
 from domain.host import Host
 from domain.lease import Seats
 from domain.loss import Storm, Vigil
@@ -20,6 +21,7 @@ from domain.messages import (
     DeadId,
     EnvironmentId,
     EvacuationId,
+    GrowthId,
     HostId,
     Instant,
     LayerName,
@@ -73,11 +75,13 @@ class Fleet:
         self.evacuations: dict[EvacuationId, Evacuation] = {}
         self.recoveries: dict[RecoveryId, Recovery] = {}
         self.vigil: dict[str, Vigil] = {}
+        self.growths: dict[GrowthId, Growth] = {}
+        self.growing: dict[GrowthId, ContainerId] = {}
         self.orders: dict[OrderId, Order] = {}
         self.limits: dict[Tenant, Limits] = {}
         self.dead: dict[DeadId, Letter] = {}
         self.counters: dict[str, int] = {}
-        self.ended: dict[int, OperationId | MigrationId] = {}
+        self.ended: dict[int, OperationId | MigrationId | GrowthId] = {}
         self.deadlines: dict[str, Instant] = {}
         self.waiting: dict[str, LayerKey] = {}
         self.moving: dict[MigrationId, ContainerId] = {}
@@ -186,6 +190,20 @@ class Fleet:
         vigil = self.vigil.get(VIGIL)
         return vigil.storm if vigil else None
 
+    def put_growth(self, growth: Growth) -> None:
+        """Keep a growth, and what is derived from it."""
+        self.put(self.growths, growth.id, growth)
+        over = growth.finished_at > 0
+        self._watch(growth.id, None if over else growth.until)
+        if over == (growth.id in self.growing):
+            self.put(self.growing, growth.id, None if over else growth.container)
+
+    def growth_of(self, container: ContainerId) -> Growth | None:
+        """Return the growth of a container that is not over, if there is one."""
+        names = (name for name, whose in self.growing.items() if whose == container)
+        name = next(names, None)
+        return self.growths[name] if name else None
+
     def _watch(self, saga: str, due: Instant | None) -> None:
         if self.deadlines.get(saga) != due:
             self.put(self.deadlines, saga, due)
@@ -194,7 +212,7 @@ class Fleet:
         if self.waiting.get(saga) != key:
             self.put(self.waiting, saga, key)
 
-    def retire(self, saga: OperationId | MigrationId) -> None:
+    def retire(self, saga: OperationId | MigrationId | GrowthId) -> None:
         """Note that a saga is over, and forget the oldest one beyond `RECENT_MAX`."""
         last = self.next_number("ended")
         self.put(self.counters, "ended", last)
@@ -204,7 +222,9 @@ class Fleet:
             self.put(self.ended, last - RECENT_MAX, None)
             self.put(self._table_of(oldest), oldest, None)
 
-    def _table_of(self, saga: OperationId | MigrationId) -> dict[Any, Any]:
+    def _table_of(self, saga: OperationId | MigrationId | GrowthId) -> dict[Any, Any]:
+        if saga.startswith("gr"):
+            return self.growths
         return self.operations if saga in self.operations else self.migrations
 
 

@@ -45,7 +45,7 @@ def foretell(fleet: Fleet, play: Play) -> Forecast:
         teller.take_up(saga)
     for scene in scenes:
         for fact in scene.facts:
-            if saga_of(fact) in play.own or (scene.ours and not saga_of(fact)):
+            if play.tells(fact, scene):
                 teller.hear(fact, scene.at)
     time = (*parts(scenes), *rest(fleet, play, scenes[-1].at))
     return Forecast(
@@ -64,7 +64,7 @@ def own_scenes(play: Play) -> Sequence[Scene]:
     """Return the scenes up to the last one in which something of ours happened."""
     last = 0
     for number, scene in enumerate(play.scenes):
-        if scene.ours or any(saga_of(fact) in play.own for fact in scene.facts):
+        if scene.ours or any(play.tells(fact, scene) for fact in scene.facts):
             last = number
     return play.scenes[: last + 1]
 

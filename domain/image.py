@@ -4,6 +4,7 @@ The shape's fingerprint stands in front: a checkpoint of another shape is not re
 region is built from the journal instead.
 """
 
+from collections.abc import Callable
 from hashlib import sha256
 
 import msgspec
@@ -14,9 +15,10 @@ from domain.dead import Letter
 from domain.environment import Environment, Layer, LayerKey
 from domain.evacuation import Evacuation
 from domain.fleet import Fleet
+from domain.growth import Growth
 from domain.host import Host
 from domain.loss import Vigil
-from domain.messages import AskId, Instant, MigrationId, OperationId
+from domain.messages import AskId, GrowthId, Instant, MigrationId, OperationId
 from domain.migration import Migration
 from domain.operation import Operation
 from domain.orders import Order
@@ -38,6 +40,7 @@ class Image(msgspec.Struct, frozen=True, array_like=True):
     operations: list[Operation]
     migrations: list[Migration]
     evacuations: list[Evacuation]
+    growths: list[Growth]
     orders: list[Order]
     counters: dict[str, int]
     ended: dict[int, str]
@@ -78,6 +81,7 @@ def to_image(region: Region) -> bytes:
         list(fleet.operations.values()),
         list(fleet.migrations.values()),
         list(fleet.evacuations.values()),
+        list(fleet.growths.values()),
         list(fleet.orders.values()),
         fleet.counters,
         {number: str(saga) for number, saga in fleet.ended.items()},
@@ -112,6 +116,12 @@ def from_image(data: bytes) -> Region:
     return region
 
 
+SAGAS: dict[str, Callable[[str], OperationId | MigrationId | GrowthId]] = {
+    "mv": MigrationId,
+    "gr": GrowthId,
+}
+
+
 def _furnish(fleet: Fleet, image: Image) -> None:
     fleet.hosts.update((host.id, host) for host in image.hosts)
     fleet.environments.update((env.id, env) for env in image.environments)
@@ -128,8 +138,12 @@ def _furnish(fleet: Fleet, image: Image) -> None:
     fleet.deadlines.update(image.deadlines)
     fleet.waiting.update(image.waiting)
     for number, saga in image.ended.items():
-        migration = saga.startswith("mv")
-        fleet.ended[number] = MigrationId(saga) if migration else OperationId(saga)
+        kind = SAGAS.get(saga[:2], OperationId)
+        fleet.ended[number] = kind(saga)
+    for growth in image.growths:
+        fleet.growths[growth.id] = growth
+        if not growth.finished_at:
+            fleet.growing[growth.id] = growth.container
     for one in image.migrations:
         fleet.migrations[one.id] = one
         if one.target is not None and not one.finished_at and one.order is not None:

@@ -199,6 +199,18 @@ def is_over(fleet: Fleet, move: Move) -> bool:
     return migration is None or migration.finished_at > 0
 
 
+def growths_come_to_an_end(fleet: Fleet) -> Iterator[str]:
+    """A growth that is not over is looked at again, and a container has one at most."""
+    whose = Counter(fleet.growing.values())
+    for growth in fleet.growths.values():
+        if growth.finished_at:
+            continue
+        if growth.id not in fleet.deadlines:
+            yield f"growth {growth.id} is {growth.state.value} and has no deadline"
+        if whose[growth.container] != 1:
+            yield f"{growth.container} has {whose[growth.container]} growths"
+
+
 INVARIANTS: tuple[Invariant, ...] = (
     capacity_holds,
     books_balance,
@@ -214,6 +226,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     evacuating_hosts_are_closed,
     lost_hosts_do_nothing,
     one_recovery_a_host,
+    growths_come_to_an_end,
 )
 
 READS: Mapping[Invariant, frozenset[str]] = {
@@ -229,6 +242,7 @@ READS: Mapping[Invariant, frozenset[str]] = {
     the_halted_stand_still: frozenset({"containers"}),
     dead_letters_are_bounded: frozenset({"dead", "deadlines"}),
     evacuating_hosts_are_closed: frozenset({"evacuations", "hosts", "migrations"}),
+    growths_come_to_an_end: frozenset({"deadlines", "growing", "growths"}),
 }
 """Which tables an invariant reads; one that is not listed is looked at after every event."""
 

@@ -23,6 +23,7 @@ MigrationId = NewType("MigrationId", str)
 RecoveryId = NewType("RecoveryId", str)
 OrderId = NewType("OrderId", str)
 EvacuationId = NewType("EvacuationId", str)
+GrowthId = NewType("GrowthId", str)
 Tenant = NewType("Tenant", str)
 DeadId = NewType("DeadId", str)
 
@@ -51,6 +52,7 @@ MIGRATION = r"^mv[1-9][0-9]{0,11}\Z"
 PLAN = r"^(0|[1-9][0-9]{0,14})-[0-9a-f]{32}\Z"
 EVACUATION = r"^ev[1-9][0-9]{0,11}\Z"
 RECOVERY = r"^rc[1-9][0-9]{0,11}\Z"
+GROWTH = r"^gr[1-9][0-9]{0,11}\Z"
 PRINTABLE = r"^[\x21-\x7e]+\Z"
 
 HostName = Annotated[str, Meta(pattern=LABEL, min_length=1, max_length=63)]
@@ -62,6 +64,7 @@ OperationName = Annotated[str, Meta(pattern=OPERATION)]
 MigrationName = Annotated[str, Meta(pattern=MIGRATION)]
 EvacuationName = Annotated[str, Meta(pattern=EVACUATION)]
 RecoveryName = Annotated[str, Meta(pattern=RECOVERY)]
+GrowthName = Annotated[str, Meta(pattern=GROWTH)]
 AskName = Annotated[str, Meta(pattern=PRINTABLE, min_length=1, max_length=128)]
 Cloudlets = Annotated[int, Meta(ge=1, le=CLOUDLETS_MAX, description="cloudlets")]
 DiskGib = Annotated[int, Meta(ge=0, le=65_536, description="GiB of disk")]
@@ -130,6 +133,8 @@ class Code(StrEnum):
     RECOVERY_NOT_FOUND = "recovery.not_found"
     EVACUATION_NOT_FOUND = "evacuation.not_found"
     EVACUATION_ENDED = "evacuation.ended"
+    GROWTH_NOT_FOUND = "growth.not_found"
+    GROWTH_ENDED = "growth.ended"
     VERSION_CONFLICT = "version.conflict"
     PLAN_OUTDATED = "plan.outdated"
     CAPACITY_INSUFFICIENT = "capacity.insufficient"

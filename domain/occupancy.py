@@ -46,6 +46,11 @@ def groups_of(fleet: Fleet, key: LayerKey) -> tuple[tuple[GroupKey, str], ...]:
     return (own, *named)
 
 
+def hard_groups(fleet: Fleet, key: LayerKey) -> tuple[GroupKey, ...]:
+    """Return the groups of a layer of which no host carries two."""
+    return tuple(group for group, kind in groups_of(fleet, key) if kind == "hard")
+
+
 class Occupancy:
     """Columns over hosts, and sparse counts over (layer | environment | group, host)."""
 

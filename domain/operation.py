@@ -101,13 +101,16 @@ class ScaleLayer(LayerCommand, frozen=True, kw_only=True, tag="layer.scale"):
 class ScaleNode(PublicCommand, frozen=True, kw_only=True, tag="container.scale"):
     """Set reserved and/or limit cloudlets of one running container, without a restart.
 
-    `force=true` (with a reason) goes beyond the host's capacity; the excess is its own event.
+    What does not fit its host waits until others were moved away live, or it moves itself,
+    whatever moves fewer cloudlets; `make_room=false` refuses it instead. `force=true` (with a
+    reason) goes beyond the host's capacity; the excess is its own event.
     """
 
     container: NodeName
     reserved: Cloudlets | None = None
     limit: Cloudlets | None = None
     force: bool = False
+    make_room: bool = True
 
 
 class PauseOperation(PublicCommand, frozen=True, kw_only=True, tag="operation.pause"):

@@ -28,6 +28,7 @@ from domain.occupancy import (
     Occupancy,
     Sparse,
     groups_of,
+    hard_groups,
     occupancy,
     positions,
 )
@@ -63,16 +64,21 @@ class Chosen(msgspec.Struct, frozen=True):
     why: Placing
 
 
-def wish_for(fleet: Fleet, layer: Layer, container: Container | None = None) -> Wish:
-    """Say what a new container of `layer` needs, or `container` where it moves."""
-    groups = groups_of(fleet, layer.key)
+def wish_for(
+    fleet: Fleet, layer: Layer, container: Container | None = None, size: int | None = None
+) -> Wish:
+    """Say what a new container of `layer` needs, or `container` where it moves.
+
+    `size` are the cloudlets that it is to have there, if not those that it has.
+    """
+    named = groups_of(fleet, layer.key)[1:]
     return Wish(
         layer.key,
-        container.allocated if container else layer.spec.reserved,
+        size or (container.allocated if container else layer.spec.reserved),
         container.disk_gib if container else layer.spec.disk_gib,
         layer.spec.policy,
-        tuple(key for key, kind in groups if kind == "hard"),
-        tuple(key for key, kind in groups[1:] if kind == "soft"),
+        hard_groups(fleet, layer.key),
+        tuple(key for key, kind in named if kind == "soft"),
         (container.host,) if container else (),
     )
 

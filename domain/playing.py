@@ -16,6 +16,7 @@ from domain.durations import HEALTHY, Takes, durations, takes
 from domain.evacuation import Evacuation, EvacuationState
 from domain.facts import Fact
 from domain.fleet import Fleet
+from domain.growth import Growth
 from domain.messages import (
     Answer,
     AskId,
@@ -23,6 +24,7 @@ from domain.messages import (
     ContainerId,
     EvacuationId,
     Event,
+    GrowthId,
     Instant,
     MigrationId,
     OperationId,
@@ -186,12 +188,26 @@ class Play:
         noun, _, verb = str(fact.__struct_config__.tag).partition(".")
         if verb in BIRTHS and noun != "order" and saga and scene.ours:
             self.own[saga] = None
-        if saga in self.own or (not saga and scene.ours):
+        ours = self.tells(fact, scene)
+        if ours:
             self.story.append(fact)
         if isinstance(fact, OrderIssued) and (saga in self.own or saga in self._ahead or not saga):
             order = self._fleet.orders.get(fact.order)
             if order is not None:
-                self._send(order, scene.at, ours=saga in self.own or (not saga and scene.ours))
+                self._send(order, scene.at, ours=ours)
+
+    def tells(self, fact: Event, scene: Scene) -> bool:
+        """Say whether a fact belongs to the story: what nobody's saga says, if it is part of ours.
+
+        A container that grows in the story may be given room by what others do.
+        """
+        saga = saga_of(fact)
+        return saga in self.own if saga else scene.ours or self._grows(fact)
+
+    def _grows(self, fact: Event) -> bool:
+        container = getattr(fact, "container", None)
+        growths = (self._fleet.growths.get(GrowthId(saga)) for saga in self.own)
+        return any(growth is not None and growth.container == container for growth in growths)
 
     def _watch(self, saga: str) -> None:
         """Look when a saga must be looked at next, and what it waits for."""
@@ -255,13 +271,16 @@ def number_of(order: Order) -> int:
     return int(order.id.removeprefix("or"))
 
 
-def saga_at(fleet: Fleet, saga: str) -> Operation | Migration | Evacuation | Recovery | None:
+def saga_at(
+    fleet: Fleet, saga: str
+) -> Operation | Migration | Evacuation | Recovery | Growth | None:
     """Return a saga by its name; None where it is long over."""
     return (
         fleet.operations.get(OperationId(saga))
         or fleet.migrations.get(MigrationId(saga))
         or fleet.evacuations.get(EvacuationId(saga))
         or fleet.recoveries.get(RecoveryId(saga))
+        or fleet.growths.get(GrowthId(saga))
     )
 
 
@@ -275,6 +294,8 @@ def holders(fleet: Fleet, saga: str) -> Iterable[str]:
     operation = fleet.operations.get(OperationId(saga))
     if operation is not None:
         yield from before_operation(fleet, operation)
+        mine = (name for name in fleet.growing if fleet.growths[name].operation == saga)
+        yield from mine
     migration = fleet.migrations.get(MigrationId(saga))
     if migration is not None and migration.state is MigrationState.WAITING:
         yield from before_migration(fleet, migration)
@@ -284,6 +305,18 @@ def holders(fleet: Fleet, saga: str) -> Iterable[str]:
     recovery = fleet.recoveries.get(RecoveryId(saga))
     if recovery is not None and recovery.state is RecoveryState.WAITING:
         yield from before_recovery(fleet, recovery)
+    growth = fleet.growths.get(GrowthId(saga))
+    if growth is not None and not growth.finished_at:
+        yield from before_growth(fleet, growth)
+
+
+def before_growth(fleet: Fleet, growth: Growth) -> Iterable[str]:
+    """Give the move that it waits for, and what moves already: that may make room as well."""
+    container = fleet.containers.get(growth.container)
+    moves = (growth.migration, container.migration if container else None)
+    yield from dict.fromkeys(str(move) for move in moves if move)
+    if growth.migration is None:
+        yield from sorted(fleet.moving, key=number)
 
 
 def before_operation(fleet: Fleet, operation: Operation) -> Iterable[str]:

@@ -191,6 +191,12 @@ PROBLEMS: Mapping[Code, Kind] = {
     Code.EVACUATION_ENDED: Kind(
         409, "The evacuation is over", "Nothing is left to change; see `restow evacuation show`."
     ),
+    Code.GROWTH_NOT_FOUND: Kind(
+        404, "There is no such growth", "See `restow growth list`; names are `gr<number>`."
+    ),
+    Code.GROWTH_ENDED: Kind(
+        409, "The growth is over", "Nothing is left to change; see `restow growth show`."
+    ),
     Code.VERSION_CONFLICT: Kind(
         409,
         "It changed since it was read",

@@ -16,8 +16,17 @@ from domain import recovery as rc
 from domain.container import GrowDeferred, ReconcileSize
 from domain.evacuation import AdvanceEvacuation, StopEvacuation
 from domain.fleet import Fleet
+from domain.growth import AdvanceGrowth, GrowthPlanned, GrowthSettled, GrowthState
 from domain.loss import SettleLost
-from domain.messages import Command, ContainerId, Event, HostId, OperationId, RecoveryId
+from domain.messages import (
+    Command,
+    ContainerId,
+    Event,
+    HostId,
+    MigrationId,
+    OperationId,
+    RecoveryId,
+)
 from domain.migration import CallOffMigration, GrantMigration
 from domain.operation import AdvanceOperation, AdvanceStep, Stage
 from domain.orders import MigrateOut, OrderAnswered
@@ -55,7 +64,9 @@ def wake(fleet: Fleet, container: ContainerId | None) -> tuple[Command, ...]:
     return tuple(asks)
 
 
-def step_under_way(fleet: Fleet, container: ContainerId, stage: Stage) -> tuple[Command, ...]:
+def step_under_way(
+    fleet: Fleet, container: ContainerId, stage: Stage, failed: str = ""
+) -> tuple[Command, ...]:
     """Move on the step that waits for this container in `stage`, if there is one."""
     member = fleet.containers.get(container)
     layer = fleet.layers.get((member.environment, member.layer)) if member else None
@@ -64,7 +75,7 @@ def step_under_way(fleet: Fleet, container: ContainerId, stage: Stage) -> tuple[
     step = fleet.operations[layer.operation].step(container)
     if step is None or step.stage is not stage:
         return ()
-    return (AdvanceStep(operation=layer.operation, container=container),)
+    return (AdvanceStep(operation=layer.operation, container=container, failed=failed),)
 
 
 def again(_fleet: Fleet, event: Any) -> tuple[Command, ...]:
@@ -117,18 +128,67 @@ def resized(fleet: Fleet, event: ct.ContainerResized) -> tuple[Command, ...]:
     return resizing(fleet, event.container)
 
 
-def resizing(fleet: Fleet, container: ContainerId) -> tuple[Command, ...]:
+def resizing(fleet: Fleet, container: ContainerId, failed: str = "") -> tuple[Command, ...]:
     """Move a resize step on; other steps wait for the answer to their own order."""
     member = fleet.containers[container]
     operation = fleet.layers[member.environment, member.layer].operation
     step = fleet.operations[operation].step(container) if operation else None
     if step is None or step.planned.kind is not op.StepKind.RESIZE:
         return ()
-    return step_under_way(fleet, container, Stage.WORKING)
+    return step_under_way(fleet, container, Stage.WORKING, failed)
 
 
-def scaled(_fleet: Fleet, event: ct.ContainerScaled) -> tuple[Command, ...]:
-    return (ReconcileSize(container=event.container),)
+def scaled(fleet: Fleet, event: ct.ContainerScaled) -> tuple[Command, ...]:
+    return (ReconcileSize(container=event.container), *growths(fleet, event.container))
+
+
+def growths(
+    fleet: Fleet, container: ContainerId, migration: MigrationId | None = None
+) -> tuple[Command, ...]:
+    """Let the growth of this container look again; and, after a migration, all that it is for.
+
+    That is the growth whose plan it belongs to, and those on the host that it has left.
+    """
+    source = fleet.migrations[migration].source if migration else None
+    return tuple(
+        AdvanceGrowth(growth=name)
+        for name, whose in fleet.growing.items()
+        if whose == container
+        or (migration and fleet.growths[name].migration == migration)
+        or (source and fleet.containers[whose].host == source)
+    )
+
+
+def removed(fleet: Fleet, event: ct.ContainerRemoved | rc.ContainerReplaced) -> tuple[Command, ...]:
+    return (*growths(fleet, event.container), *look_again(fleet, event))
+
+
+def cancelled(fleet: Fleet, event: op.OperationCancelled) -> tuple[Command, ...]:
+    """Give up what steps of the operation still wait to grow to."""
+    mine = (name for name in fleet.growing if fleet.growths[name].operation == event.operation)
+    return (*(AdvanceGrowth(growth=name) for name in mine), *again(fleet, event))
+
+
+def growth_over(fleet: Fleet, event: GrowthSettled) -> tuple[Command, ...]:
+    """Move on the step that waited: it has failed, or there is nothing for a host to do."""
+    one = fleet.containers.get(event.container)
+    if one is None or fleet.growths[event.growth].operation is None:
+        return ()
+    if event.outcome is not GrowthState.DONE:
+        return resizing(fleet, one.id, event.detail)
+    return () if one.running else resizing(fleet, one.id)
+
+
+def growth_refused(fleet: Fleet, event: ct.GrowthRefused) -> tuple[Command, ...]:
+    return resizing(fleet, event.container, event.detail)
+
+
+def planned(_fleet: Fleet, event: GrowthPlanned) -> tuple[Command, ...]:
+    return (AdvanceGrowth(growth=event.growth),)
+
+
+def abandoned(fleet: Fleet, event: mv.MigrationAbandoned) -> tuple[Command, ...]:
+    return (*growths(fleet, event.container, event.migration), *look_again(fleet, event))
 
 
 def health_changed(fleet: Fleet, event: ct.ContainerHealthChanged) -> tuple[Command, ...]:
@@ -156,6 +216,7 @@ def settled(
     return (
         GrowDeferred(container=event.container),
         ReconcileSize(container=event.container),
+        *growths(fleet, event.container, event.migration),
         *wake(fleet, event.container),
     )
 
@@ -232,7 +293,12 @@ def host_lost(fleet: Fleet, event: h.HostLost) -> tuple[Command, ...]:
         if one.host == event.host and not one.finished_at
     )
     steps = steps_on(fleet, event.host)
-    return (*settling, *emptying, *steps, BeginRecovery(host=event.host))
+    growing = tuple(
+        AdvanceGrowth(growth=name)
+        for name, whose in fleet.growing.items()
+        if on_host(fleet, whose, event.host)
+    )
+    return (*settling, *emptying, *steps, *growing, BeginRecovery(host=event.host))
 
 
 def steps_on(fleet: Fleet, host: HostId) -> tuple[Command, ...]:
@@ -268,18 +334,18 @@ REACT: dict[type[Event], React] = {
     h.HostReturned: host_returned,
     h.HostRegistered: look_again,
     h.HostUncordoned: look_again,
-    ct.ContainerRemoved: look_again,
+    ct.ContainerRemoved: removed,
     ct.ContainerStarted: started,
     ct.ContainerStopped: stopped,
-    mv.MigrationAbandoned: look_again,
+    mv.MigrationAbandoned: abandoned,
     rc.RecoveryBegun: recovery_on,
     rc.RecoveryStarting: recovery_on,
     rc.RecoveryFailed: recovery_on,
     rc.RecoveryEnded: recovery_ended,
-    rc.ContainerReplaced: look_again,
+    rc.ContainerReplaced: removed,
     op.OperationStarted: again,
     op.OperationResumed: again,
-    op.OperationCancelled: again,
+    op.OperationCancelled: cancelled,
     op.RollbackStarted: again,
     op.StepStarted: step_started,
     op.StepFinished: step_finished,
@@ -292,6 +358,9 @@ REACT: dict[type[Event], React] = {
     ct.GrowthDeferred: deferred,
     mv.MigrationCompleted: settled,
     mv.MigrationReverted: settled,
+    GrowthPlanned: planned,
+    GrowthSettled: growth_over,
+    ct.GrowthRefused: growth_refused,
 }
 
 

@@ -11,9 +11,7 @@ from domain.container import (
     CapacityForced,
     Container,
     ContainerScaled,
-    GrowDeferred,
     GrowthDeferred,
-    GrowthRefused,
     PlaceContainer,
     ReconcileSize,
 )
@@ -29,7 +27,6 @@ from domain.operation import (
     Planned,
     RestartLayer,
     ScaleLayer,
-    ScaleNode,
     SequencedCommand,
     SetCloudletLimits,
     Settings,
@@ -67,21 +64,6 @@ def limits(
     return least, most
 
 
-def scale_node(fleet: Fleet, ask: ScaleNode) -> Outcome:
-    """Give one container other limits now; its host follows without a restart."""
-    container = find_container(fleet, ask.container)
-    if isinstance(container, Refusal):
-        return container
-    wanted = limits((container.reserved, container.limit), ask.reserved, ask.limit)
-    if isinstance(wanted, Refusal):
-        return wanted
-    if wanted == (container.reserved, container.limit):
-        return NOTHING
-    if ask.force:
-        return Decision((*forced(fleet, container, wanted, ask.reason), scaled(container, wanted)))
-    return grow(fleet, container, wanted)
-
-
 def scaled(container: Container, wanted: tuple[int, int]) -> ContainerScaled:
     """Return the fact of other limits.
 
@@ -94,25 +76,24 @@ def scaled(container: Container, wanted: tuple[int, int]) -> ContainerScaled:
     return ContainerScaled(container.id, reserved, limit, allocated)
 
 
-def grow(fleet: Fleet, container: Container, wanted: tuple[int, int]) -> Outcome:
+def grow(fleet: Fleet, container: Container, fact: ContainerScaled) -> Outcome:
     """Charge the growth to the host, and to the target where it moves.
 
     What fits the source but not the target is not lost: the migration is called off (by the
     saga that hears `GrowthDeferred`) and the container grows when it has stopped moving.
     """
-    fact = scaled(container, wanted)
     more = fact.allocated - container.allocated
     host = fleet.hosts[container.host]
     if more > max(host.free, 0):
         return Refusal(
             Code.CAPACITY_INSUFFICIENT,
             f"host {host.id} has {host.free} cloudlets free, {container.id} needs {more} more;"
-            " migrate it to a host with room first, or scale it less",
+            " let others make room (make_room=true), or scale it less",
             "$.reserved",
             {"free": host.free, "needed": more},
         )
     if container.target is not None and more > max(fleet.hosts[container.target].free, 0):
-        return Decision((GrowthDeferred(container.id, *wanted),))
+        return Decision((GrowthDeferred(container.id, fact.reserved, fact.limit),))
     return Decision((fact,))
 
 
@@ -127,17 +108,6 @@ def forced(
         for home in homes
         if more > fleet.hosts[home].free
     )
-
-
-def grow_deferred(fleet: Fleet, ask: GrowDeferred) -> Outcome:
-    """Do now what did not fit while the container moved."""
-    container = fleet.containers.get(ask.container)
-    if container is None or container.deferred is None or container.target is not None:
-        return NOTHING
-    outcome = grow(fleet, container, container.deferred)
-    if isinstance(outcome, Refusal):
-        return Decision((GrowthRefused(container.id, outcome.detail),))
-    return outcome
 
 
 def reconcile_size(fleet: Fleet, ask: ReconcileSize, now: Instant) -> Outcome:

@@ -15,6 +15,8 @@ from domain.container import Container, ContainerHalted, ContainerRemoved, Conta
 from domain.decider import Decision, Outcome
 from domain.environment import layer_name
 from domain.fleet import Fleet
+from domain.growing import overtaken, sized, start
+from domain.growth import GROWTH_MAX_MS, Aim
 from domain.messages import ContainerId, Event, HostId, Instant, OperationId, OrderId, Refusal
 from domain.operation import (
     GRACE_MS,
@@ -250,14 +252,27 @@ def start_work(fleet: Fleet, container: Container, what: Software) -> Start:
 def resize(at: At) -> tuple[Event, ...]:
     """Set the limits; the order to the host follows from the new size by itself."""
     planned = at.step.planned
-    outcome = grow(at.fleet, at.container, (planned.reserved, planned.limit))
+    aim = Aim(planned.reserved, planned.limit)
+    outcome = grow(at.fleet, at.container, sized(at.container, aim))
     if isinstance(outcome, Refusal):
-        return restore(at, outcome.detail)
+        return make_room_for(at, aim)
     resized = [fact for fact in outcome.facts if isinstance(fact, ContainerScaled)]
+    over = overtaken(at.fleet, at.container)
     now = (at.container.applied, at.container.applied_limit)
     if resized and (not at.container.running or (resized[0].allocated, resized[0].limit) == now):
-        return (*outcome.facts, *put_back(at))
-    return (*outcome.facts, enter(at, Stage.WORKING, Instant(at.now + ANSWER_MAX_MS)))
+        return (*over, *outcome.facts, *put_back(at))
+    longest = ANSWER_MAX_MS if resized else GROWTH_MAX_MS + ANSWER_MAX_MS
+    return (*over, *outcome.facts, enter(at, Stage.WORKING, Instant(at.now + longest)))
+
+
+def make_room_for(at: At, aim: Aim) -> tuple[Event, ...]:
+    """Wait until others were moved away, or the container itself was; fail where neither helps."""
+    over = overtaken(at.fleet, at.container)
+    started = start(at.fleet, at.container, aim, at.now, at.operation.id)
+    if isinstance(started, Refusal):
+        return restore(at, started.detail)
+    until = Instant(at.now + GROWTH_MAX_MS + ANSWER_MAX_MS)
+    return (*over, *started, enter(at, Stage.WORKING, until))
 
 
 def restore(at: At, detail: str) -> tuple[Event, ...]:

@@ -8,6 +8,7 @@ from domain.dead import DeadEvent
 from domain.environment import EnvironmentEvent
 from domain.evacuation import EvacuationEvent
 from domain.facts import members
+from domain.growth import GrowthEvent
 from domain.host import HostEvent
 from domain.loss import LossEvent
 from domain.messages import Command, Event
@@ -22,6 +23,7 @@ NOUNS = (
     "operation",
     "migration",
     "recovery",
+    "growth",
     "container",
     "host",
     "environment",
@@ -40,6 +42,7 @@ _NOUN_OF: dict[type[Event], str] = {
     **dict.fromkeys(members(TenantEvent), "tenant"),
     **dict.fromkeys(members(DeadEvent), "dead"),
     **dict.fromkeys(members(EvacuationEvent), "evacuation"),
+    **dict.fromkeys(members(GrowthEvent), "growth"),
     OrderIssued: "container",
     OrderAnswered: "container",
     CapacityForced: "host",

@@ -3,7 +3,7 @@
 from domain.decider import Ask
 from domain.environment import CreateEnvironment
 from domain.fleet import Fleet
-from domain.messages import Code, ContainerId, OperationId, Refusal, Tenant
+from domain.messages import Code, ContainerId, GrowthId, OperationId, Refusal, Tenant
 
 OPERATORS_ONLY = ("host.", "evacuation.", "tenant.", "dead.")
 
@@ -12,7 +12,9 @@ def owner(fleet: Fleet, ask: Ask) -> Tenant | None:
     """Return whose the thing is that a command names; None if there is no such thing."""
     command = ask.command
     environment = getattr(command, "environment", None)
-    container = fleet.containers.get(ContainerId(getattr(command, "container", "")))
+    growth = fleet.growths.get(GrowthId(getattr(command, "growth", "")))
+    name = growth.container if growth else ContainerId(getattr(command, "container", ""))
+    container = fleet.containers.get(name)
     operation = fleet.operations.get(OperationId(getattr(command, "operation", "")))
     if container is not None:
         environment = container.environment
@@ -46,6 +48,7 @@ def foreign(fleet: Fleet, ask: Ask) -> Refusal | None:
 MISSING: dict[str, tuple[Code, str]] = {
     "operation": (Code.OPERATION_NOT_FOUND, "see `restow op list`"),
     "evacuation": (Code.EVACUATION_NOT_FOUND, "see `restow evacuation list`"),
+    "growth": (Code.GROWTH_NOT_FOUND, "see `restow growth list`"),
     "container": (Code.CONTAINER_NOT_FOUND, "see `restow container list`"),
     "environment": (Code.ENVIRONMENT_NOT_FOUND, "create it first"),
 }

@@ -93,7 +93,7 @@ def timestamp(at: Instant) -> str:
 
 def story(fact: Event) -> str:
     """Return the saga that a fact names, "" where it names none."""
-    for field in ("evacuation", "operation", "migration", "recovery", "saga"):
+    for field in ("evacuation", "growth", "operation", "migration", "recovery", "saga"):
         name = getattr(fact, field, "")
         if name:
             return str(name)

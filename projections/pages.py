@@ -8,7 +8,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from domain.contracts.explaining import explain
 from domain.messages import Code, Refusal
-from projections import answers
+from projections import answers, growths
 from projections import questions as q
 from projections.answers import did_you_mean
 from projections.lines import EngineLine, EventLine, LayerLine, Line
@@ -54,6 +54,7 @@ def place_of(line: EventLine) -> int:
 QUERIES: Mapping[str, Query] = {
     "host.list": Query(q.HostList, answers.hosts, name_of),
     "host.show": Query(q.HostShow, answers.host),
+    "host.room": Query(q.HostRoom, growths.room),
     "environment.list": Query(q.EnvironmentList, answers.environments, name_of),
     "environment.show": Query(q.EnvironmentShow, answers.environment),
     "layer.list": Query(q.LayerList, answers.layers, layer_key),
@@ -73,6 +74,8 @@ QUERIES: Mapping[str, Query] = {
     "evacuation.show": Query(q.EvacuationShow, answers.evacuation),
     "recovery.list": Query(q.RecoveryList, answers.recoveries, name_of),
     "recovery.show": Query(q.RecoveryShow, answers.recovery),
+    "growth.list": Query(q.GrowthList, growths.growths, name_of),
+    "growth.show": Query(q.GrowthShow, growths.growth),
     "command.list": Query(q.CommandList, answers.commands, command_key),
     "command.show": Query(q.CommandShow, answers.command),
     "event.list": Query(q.EventList, answers.events, place_of),

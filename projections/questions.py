@@ -11,8 +11,18 @@ from msgspec import Meta
 
 from domain.dead import DeadName
 from domain.evacuation import EvacuationState
+from domain.growth import GrowthState
 from domain.host import HostState
-from domain.messages import EvacuationName, MigrationName, NodeName, OperationName, RecoveryName
+from domain.messages import (
+    Cloudlets,
+    DiskGib,
+    EvacuationName,
+    GrowthName,
+    MigrationName,
+    NodeName,
+    OperationName,
+    RecoveryName,
+)
 from domain.migration import MigrationState
 from domain.operation import OperationState
 
@@ -108,6 +118,14 @@ class HostFeasibility(Listing, frozen=True, kw_only=True):
     after: str = ""
 
 
+class GrowthList(Listing, frozen=True, kw_only=True):
+    """Growths that did not fit their host at once, newest first."""
+
+    container: Text | None = None
+    state: GrowthState | None = None
+    after: GrowthName | None = None
+
+
 class CommandList(Listing, frozen=True, kw_only=True):
     """Commands with their answers, newest first. `tenant` "": those of the operator."""
 
@@ -153,6 +171,14 @@ class HostShow(Question, frozen=True, kw_only=True):
     host: Text
 
 
+class HostRoom(Question, frozen=True, kw_only=True):
+    """By which live moves would so much become free on a host? Nothing is begun."""
+
+    host: Text
+    cloudlets: Cloudlets
+    disk_gib: DiskGib = 0
+
+
 class EnvironmentShow(Question, frozen=True, kw_only=True):
     environment: Text
 
@@ -180,6 +206,10 @@ class EvacuationShow(Question, frozen=True, kw_only=True):
 
 class RecoveryShow(Question, frozen=True, kw_only=True):
     recovery: Text
+
+
+class GrowthShow(Question, frozen=True, kw_only=True):
+    growth: Text
 
 
 class CommandShow(Question, frozen=True, kw_only=True):

@@ -68,6 +68,8 @@ STALE: Mapping[str, Callable[[Fleet, Key, Any], Marks]] = {
     "migrations": of_story,
     "evacuations": of_story,
     "recoveries": of_story,
+    "growths": of_story,
+    "growing": of_story,
     "vigil": of_vigil,
     "counters": of_story,
     "ended": of_story,

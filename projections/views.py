@@ -19,6 +19,7 @@ from domain.tenant import OTHERS
 from projections.answers import number
 from projections.bounds import DeadLine, TenantLine, dead_line, tenant_line
 from projections.evacuations import EvacuationLine, evacuation_line
+from projections.growths import GrowthLine, growth_line
 from projections.history import (
     AuditLine,
     OrderLine,
@@ -135,6 +136,11 @@ def tell_evacuation(reads: Reads, name: Any) -> EvacuationLine | None:
 def tell_recovery(reads: Reads, name: Any) -> RecoveryLine | None:
     story = reads.recoveries.get(name)
     return None if story is None else recovery_line(story)
+
+
+def tell_growth(reads: Reads, name: Any) -> GrowthLine | None:
+    found = reads.fleet.growths.get(name)
+    return None if found is None else growth_line(found, reads.version("growth", name))
 
 
 def tell_watch(reads: Reads, name: Any) -> WatchLine | None:
@@ -255,6 +261,15 @@ ALL: tuple[View, ...] = (
         number=of_id,
         latest_first=True,
         brief=without_containers,
+    ),
+    View(
+        "growth",
+        "growths",
+        GrowthLine,
+        tell_growth,
+        number=of_id,
+        latest_first=True,
+        looked_up=(("container",), ("state",)),
     ),
     View("watch", "watches", WatchLine, tell_watch),
     View(

@@ -8,9 +8,16 @@ from domain.contracts.replies import Reply, reply_to
 from domain.decider import Answered, Ask
 from domain.environment import CreateEnvironment, LayerSpec
 from domain.host import CordonHost, RegisterHost
-from domain.messages import AskId, Command, Instant, PublicCommand
+from domain.messages import (
+    CPU_OF_A_CLOUDLET_MHZ,
+    MEMORY_OF_A_CLOUDLET_MIB,
+    AskId,
+    Command,
+    Instant,
+    PublicCommand,
+)
 from domain.migration import MigrateContainer
-from domain.operation import RestartLayer
+from domain.operation import RestartLayer, ScaleNode
 from domain.orders import ReportHealth, ReportOrder
 from domain.problems import Problem
 from domain.region import Region
@@ -21,6 +28,7 @@ START = Instant(1_700_000_000_000)
 NAME = "plan"
 RESTART = RestartLayer(environment="shop", layer="app", delay_s=5)
 MOVE = MigrateContainer(container="node1")
+GROW = ScaleNode(container="node1", reserved=6)
 
 
 def block(name: str) -> str:
@@ -46,17 +54,46 @@ def outdated() -> str:
     return f"error: {refused.code}: {refused.detail}\n"
 
 
-EXAMPLES = {"plan example": restarting, "plan outdated": outdated}
+def making_room() -> str:
+    """Return what is shown of a size for which another container has to go."""
+    return shown(planned(full(), GROW))
+
+
+EXAMPLES = {"plan example": restarting, "plan outdated": outdated, "growth example": making_room}
 
 
 def shop() -> Region:
     """Return a region of four hosts with a shop of two containers that serve."""
     region = Region()
     for number in range(1, 5):
-        host = RegisterHost(host=f"h{number}", memory_mib=4_096, cpu_mhz=12_800, disk_gib=100)
-        answer(region, host)
+        answer(region, host(f"h{number}", 32))
     layers = (LayerSpec(name="app", count=2, reserved=2, limit=8),)
     answer(region, CreateEnvironment(environment="shop", layers=layers))
+    return served(region)
+
+
+def full() -> Region:
+    """Return a region of two hosts, with two containers that serve on the first of them."""
+    region = Region()
+    answer(region, host("h1", 8))
+    for environment, reserved in (("shop", 4), ("blog", 3)):
+        layers = (LayerSpec(name="app", reserved=reserved),)
+        answer(region, CreateEnvironment(environment=environment, layers=layers))
+    answer(region, host("h2", 8))
+    return served(region)
+
+
+def host(name: str, cloudlets: int) -> RegisterHost:
+    return RegisterHost(
+        host=name,
+        memory_mib=cloudlets * MEMORY_OF_A_CLOUDLET_MIB,
+        cpu_mhz=cloudlets * CPU_OF_A_CLOUDLET_MHZ,
+        disk_gib=100,
+    )
+
+
+def served(region: Region) -> Region:
+    """Let hosts do all that they were ordered."""
     while region.fleet.orders:
         for report in reports(region):
             answer(region, report)

@@ -23,6 +23,7 @@ from domain.evacuation import (
 )
 from domain.facts import Fact
 from domain.fleet import Fleet
+from domain.growth import CancelGrowth, Growth
 from domain.messages import AskId, Command, ContainerId, Instant
 from domain.migration import Migration
 from domain.operation import (
@@ -124,7 +125,8 @@ def under_way(world: World) -> bool:
     """Say whether some saga is not over yet."""
     fleet = world.fleet
     operations = any(not one.finished_at for one in fleet.operations.values())
-    if operations or any(not one.finished_at for one in fleet.evacuations.values()):
+    emptied = any(not one.finished_at for one in fleet.evacuations.values())
+    if operations or emptied or fleet.growing:
         return True
     if any(not one.finished_at for one in fleet.recoveries.values()):
         return True
@@ -275,7 +277,9 @@ def dues(world: World) -> Iterator[Input]:
 
 
 def steering(world: World) -> Iterator[Input]:
-    """Give what may be asked of operations and evacuations that are not over."""
+    """Give what may be asked of operations, evacuations and growths that are not over."""
+    for growth in world.fleet.growing:
+        yield asked(CancelGrowth(growth=growth), world)
     for one in world.fleet.evacuations.values():
         if not one.finished_at:
             for asking in (PauseEvacuation, ResumeEvacuation, StopEvacuation):
@@ -310,10 +314,15 @@ def key(world: World) -> object:
             for one in fleet.containers.values()
         ),
         tuple(operation_key(one, now) for _, one in sorted(fleet.operations.items())),
-        tuple(migration_key(one, now) for _, one in sorted(fleet.migrations.items())),
+        tuple(
+            migration_key(one, now)
+            for _, one in sorted(fleet.migrations.items())
+            if not one.finished_at
+        ),
         tuple(evacuation_key(one, now) for _, one in sorted(fleet.evacuations.items())),
         tuple(recovery_key(one, now) for _, one in sorted(fleet.recoveries.items())),
         tuple((host.id, host.state) for host in fleet.hosts.values()),
+        tuple(growth_key(one, now) for _, one in sorted(fleet.growths.items())),
         tuple(
             (o.operation, o.queue, o.leaving, o.software) for _, o in sorted(fleet.layers.items())
         ),
@@ -367,6 +376,14 @@ def recovery_key(one: Recovery, now: Instant) -> object:
     until = one.until and one.until - now
     cases = tuple((case.fallen, case.stage, case.until and case.until - now) for case in one.cases)
     return (one.id, one.todo, cases, one.over, until, one.outcome)
+
+
+def growth_key(one: Growth, now: Instant) -> object:
+    """Return what a growth is; how many there were before it does not matter."""
+    if one.finished_at:
+        return one.state
+    until = one.until - now
+    return (one.state, one.container, one.aim, one.todo, one.plans, one.migration, until)
 
 
 def migration_key(one: Migration, now: Instant) -> object:

@@ -1,92 +1,44 @@
 """The small regions in which the sagas are searched; together they show all that a saga can do."""
 
-from typing import Any
-
-from domain.deployment import DeployApplication, RedeployLayer
+from domain.deployment import DeployApplication
 from domain.environment import (
-    CreateEnvironment,
-    LayerSpec,
     RemoveEnvironment,
     StartEnvironment,
-    StopEnvironment,
 )
 from domain.evacuation import EvacuateHost, RestoreHost
-from domain.host import RegisterHost, UncordonHost
-from domain.loss import LoseHost, RecoverHost, ReturnHost, Silent, WatchHosts
-from domain.messages import CPU_OF_A_CLOUDLET_MHZ, MEMORY_OF_A_CLOUDLET_MIB, HostId
+from domain.host import UncordonHost
+from domain.loss import LoseHost, RecoverHost, ReturnHost
 from domain.migration import MigrateContainer
-from domain.operation import RestartLayer, ScaleLayer, ScaleNode, SetCloudletLimits
+from domain.operation import ScaleLayer, ScaleNode
 from restow.exploring import Search
-
-ROOMY = 16
-"""Cloudlets of a host that has room for all that is asked here."""
-TIGHT = 2
-GROWN = 4
-"""Cloudlets that fit a roomy host and not a tight one."""
-
-LAYER: dict[str, Any] = {"environment": "shop", "layer": "app"}
-STEERING = frozenset(
-    {
-        "operation.pause",
-        "operation.resume",
-        "operation.cancel",
-        "evacuation.pause",
-        "evacuation.resume",
-        "evacuation.stop",
-    }
+from restow.small import (
+    AGAIN,
+    EVACUATE,
+    GROWN,
+    ILLNESS,
+    LAYER,
+    LOSE,
+    MOVE,
+    ONE,
+    PAIR,
+    PHASES,
+    RETURN,
+    SILENT,
+    STEERING,
+    STOP,
+    TIGHT,
+    WIDE,
+    big,
+    growing,
+    host,
+    kept,
+    limits,
+    other,
+    redeploy,
+    restart,
+    shop,
+    uses,
 )
-PHASES = frozenset({"phase"})
-ILLNESS = frozenset({"unhealthy", "down", "up before it is said"})
-
-
-def host(name: str, cloudlets: int = ROOMY) -> RegisterHost:
-    return RegisterHost(
-        host=name,
-        memory_mib=cloudlets * MEMORY_OF_A_CLOUDLET_MIB,
-        cpu_mhz=cloudlets * CPU_OF_A_CLOUDLET_MHZ,
-        disk_gib=ROOMY,
-    )
-
-
-def shop(count: int) -> CreateEnvironment:
-    layer = LayerSpec(name="app", count=count)
-    return CreateEnvironment(environment="shop", layers=(layer,))
-
-
-def big(count: int) -> CreateEnvironment:
-    layer = LayerSpec(name="app", count=count, reserved=GROWN)
-    return CreateEnvironment(environment="shop", layers=(layer,))
-
-
-def kept() -> CreateEnvironment:
-    layer = LayerSpec(name="app", count=1, on_lost="keep")
-    return CreateEnvironment(environment="shop", layers=(layer,))
-
-
-def restart(**how: Any) -> RestartLayer:
-    return RestartLayer(**(LAYER | how))
-
-
-def limits(**how: Any) -> SetCloudletLimits:
-    return SetCloudletLimits(**(LAYER | how))
-
-
-def redeploy(**how: Any) -> RedeployLayer:
-    return RedeployLayer(image="restow/counter:2", **(LAYER | how))
-
-
-ONE = (host("h1"), host("h2"), shop(1))
-PAIR = (host("h1"), host("h2"), shop(2))
-WIDE = (host("h1"), host("h2"), host("h3"), shop(2))
-STOP = StopEnvironment(environment="shop")
-MOVE = MigrateContainer(container="node1")
-
-EVACUATE = EvacuateHost(host="h1")
-
-LOSE = LoseHost(host="h1", reason="it burnt")
-SILENT = WatchHosts(silent=(Silent(HostId("h1")),), steady=True)
-RETURN = ReturnHost(host="h1")
-AGAIN = (LOSE, RETURN, LoseHost(host="h2", reason="it burnt"), ReturnHost(host="h2"))
 
 SEARCHES = (
     Search(name="restart, delay", begin=PAIR, first=(restart(delay_s=5),)),
@@ -365,9 +317,59 @@ SEARCHES = (
         without=ILLNESS,
     ),
     Search(
+        name="making room",
+        begin=(host("h1", 3), shop(1), other("blog"), host("h2", 1)),
+        first=(ScaleNode(container="node1", reserved=3),),
+        without=ILLNESS | PHASES | {"resize failed"},
+    ),
+    Search(
+        name="making room by two moves",
+        begin=(host("h1", 3), shop(1), other("blog"), other("wiki"), host("h2", TIGHT)),
+        first=(ScaleNode(container="node1", reserved=3),),
+        without=ILLNESS | PHASES | {"resize failed", "migrate failed", "growth.cancel", "deadline"},
+    ),
+    Search(
+        name="moving to grow",
+        begin=(host("h1", 2), shop(1), other("blog"), host("h2", GROWN)),
+        first=(ScaleNode(container="node1", reserved=GROWN),),
+        without=ILLNESS | PHASES | {"resize failed"},
+    ),
+    Search(
+        name="growing where it moves to",
+        begin=(host("h1", TIGHT), host("h2", TIGHT), shop(1)),
+        first=(MOVE, ScaleNode(container="node1", reserved=GROWN)),
+        without=PHASES,
+    ),
+    Search(
+        name="growing where it moves to, and fitting there",
+        begin=(host("h1", TIGHT), shop(1), host("h2")),
+        first=(MOVE, ScaleNode(container="node1", reserved=GROWN)),
+        without=ILLNESS | PHASES | {"resize failed"},
+    ),
+    Search(
+        name="growing where others leave anyway",
+        begin=(host("h1", TIGHT), shop(1), other("blog"), host("h2", 1)),
+        first=(MigrateContainer(container="node2"), ScaleNode(container="node1", reserved=TIGHT)),
+        without=ILLNESS | PHASES | {"resize failed"},
+    ),
+    Search(
+        name="growing by use",
+        begin=(host("h1", 3), growing(3), other("blog"), host("h2", 1)),
+        first=(uses(3),),
+        later=(uses(1),),
+        without=ILLNESS | PHASES | {"resize failed", "growth.cancel"},
+    ),
+    Search(
+        name="limits that wait for room",
+        begin=(host("h1", TIGHT), shop(1), other("blog"), host("h2", 1)),
+        first=(limits(reserved=TIGHT),),
+        without=STEERING | ILLNESS | PHASES | {"resize failed"},
+    ),
+    Search(
         name="growing while moving",
         begin=(host("h1"), host("h2", TIGHT), shop(1)),
         first=(MOVE,),
-        later=(ScaleNode(container="node1", reserved=GROWN),),
+        later=(ScaleNode(container="node1", reserved=GROWN, make_room=False),),
+        without=ILLNESS | {"resize failed", "growth.cancel"},
     ),
 )

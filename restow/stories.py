@@ -13,7 +13,8 @@ import msgspec
 from domain.evacuation import WAIT_MAX_MS, EvacuationEvent
 from domain.facts import tag
 from domain.fleet import Fleet
-from domain.messages import MIGRATION_DEADLINE_S
+from domain.growth import GROWTH_MAX_MS, GrowthEvent, GrowthMoveBegun
+from domain.messages import MIGRATION_DEADLINE_S, MigrationId
 from domain.migration import QUEUE_MAX_MS, SLACK_MS, MigrationEvent
 from domain.operation import (
     ADMISSION_MAX_MS,
@@ -42,11 +43,13 @@ from restow.exploring import Happening, explore
 from restow.searches import SEARCHES
 
 NOWHERE = "[*]"
+WISHES = ("growth.", "container.", "layer.", "agent.follow-usage")
+"""What is heard by growths and is not the end of something else."""
 ALIKE = {StepKind.DEPLOY: StepKind.REDEPLOY}
 """Steps that are told as another kind, from which they differ only in what they order."""
 ASKED_FOR = "container.migrate"
 TO_COME = "to come"
-NAMED_BY_EVENT = {"operation", "evacuation", "recovery"}
+NAMED_BY_EVENT = {"operation", "evacuation", "recovery", "growth"}
 """Stories whose arrows say what happened, not what was heard."""
 
 
@@ -84,6 +87,8 @@ def seen(happening: Happening) -> Iterator[Transition]:
         yield of_recovery(happening, event)
     if isinstance(event, RecoveryStarting | RecoveryAdvanced | RecoveryFailed | RecoveryEnded):
         yield of_case(happening, event)
+    if isinstance(event, GrowthEvent):
+        yield of_growth(happening, event)
 
 
 def of_step(happening: Happening, event: StepStarted | StepAdvanced | StepFinished) -> Transition:
@@ -121,8 +126,15 @@ def of_migration(happening: Happening, event: MigrationEvent) -> Transition:
     before = old.state if old else NOWHERE
     heard = told(happening, event.migration, new.container) if before != "waiting" else ""
     if before == NOWHERE and heard != ASKED_FOR:
-        heard = "an evacuation"
+        heard = begun_by(happening, new.id)
     return Transition("migration", before, new.state, tag(event), ordered(happening), heard)
+
+
+def begun_by(happening: Happening, migration: MigrationId) -> str:
+    """Return what asked for a migration that nobody outside asked for."""
+    begun = (fact for fact in happening.commit if isinstance(fact, GrowthMoveBegun))
+    grows = any(fact.migration == migration for fact in begun)
+    return "a growth" if grows else "an evacuation"
 
 
 def of_evacuation(happening: Happening, event: EvacuationEvent) -> Transition:
@@ -167,6 +179,14 @@ def of_case(
     return Transition(
         "recovery of a container", before, after, tag(event), ordered(happening), heard
     )
+
+
+def of_growth(happening: Happening, event: GrowthEvent) -> Transition:
+    old = happening.before.growths.get(event.growth)
+    new = happening.after.growths[event.growth]
+    command = happening.heard.name
+    heard = command if command.startswith(WISHES) else ""
+    return Transition("growth", old.state if old else NOWHERE, new.state, tag(event), "", heard)
 
 
 def told(happening: Happening, *whom: str) -> str:
@@ -244,6 +264,7 @@ def deadlines() -> str:
         ("a migration, unless asked otherwise", MIGRATION_DEADLINE_S * 1_000, "back on the source"),
         ("an evacuation under which nothing moves", WAIT_MAX_MS, "the rest is given up"),
         ("a recovery under which nothing can be started", RECOVERY_WAIT_MS, "the rest is given up"),
+        ("a growth that waits for room", GROWTH_MAX_MS, "it is refused"),
         ("the report after a migration's deadline", SLACK_MS, "it is called off"),
     )
     lines = ("| what | at most, s | and then |\n", "|---|---|---|\n")

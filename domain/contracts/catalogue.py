@@ -29,6 +29,7 @@ from domain.evacuation import (
     StopEvacuation,
 )
 from domain.facts import FACTS, tag
+from domain.growth import CancelGrowth
 from domain.host import (
     CordonHost,
     RateHost,
@@ -272,6 +273,7 @@ COMMANDS: Mapping[str, CommandContract] = {
                 *PLACING,
             ),
         ),
+        CommandContract(CancelGrowth(growth="gr2"), (Code.GROWTH_NOT_FOUND, Code.GROWTH_ENDED)),
         CommandContract(PauseOperation(operation="op3"), ON_AN_OPERATION),
         CommandContract(ResumeOperation(operation="op3"), ON_AN_OPERATION),
         CommandContract(CancelOperation(operation="op3"), ON_AN_OPERATION),

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import inspect
 
 from domain.environment import LABELS, VARIABLE
-from domain.messages import EVACUATION, LABEL, MIGRATION, NODE, OPERATION, PRINTABLE
+from domain.messages import EVACUATION, GROWTH, LABEL, MIGRATION, NODE, OPERATION, PRINTABLE
 from domain.software import ARCHIVE_URL, NO_BLANKS, REF, REPOSITORY_URL, SHA256
 
 Json: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
@@ -32,6 +32,7 @@ NAMES: Mapping[str, str] = {
     LABEL: "a DNS label: a-z, 0-9 and inner hyphens",
     NODE: "the name of a container, such as node17",
     OPERATION: "the name of an operation, such as op3",
+    GROWTH: "the name of a growth, such as gr2",
     MIGRATION: "the name of a migration, such as mv5",
     EVACUATION: "the name of an evacuation, such as ev1",
     PRINTABLE: "printable characters without blanks",

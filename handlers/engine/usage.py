@@ -10,12 +10,13 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from domain.agent import Sample, Usage
+from domain.agent import Usage
+from domain.container import Container
 from domain.decider import Answered, Ask
 from domain.fleet import Fleet
-from domain.messages import AskId, ContainerId, Instant
+from domain.messages import AskId, ContainerId, HostId, Instant
 from domain.subjects import Subjects
-from domain.vertical import Calm, FollowUsage, look
+from domain.vertical import SEEK_PACE_MS, SEEK_REST_MS, Calm, FollowUsage, look, may_seek
 from handlers.bus import UNREADABLE, Bus, Message, silence
 
 log = structlog.stdlib.get_logger(__name__)
@@ -36,6 +37,8 @@ class Followers:
         self._ask = ask
         self._now = now
         self._calm: dict[ContainerId, Calm] = {}
+        self._sought: dict[HostId, Instant] = {}
+        self._sought_last = Instant(0)
 
     def hear(self, usage: Usage) -> None:
         """Look at every container of a host; ask where one is to hold more, or less."""
@@ -51,18 +54,36 @@ class Followers:
             else:
                 self._calm.pop(sample.container, None)
             if wanted != container.allocated:
-                self._follow(usage, sample, wanted)
+                self._follow(usage, container, wanted)
 
-    def _follow(self, usage: Usage, sample: Sample, wanted: int) -> None:
+    def _follow(self, usage: Usage, container: Container, wanted: int) -> None:
         """Ask, and wait for nothing: what comes to nothing is asked again with the next sample."""
+        make_room = self._may_seek(container, wanted)
+        if wanted > container.allocated and not make_room and self._is_full(container):
+            return
         # The blanks keep the name apart from those of clients.
-        name = AskId(f"usage {sample.container} {usage.at}")
+        name = AskId(f"usage {container.id} {usage.at}")
         ask = Ask(
             name,
-            FollowUsage(container=sample.container, cloudlets=wanted),
+            FollowUsage(container=container.id, cloudlets=wanted, make_room=make_room),
             actor=f"host:{usage.host}",
         )
         self._ask(ask).add_done_callback(lambda told: told.cancelled() or told.exception())
+
+    def _is_full(self, container: Container) -> bool:
+        return self._fleet.hosts[container.host].free <= 0
+
+    def _may_seek(self, container: Container, wanted: int) -> bool:
+        """Say whether room may be looked for now; a search takes time, so there are pauses."""
+        now = self._now()
+        last = self._sought.get(container.host)
+        rests = last is not None and now - last < SEEK_REST_MS
+        if rests or now - self._sought_last < SEEK_PACE_MS:
+            return False
+        if not may_seek(self._fleet, container, wanted):
+            return False
+        self._sought[container.host] = self._sought_last = now
+        return True
 
 
 async def run(bus: Bus, subjects: Subjects, followers: Followers) -> None:

@@ -41,6 +41,7 @@ _TABLES = {
     "evacuation": "evacuations",
     "recovery": "recoveries",
     "watch": "vigil",
+    "growth": "growths",
 }
 
 

@@ -34,6 +34,7 @@ for group, parts in {
         ("layer", "layer:layer"): "Layers: containers of one kind; scale, restart, limits.",
         ("container", "container:container"): "Containers (ct): scale and migrate one of them.",
         ("operation", "operation:operation"): "Operations (op) on layers: watch, pause, cancel.",
+        ("growth", "growth:growth"): "Containers that outgrow their host, and who makes room.",
         ("migration", "migration:migration"): "Live migrations.",
         ("tenant", "tenant:tenant"): "Tenants: how much each may ask for.",
         ("dead", "dead:dead"): "Dead letters: commands that could not be carried out.",

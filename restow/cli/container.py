@@ -83,6 +83,25 @@ COLUMNS = (
 )
 
 
+@Parameter(name="*", group="Where it does not fit")
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """What is to happen where the host has no room."""
+
+    force: bool = False
+    """Beyond the host's capacity; wants --reason."""
+    no_room: bool = False
+    """Refuse (exit code 5), and move nothing."""
+
+    @property
+    def body(self) -> Body:
+        """What goes into the body of the command."""
+        return given(force=self.force or None, make_room=False if self.no_room else None)
+
+
+FITTING = Fit()
+
+
 @container.command(name="list", help_epilogue="For example: restow ct list shop/app -o wide")
 async def list_containers(
     name: str | None = None,
@@ -110,12 +129,19 @@ async def scale(
     /,
     *,
     size: Size = SAME_SIZE,
-    force: Annotated[bool, Parameter(help="Beyond the host's capacity; wants --reason.")] = False,
+    fit: Fit = FITTING,
     at: At = HERE,
     how: Asking = SIMPLY,
 ) -> None:
-    """Set the cloudlets of one running container, without a restart."""
-    body = {"container": name, **size.body, **given(force=force or None)}
+    """Set the cloudlets of one running container, without a restart.
+
+    What does not fit its host waits until others were moved away, or it moves itself.
+    """
+    body = {
+        "container": name,
+        **size.body,
+        **fit.body,
+    }
     await ask("container.scale", body, at=at, how=how)
 
 

@@ -34,13 +34,23 @@ event = noun("event", "What happened, and why.")
 TAIL_S = 0.5
 LIMIT_DEFAULT = 50
 KIND = Parameter(name="--type", help="Only this type, such as container.restarted.")
-NOUNS = ("host", "environment", "container", "operation", "migration", "evacuation", "recovery")
+NOUNS = (
+    "host",
+    "environment",
+    "container",
+    "operation",
+    "migration",
+    "evacuation",
+    "recovery",
+    "growth",
+)
 PREFIXES: Mapping[str, str] = {
     "node": "container",
     "op": "operation",
     "mv": "migration",
     "ev": "evacuation",
     "rc": "recovery",
+    "gr": "growth",
 }
 SAGAS = {"op": "operation", "mv": "migration", "ev": "evacuation", "rc": "recovery"}
 CHAIN_MAX = 20

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
 from restow.cli.naming import Host
 from restow.cli.output import Column, Item, age, field, text
+from restow.cli.room import show_room
 from restow.cli.spelling import Body, given, pairs
 from restow.cli.sure import Yes, count_host, sure
 from restow.cli.talk import ask, show_all, show_one
@@ -75,6 +76,21 @@ async def list_hosts(*, at: At = HERE, how: Reading = PLAINLY) -> None:
 async def show(name: Host, /, *, at: At = HERE, how: Reading = PLAINLY) -> None:
     """Show one host."""
     await show_one("host.show", {"host": name}, "id", at=at, how=how)
+
+
+@host.command(help_epilogue="For example: restow host room h03 --cloudlets 8")
+async def room(
+    name: str,
+    /,
+    *,
+    cloudlets: Annotated[int, Parameter(help="So many are to be free.")],
+    disk_gib: Annotated[int, Parameter(help="And so much disk, in GiB.")] = 0,
+    at: At = HERE,
+    how: Reading = PLAINLY,
+) -> None:
+    """Show the cheapest live moves that would make room on a host, or what is missing."""
+    wanted: Body = {"host": name, "cloudlets": cloudlets, "disk_gib": disk_gib}
+    await show_room(wanted, at=at, how=how)
 
 
 @host.command(

@@ -37,7 +37,9 @@ class Progress(Protocol):
 
 
 def rows(story: Story) -> list[Row]:
-    """Return a row for each container of a story, or for each phase of a migration."""
+    """Return a row for each container of a story, move of a growth, or phase of a migration."""
+    if "way" in story:
+        return [_move(story, number) for number in range(len(story["moves"]))]
     if "container" in story:
         return [("", phase["phase"], f"{phase['after_ms']} ms") for phase in story["phases"]]
     if "containers" in story:
@@ -52,6 +54,15 @@ def _arrow(one: Mapping[str, Any]) -> str:
     return f"-> {one['target'] or NOTHING}"
 
 
+def _move(story: Story, number: int) -> Row:
+    """Return the row of one move of a plan: those before `todo` have begun."""
+    move = story["moves"][number]
+    begun = number < len(story["moves"]) - story["todo"]
+    route = f"{move['source']} -> {move['target']}"
+    state = "begun" if begun else "to come"
+    return (move["container"], f"{route}: {state}", f"{move['cloudlets']} cloudlets")
+
+
 def _row(step: Mapping[str, Any]) -> Row:
     state = step["outcome"] or step["stage"] or "to come"
     return (step["container"], f"{step['kind']}: {state}", step["detail"])
@@ -59,6 +70,10 @@ def _row(step: Mapping[str, Any]) -> Row:
 
 def headline(story: Story) -> str:
     """Return what is going on, in one line."""
+    if "way" in story:
+        detail = f": {story['detail']}" if story["detail"] else ""
+        limits = f"{story['reserved']}..{story['limit']} cloudlets"
+        return f"{story['id']} {story['state']}: {story['container']} to {limits}{detail}"
     if "container" in story:
         target = story["target"] or NOTHING
         waits = f", waits for {story['waits_for']}" if story["waits_for"] else ""

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -138,6 +138,8 @@ def show_events(reply: Reply, most: int | None) -> None:
     events = reply.plan or ()
     for event in events[:most]:
         out(f"  + {event.type}  {text(scalars(event.data))}")
+        for part in parts(event.data):
+            out(f"      {part}")
     if most is not None and len(events) > most:
         out(f"  + {len(events) - most:,} more, see -o wide")
 
@@ -145,6 +147,13 @@ def show_events(reply: Reply, most: int | None) -> None:
 def scalars(data: Item) -> dict[str, Any]:
     """Return the fields that fit on a line: neither lists nor objects."""
     return {name: value for name, value in data.items() if not isinstance(value, list | dict)}
+
+
+def parts(data: Item) -> Iterator[str]:
+    """Give each move of a plan: what it takes along, and from where to where."""
+    for move in data.get("moves", ()):
+        route = f"{move['container']} {move['source']} -> {move['target']}"
+        yield f"{route}, {move['cloudlets']} cloudlets"
 
 
 def sentence(reply: Reply) -> str:

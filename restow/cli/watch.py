@@ -15,7 +15,7 @@ POLL_S = 0.2
 FAULT_S = 15.0
 """How long the read side may be away before watching gives up."""
 
-NOUNS = {"mv": "migration", "ev": "evacuation", "rc": "recovery"}
+NOUNS = {"mv": "migration", "ev": "evacuation", "rc": "recovery", "gr": "growth"}
 
 Story = Mapping[str, Any]
 
@@ -91,6 +91,8 @@ def ways_on(name: str) -> str:
         return f"restow evacuation watch {name} | restow evacuation stop {name}"
     if name.startswith("rc"):
         return f"restow recovery watch {name}"
+    if name.startswith("gr"):
+        return f"restow op watch {name} | restow growth cancel {name}"
     cancel = "" if name.startswith("mv") else f" | restow op cancel {name}"
     return f"restow op watch {name}{cancel}"
 
@@ -99,6 +101,10 @@ def summary(story: Story) -> str:
     """Return how it ended, in one line."""
     took_s = (story["finished_at"] - story["requested_at"]) / 1_000
     detail = f": {story['detail']}" if story["detail"] else ""
+    if "way" in story:
+        limits = f"{story['container']} to {story['reserved']}..{story['limit']} cloudlets"
+        count = f"{len(story['migrations'])} moves"
+        return f"{story['id']} {story['state']}: {limits}, {count}, {took_s:.1f} s{detail}"
     if "container" in story:
         times = f"frozen {story['freeze_ms']} ms, {story['total_ms']} ms in all"
         route = f"{story['container']} {story['source']} -> {story['target']}"

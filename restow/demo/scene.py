@@ -76,7 +76,7 @@ class Scene:
             await asyncio.sleep(POLL_S)
 
     async def story(self, name: str, position: int = 0) -> Story:
-        """Return an operation or a migration as it is now."""
+        """Return an operation, a migration or a growth as it is now."""
         return await self.read(query(name), {noun(name): name, "min_position": position})
 
     async def ended(self, reply: Reply) -> None:
@@ -100,7 +100,15 @@ class Scene:
         self.tell(summary(story))
         return story
 
-    async def containers(self, layer: str) -> list[Story]:
-        """Return the containers of a layer of the shop."""
-        page = await self.read("container.list", {"environment": "shop", "layer": layer})
+    async def sampled(self, container: str, host: str) -> None:
+        """Wait until a host has said what a container counts. Raises `DemoError`."""
+
+        async def said() -> bool:
+            return bool(self.watching.on(container, host))
+
+        await self.until(said, f"{host} says what {container} counts")
+
+    async def containers(self, layer: str, environment: str = "shop") -> list[Story]:
+        """Return the containers of a layer."""
+        page = await self.read("container.list", {"environment": environment, "layer": layer})
         return list(page["items"])

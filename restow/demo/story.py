@@ -15,6 +15,7 @@ from domain.problems import Exit
 from handlers.nats_server import ANY_PORT, ServerStartError
 from restow.cli.output import say, tell
 from restow.crew import MemberEndedError
+from restow.demo.crowd import grow_until_full
 from restow.demo.scene import DemoError, Scene
 from restow.demo.verdicts import Evidence, Loss, Takeover, judge, show
 from restow.demo.watching import Watching
@@ -98,7 +99,6 @@ async def _play(stage: Play, data: Path, stop: asyncio.Event) -> int:
         hosts=HOSTS,
         zones=ZONES,
         port=ANY_PORT,
-        http=ANY_PORT,
         seed=stage.seed,
         speed=stage.speed,
         lease=f"{LEASE_S}s",
@@ -139,10 +139,11 @@ async def _tell(site: Site) -> bool:
         await scale_out(scene)
         await grow_one(scene)
         await move_one(scene)
+        growth = await grow_until_full(scene)
         takeover = await restart_and_kill(scene)
         await settle(scene)
         loss = await lose_a_host(scene)
-        evidence = await Evidence.gathered(scene, takeover, loss)
+        evidence = await Evidence.gathered(scene, takeover, loss, growth)
     return show(judge(evidence), evidence)
 
 
@@ -178,21 +179,12 @@ async def grow_one(scene: Scene) -> None:
 async def move_one(scene: Scene) -> None:
     """Move a SQL container, live; its counter must go on."""
     sql = (await scene.containers("sql"))[0]
-    await sampled(scene, sql["id"], sql["host"])
+    await scene.sampled(sql["id"], sql["host"])
     scene.tell(f"migrate {sql['id']}, live, from {sql['host']} to wherever placement likes")
     body = {"container": sql["id"], "reason": "the demo"}
     reply = await scene.ask("container.migrate", body, sql["id"])
     story = await scene.until_over(reply.operation_id, reply.position)
-    await sampled(scene, sql["id"], story["target"])
-
-
-async def sampled(scene: Scene, container: str, host: str) -> None:
-    """Wait until a host has said what a container counts. Raises `DemoError`."""
-
-    async def said() -> bool:
-        return bool(scene.watching.on(container, host))
-
-    await scene.until(said, f"{host} says what {container} counts")
+    await scene.sampled(sql["id"], story["target"])
 
 
 async def restart_and_kill(scene: Scene) -> Takeover:
@@ -221,8 +213,8 @@ async def restart_and_kill(scene: Scene) -> Takeover:
 
 async def lose_a_host(scene: Scene) -> Loss:
     """Kill the agent of a host: what it carried is restarted elsewhere. Then it comes back."""
-    body = {"environment": "shop", "host": VICTIM}
-    carried = [one["id"] for one in (await scene.read("container.list", body))["items"]]
+    there = await scene.read("container.list", {"host": VICTIM})
+    carried = [one["id"] for one in there["items"]]
     killed_at = time.monotonic()
     pid = await scene.site.crew.lose(f"agent-{VICTIM}")
     scene.tell(
@@ -245,7 +237,7 @@ async def lose_a_host(scene: Scene) -> Loss:
 
     await scene.until(returned, f"host {VICTIM} is back")
     for one in story["containers"]:
-        await sampled(scene, one["container"], one["target"])
+        await scene.sampled(one["container"], one["target"])
     scene.tell(f"host {VICTIM} is back under a new term, clean; what was there runs elsewhere")
     return Loss(host=VICTIM, carried=carried, lost_s=lost_s, took_s=took_s, recovery=story)
 

@@ -55,6 +55,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     asked: Sequence[Asked]
     takeover: Takeover
     loss: Loss
+    growth: Story
     watching: Watching
     commands: Sequence[Story]
     containers: Sequence[Story]
@@ -64,7 +65,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     code: int
 
     @classmethod
-    async def gathered(cls, scene: Scene, takeover: Takeover, loss: Loss) -> "Evidence":
+    async def gathered(
+        cls, scene: Scene, takeover: Takeover, loss: Loss, growth: Story
+    ) -> "Evidence":
         """Ask everybody. Raises `DemoError`."""
         lists = {
             noun: (await scene.read(f"{noun}.list", {"limit": 1_000}))["items"]
@@ -76,6 +79,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
             asked=scene.asked,
             takeover=takeover,
             loss=loss,
+            growth=growth,
             watching=scene.watching,
             commands=lists["command"][::-1],
             containers=lists["container"],
@@ -118,6 +122,7 @@ def judge(seen: Evidence) -> list[Judgement]:
         *_availability(seen),
         _certificates(seen),
         *_moves(seen),
+        _growth(seen),
         *_restarts(seen),
         *_takeover(seen.takeover),
         *_loss(seen),
@@ -175,6 +180,16 @@ def _moves(seen: Evidence) -> Iterator[Judgement]:
         found = counted(line, seen.watching)
         promise = f"{line['container']} moved while it ran: its counter went on"
         yield Judgement(promise, line["state"] == "completed" and went_on and same, found)
+
+
+def _growth(seen: Evidence) -> Judgement:
+    """Compare what one container has with what it outgrew its host for."""
+    growth = seen.growth
+    one = next(line for line in seen.containers if line["id"] == growth["container"])
+    moved = [line["container"] for line in seen.migrations if line["id"] in growth["migrations"]]
+    kept = one["host"] == growth["host"] and one["restarts"] == 0 and bool(moved)
+    found = f"{one['applied']} cloudlets on {one['host']}, {text(moved)} moved"
+    return Judgement(f"{one['id']} outgrew its host, and others made room for it", kept, found)
 
 
 def counted(line: Story, watching: Watching) -> str:

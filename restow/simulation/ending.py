@@ -44,6 +44,7 @@ def stuck(world: World) -> Iterator[str]:
         "waiting": fleet.waiting,
         "deadlines": fleet.deadlines,
         "moving": fleet.moving,
+        "growing": fleet.growing,
         "claimed": [one for one in fleet.containers.values() if one.claim or one.deferred],
     }
     for what, those in left.items():

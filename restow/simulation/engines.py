@@ -111,6 +111,7 @@ class Engines:
                 self._happened(commit, event.stream, event.version, event.fact)
             self.shadow.remember(commit)
             self._check(tuple(self.promises.not_woken(self.shadow.fleet)))
+            self._check(tuple(self.promises.stalled(self.shadow.fleet)))
         self.shadow.epoch = frame.epoch
 
     def _happened(self, commit: Commit[Fact], stream: str, version: int, fact: Fact) -> None:

@@ -14,6 +14,7 @@ from domain.answers import REMEMBER_OWN_MS
 from domain.decider import Ask, Commit
 from domain.facts import Fact
 from domain.fleet import Fleet
+from domain.growth import GrowthRequested
 from domain.host import HostState
 from domain.messages import AskId, ContainerId, Event, Instant, OperationId, Tenant
 from domain.operation import Operation, Outcome, Planned, ScaleLayer, StepKind
@@ -103,6 +104,20 @@ class Promises:
             others = (fleet.containers[name] for name in layer.containers if name != one.id)
             if one.claim in {"", saga} and any(other.operable for other in others):
                 yield f"{saga} waits for nothing: {operation.detail}"
+
+    def stalled(self, fleet: Fleet) -> Iterator[str]:
+        """Give growths that wait though nothing moves that they could wait for."""
+        leaving = {fleet.containers[whose].host for whose in fleet.moving.values()}
+        for name, whose in fleet.growing.items():
+            one = fleet.containers.get(whose)
+            migration = fleet.growths[name].migration
+            move = fleet.migrations.get(migration) if migration else None
+            under_way = move is not None and not move.finished_at
+            if one is None or not (under_way or one.migration or one.host in leaving):
+                yield f"{name} waits for nothing: {fleet.growths[name].state}"
+
+    def growth(self, _fleet: Fleet, fact: GrowthRequested, _at: Instant) -> Iterator[str]:
+        yield from self._new("growth", fact.growth)
 
     def begun(self, fleet: Fleet, fact: op.OperationStarted, _at: Instant) -> Iterator[str]:
         layer = fleet.layers[fleet.operations[fact.operation].key]
@@ -205,6 +220,7 @@ CHECKS: dict[type[Event], Check] = {
     op.RollbackStarted: Promises.rolled_back,
     mv.MigrationRequested: Promises.migrating,
     mv.MigrationGranted: Promises.granted,
+    GrowthRequested: Promises.growth,
 }
 
 

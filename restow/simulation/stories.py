@@ -15,11 +15,13 @@ from domain.messages import AskId, Command, HostId, PublicCommand, Tenant
 from domain.migration import MigrateContainer
 from domain.operation import CancelOperation, Operation, OperationState, ResumeOperation
 from restow.simulation.machines import Nature
-from restow.simulation.wishes import WISHES, Wish, about_letters, limit_tenant
+from restow.simulation.wishes import IN_A_CROWD, WISHES, Wish, about_letters, fill, limit_tenant
 from restow.simulation.world import World
 
 PLANNED = 0.4
 """How often people ask by way of a plan."""
+CROWDED = 0.25
+"""Of how many worlds the hosts are nearly full from the beginning."""
 SHOP = "shop"
 TENANTS = (("blog", Tenant("blue")), ("mail", Tenant("red")))
 """Environments besides the shop, and whose they are."""
@@ -66,6 +68,8 @@ def begin(story: Story) -> tuple[World, Random]:
     world.ask(CreateEnvironment(environment="shop", layers=(app, sql)))
     for name, tenant in TENANTS[: dice.choice([0, 0, 1, 2])]:
         world.ask(theirs(name, dice), tenant=tenant)
+    if is_crowded(story.seed):
+        world.ask(fill(world, world.dice("crowd")))
     return world, dice
 
 
@@ -76,6 +80,11 @@ def theirs(name: str, dice: Random) -> CreateEnvironment:
     app = LayerSpec(name="app", count=dice.randint(1, 2), groups=apart, limit=4)
     sql = LayerSpec(name="sql", groups=apart, policy=dice.choice(["spread", "pack"]))
     return CreateEnvironment(environment=name, layers=(app, sql), groups=groups)
+
+
+def is_crowded(seed: int) -> bool:
+    """Say whether the hosts of a world are nearly full from the beginning."""
+    return Random(f"{seed} crowd").random() < CROWDED
 
 
 def wishes_of(seed: int) -> int:
@@ -91,10 +100,11 @@ def live(seed: int, wishes: Sequence[Wish] | None = None) -> World:
 def play(story: Story, wishes: Sequence[Wish] | None = None) -> World:
     """Live a story to its end. Raises what `WENT_WRONG` lists."""
     world, dice = begin(story)
+    usual = IN_A_CROWD if is_crowded(story.seed) else WISHES
     for number in range(wishes_of(story.seed)):
         if number not in story.skipped:
             strike(world, Random(f"{story.seed} outage {number}"))
-            wish(world, Random(f"{story.seed} wish {number}"), wishes or WISHES)
+            wish(world, Random(f"{story.seed} wish {number}"), wishes or usual)
     world.settle()
     while held := next(waits_for_somebody(world, dice), None):
         world.ask(held)

@@ -5,7 +5,13 @@ from random import Random
 
 from domain.dead import DropDead, KeepDead, RetryDead, SettleDead
 from domain.deployment import DeployApplication, RedeployLayer
-from domain.environment import RemoveLayer, StartEnvironment, StopEnvironment
+from domain.environment import (
+    CreateEnvironment,
+    LayerSpec,
+    RemoveLayer,
+    StartEnvironment,
+    StopEnvironment,
+)
 from domain.evacuation import (
     EvacuateHost,
     PauseEvacuation,
@@ -13,6 +19,7 @@ from domain.evacuation import (
     ResumeEvacuation,
     StopEvacuation,
 )
+from domain.growth import CancelGrowth
 from domain.host import CordonHost, RelabelHost, RemoveHost, UncordonHost
 from domain.messages import AskId, Code, Command, ContainerId, DeadId, Tenant
 from domain.migration import MigrateContainer
@@ -30,6 +37,11 @@ from domain.vertical import FollowUsage
 from restow.simulation.world import World
 
 Wish = Callable[[World, Random], Command]
+
+CROWDS = ("full", "fuller")
+"""Environments that fill the hosts."""
+MORE_MAX = 6
+"""Cloudlets that one asks for beyond what a container has."""
 
 
 def some_container(world: World, dice: Random) -> str:
@@ -223,6 +235,51 @@ def steer_evacuation(world: World, dice: Random) -> Command:
     return dice.choice([PauseEvacuation, ResumeEvacuation, StopEvacuation])(evacuation=one)
 
 
+def held(world: World, name: str) -> int:
+    one = world.fleet.containers.get(ContainerId(name))
+    return one.allocated if one else 0
+
+
+def fill(world: World, dice: Random) -> Command:
+    """Put some containers on every host, so that little is free."""
+    free = sorted(max(host.free, 0) for host in world.fleet.hosts.values())
+    each = dice.randint(1, 3)
+    size = max(free[len(free) // 2] // (each + dice.choice([0, 0, 1])), 1)
+    crowd = LayerSpec(name="crowd", count=each * len(free), reserved=size, limit=size + 8)
+    return CreateEnvironment(environment=dice.choice(CROWDS), layers=(crowd,))
+
+
+def grow(world: World, dice: Random) -> Command:
+    name = some_container(world, dice)
+    more = dice.randint(1, MORE_MAX)
+    return ScaleNode(
+        container=name, reserved=held(world, name) + more, make_room=dice.random() < 0.9
+    )
+
+
+def grow_together(_world: World, dice: Random) -> Command:
+    return SetCloudletLimits(
+        environment=dice.choice(["shop", *CROWDS]),
+        layer=dice.choice(["app", "crowd"]),
+        reserved=dice.randint(2, 6),
+        delay_s=0,
+        mode=dice.choice(["sequential", "simultaneous"]),
+        on_failure=dice.choice(["continue", "rollback"]),
+    )
+
+
+def use_more(world: World, dice: Random) -> Command:
+    name = some_container(world, dice)
+    more = dice.randint(-2, MORE_MAX)
+    return FollowUsage(
+        container=ContainerId(name), cloudlets=max(held(world, name) + more, 1), make_room=True
+    )
+
+
+def give_up(world: World, dice: Random) -> Command:
+    return CancelGrowth(growth=dice.choice(sorted(world.fleet.growths) or ["gr1"]))
+
+
 FIRST: tuple[Wish, ...] = (
     scale_layer,
     scale_layer,
@@ -248,4 +305,7 @@ FIRST: tuple[Wish, ...] = (
 )
 """What people wished when the seeds of the first bank found their bugs."""
 EMPTYING: tuple[Wish, ...] = (evacuate, evacuate, uncordon, restore, steer_evacuation)
+CROWDING: tuple[Wish, ...] = (fill, grow, grow, grow_together, use_more, use_more, give_up)
+"""What those wish who have little room."""
 WISHES = (*FIRST, *EMPTYING)
+IN_A_CROWD = (*CROWDING * 3, *WISHES)

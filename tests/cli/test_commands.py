@@ -168,6 +168,12 @@ LINES = [
         "container.migrate",
         {"container": "node17", "target": "h05", "deadline_s": 20, "queue": False},
     ),
+    (
+        "ct scale node17 --reserved 2 --no-room",
+        "container.scale",
+        {"container": "node17", "reserved": 2, "make_room": False},
+    ),
+    ("growth cancel gr2", "growth.cancel", {"growth": "gr2"}),
     ("op pause op3", "operation.pause", {"operation": "op3"}),
     ("op resume op3", "operation.resume", {"operation": "op3"}),
     ("operation cancel op3", "operation.cancel", {"operation": "op3"}),

@@ -22,6 +22,8 @@ from projections.cloudevents import cloud_event
 from projections.feed import Placed
 from restow.generate import differences, documents, main, write
 
+pytestmark = pytest.mark.timeout(600)  # whoever asks first goes every way of the sagas
+
 DOMAIN = Path(__file__).parents[2] / "domain"
 
 

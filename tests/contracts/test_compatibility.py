@@ -13,6 +13,8 @@ import pytest
 from restow.generate import documents
 from tests.contracts.compatible import broken
 
+pytestmark = pytest.mark.timeout(600)  # whoever asks first goes every way of the sagas
+
 RELEASED = Path(__file__).parent / "released"
 OLD = {str(p.relative_to(RELEASED)): p for p in sorted(RELEASED.rglob("*.json"))}
 

@@ -15,6 +15,7 @@ from domain.messages import (
     ContainerId,
     EnvironmentId,
     EvacuationId,
+    GrowthId,
     HostId,
     Instant,
     LayerName,
@@ -24,7 +25,14 @@ from domain.messages import (
     RecoveryId,
 )
 from domain.migration import MigrateContainer, MigrationGranted
-from domain.operation import RestartLayer, SetCloudletLimits, Settings, StepKind, StepStarted
+from domain.operation import (
+    RestartLayer,
+    ScaleNode,
+    SetCloudletLimits,
+    Settings,
+    StepKind,
+    StepStarted,
+)
 from domain.orders import Order, Stop
 from domain.recovery import Recovery
 from restow.simulation.stories import Story, begin, wish
@@ -43,6 +51,7 @@ def at_work() -> Scene:
     """Return a fleet in which a restart is under way and a move waits for it."""
     scene = given(hosts(3), shop(2, anti_affinity="hard"))
     scene.ask(MigrateContainer(container="node1"))
+    scene.ask(ScaleNode(container="node1", reserved=33))
     scene.ask(RestartLayer(environment="shop", layer="app"))
     scene.ask(RestartLayer(environment="shop", layer="app"))
     return scene
@@ -210,6 +219,16 @@ DAMAGES: list[tuple[Invariant, Damage, str]] = [
             {RecoveryId(name): Recovery(RecoveryId(name), H1, ()) for name in ("rc1", "rc2")}
         ),
         "2 recoveries of host h1 go on at once",
+    ),
+    (
+        invariants.growths_come_to_an_end,
+        lambda fleet: fleet.put(fleet.deadlines, "gr1", None),
+        "growth gr1 is waiting and has no deadline",
+    ),
+    (
+        invariants.growths_come_to_an_end,
+        lambda fleet: fleet.growing.update({GrowthId("gr2"): NODE1}),
+        "node1 has 2 growths",
     ),
 ]
 

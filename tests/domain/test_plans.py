@@ -58,6 +58,18 @@ from tests.examples import (
 
 RESTART = RestartLayer(environment="shop", layer="app", delay_s=10)
 MOVE = MigrateContainer(container="node1")
+GROW = ScaleNode(container="node1", reserved=6)
+
+
+def full() -> Scene:
+    """Return a host of 8 cloudlets with node1 of 4 and node2 of 3, and an empty one."""
+    scene = given(
+        host("h1", cloudlets=8),
+        shop(1, reserved=4),
+        CreateEnvironment(environment="blog", layers=(layer(reserved=3),)),
+    )
+    scene.ask(host("h2", cloudlets=8))
+    return scene
 
 
 def plan(scene: Scene, command: PublicCommand, **more: Any) -> Plan:
@@ -96,7 +108,7 @@ def moves(happened: list[Event]) -> Iterator[tuple[ContainerId, str, HostId | No
 class TestEveryCommand:
     @pytest.mark.parametrize("command", DONE, ids=name_of)
     def test_is_planned_without_effect(self, command: PublicCommand) -> None:
-        scene = fleet()
+        scene = fleet(command)
         before = state_of(scene.world.region)
         journal = list(scene.world.journal)
 
@@ -110,7 +122,7 @@ class TestEveryCommand:
     def test_is_done_as_planned_where_nothing_happened_in_between(
         self, command: PublicCommand
     ) -> None:
-        scene = fleet()
+        scene = fleet(command)
         planned = plan(scene, command)
 
         commit = apply(scene, planned)
@@ -120,7 +132,7 @@ class TestEveryCommand:
 
     @pytest.mark.parametrize("command", DONE, ids=name_of)
     def test_comes_to_the_end_that_was_foreseen(self, command: PublicCommand) -> None:
-        scene = fleet()
+        scene = fleet(command)
         foreseen = plan(scene, command)
         start = len(scene.world.happened())
         apply(scene, foreseen)
@@ -145,7 +157,7 @@ class TestEveryCommand:
     def test_under_the_name_of_a_plan_of_another_command_is_refused(
         self, command: PublicCommand
     ) -> None:
-        scene = fleet()
+        scene = fleet(command)
         other = plan(scene, RelabelHost(host="h2", labels={"rack": "r7"}))
 
         commit = scene.world.ask(command, expect_plan=other.name)
@@ -389,6 +401,88 @@ class TestTheForecast:
             ("migrate", "failed"),
             ("resize", "done"),
         ]
+
+
+class TestMakingRoom:
+    """A size that does not fit is planned with all that makes it fit."""
+
+    def test_foresees_who_makes_room_and_keeps_to_it(self) -> None:
+        scene = full()
+        planned = plan(scene, GROW)
+        told = planned.forecast
+
+        assert [(ending.saga, ending.outcome) for ending in told.endings] == [
+            ("gr1", "done"),
+            ("mv1", "completed"),
+        ]
+        assert [(step.container, step.kind) for step in told.steps] == [
+            ("node2", "migrate"),
+            ("node1", "resize"),
+        ]
+        assert [(move.container, move.source, move.target) for move in told.moves] == [
+            ("node2", "h1", "h2")
+        ]
+        assert [(one.host, one.before, one.after) for one in told.hosts] == [
+            ("h1", 7, 6),
+            ("h2", 0, 3),
+        ]
+        assert told.whole
+
+        assert done(apply(scene, planned))
+        scene.settle()
+        assert [(one.id, one.used) for one in scene.fleet.hosts.values()] == [("h1", 6), ("h2", 3)]
+
+    def test_is_refused_where_others_would_have_to_move(self) -> None:
+        scene = full()
+        scene.ask(host("h3", cloudlets=4))
+        planned = plan(scene, GROW)
+        scene.ask(CordonHost(host="h2"))
+
+        assert code(apply(scene, planned)) is Code.PLAN_OUTDATED
+        assert not scene.fleet.growths
+
+    def test_foresees_what_is_given_room_by_a_move_of_others(self) -> None:
+        scene = full()
+        scene.ask(MigrateContainer(container="node2"))
+
+        told = forecast(scene, GROW)
+
+        assert [(ending.saga, ending.outcome) for ending in told.endings] == [("gr1", "done")]
+        assert [(step.container, step.kind) for step in told.steps] == [("node1", "resize")]
+        assert told.moves == ()
+        assert (told.whole, told.duration_ms) == (True, 5_200)
+
+    def test_foresees_what_grows_where_it_is_moving_to(self) -> None:
+        scene = full()
+        scene.ask(MigrateContainer(container="node1"))
+
+        told = forecast(scene, GROW)
+
+        assert [(ending.saga, ending.outcome) for ending in told.endings] == [("gr1", "done")]
+        assert [(step.container, step.kind) for step in told.steps] == [("node1", "resize")]
+
+    def test_foresees_the_room_that_a_step_of_an_operation_needs(self) -> None:
+        scene = given(host("h1", cloudlets=8), shop(2, reserved=3, limit=8))
+        scene.ask(host("h2", cloudlets=8))
+        planned = plan(scene, SetCloudletLimits(environment="shop", layer="app", reserved=5))
+
+        assert [ending.outcome for ending in planned.forecast.endings] == ["done"]
+        assert [move.container for move in planned.forecast.moves] == ["node2"]
+        assert done(apply(scene, planned))
+        scene.settle()
+        assert scene.operation(2).outcome == "done"
+
+    def test_foresees_what_stands_behind_an_operation_that_waits_for_room(self) -> None:
+        scene = given(host("h1", cloudlets=8), shop(2, reserved=3, limit=8))
+        scene.ask(host("h2", cloudlets=8))
+        scene.ask(SetCloudletLimits(environment="shop", layer="app", reserved=6, delay_s=0))
+        scene.pass_(300)
+        assert scene.fleet.growing
+
+        told = forecast(scene, RESTART)
+
+        assert told.whole
+        assert [(ending.saga, ending.outcome) for ending in told.endings] == [("op3", "done")]
 
 
 class TestApplying:

@@ -116,7 +116,7 @@ class TestScaleNode:
 
         refusal = refused(scene.when(ScaleNode(container="node1", reserved=9)))
 
-        assert refusal.facts == {"free": 7, "needed": 8}
+        assert refusal.facts == {"free": 7, "needed": 8, "missing": 1, "proven": True}
 
     def test_unchanged_when_it_is_so_already(self) -> None:
         scale = ScaleNode(container="node1", reserved=4, limit=8)
@@ -335,7 +335,7 @@ class TestSetCloudletLimits:
 class TestRollback:
     def fleet(self) -> Scene:
         """Give a layer of three, the last of which has no room to grow."""
-        scene = given(hosts(3, cloudlets=8), shop(3))
+        scene = given(hosts(3, cloudlets=8), shop(3, anti_affinity="hard"))
         full = CreateEnvironment(environment="full", layers=(layer(reserved=6),))
         scene.ask(full)
         scene.settle()

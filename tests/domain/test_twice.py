@@ -31,6 +31,7 @@ from domain.evacuation import (
     StopEvacuation,
 )
 from domain.facts import Fact
+from domain.growth import CancelGrowth
 from domain.host import (
     CordonHost,
     RateHost,
@@ -80,6 +81,7 @@ DONE: list[PublicCommand] = [
     StopEnvironment(environment="shop"),
     StartEnvironment(environment="still"),
     MigrateContainer(container="node2", target="h1"),
+    CancelGrowth(growth="gr1"),
     LimitTenant(tenant="acme", rate=5),
     ResetTenant(tenant="bravo"),
     RetryDead(dead="dl1"),
@@ -118,6 +120,7 @@ UNDER_A_NEW_ID: dict[type[PublicCommand], type | Code] = {
     StopEnvironment: Unchanged,
     StartEnvironment: Unchanged,
     MigrateContainer: Code.OPERATION_BUSY,
+    CancelGrowth: Code.GROWTH_ENDED,
     PauseOperation: Unchanged,
     ResumeOperation: Unchanged,
     CancelOperation: Unchanged,
@@ -145,8 +148,8 @@ def lost_host(scene: Scene) -> None:
     scene.settle()
 
 
-def fleet() -> Scene:
-    """Return a fleet in which each of the commands above can be done."""
+def fleet(command: PublicCommand) -> Scene:
+    """Return a fleet in which a command of those above can be done."""
     scene = given(hosts(3), shop(2), CordonHost(host="h3"))
     lost_host(scene)
     scene.ask(host("h4"))
@@ -173,6 +176,9 @@ def fleet() -> Scene:
     scene.ask(EvacuateHost(host="h6"))
     scene.ask(EvacuateHost(host="h7"))
     scene.ask(PauseEvacuation(evacuation="ev3"))
+    if isinstance(command, CancelGrowth):
+        scene.ask(MigrateContainer(container="node4"))
+        scene.ask(ScaleNode(container="node4", reserved=40))
     return scene
 
 
@@ -212,7 +218,8 @@ def ask(command: PublicCommand, name: str = "first", fingerprint: bytes = b"f") 
 
 async def twice(first: Ask, second: Ask) -> tuple[Answered, Answered, Shelf]:
     """Ask one after the other, the second by an engine that has both from its journal."""
-    scene = fleet()
+    assert isinstance(first.command, PublicCommand)
+    scene = fleet(first.command)
     shelf = Shelf(scene)
     (one,) = await shelf.ask(first)
     later = Shelf(scene)
@@ -223,7 +230,7 @@ async def twice(first: Ask, second: Ask) -> tuple[Answered, Answered, Shelf]:
 @pytest.mark.parametrize("command", DONE, ids=name_of)
 class TestAskedTwice:
     async def test_done(self, command: PublicCommand) -> None:
-        shelf = Shelf(fleet())
+        shelf = Shelf(fleet(command))
 
         (answered,) = await shelf.ask(ask(command))
 
@@ -241,7 +248,7 @@ class TestAskedTwice:
     async def test_under_the_same_id_at_once_it_has_the_one_answer(
         self, command: PublicCommand
     ) -> None:
-        shelf = Shelf(fleet())
+        shelf = Shelf(fleet(command))
 
         answers = await shelf.ask(ask(command), ask(command), ask(command))
 

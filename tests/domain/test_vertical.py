@@ -1,24 +1,41 @@
 """What a container holds follows what it uses: more at once, less after a calm, never lost."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given as any_of
 from hypothesis import strategies as st
 
 from domain.agent import Sample
-from domain.container import Container, ContainerScaled, GrowthDeferred
+from domain.container import USAGE, Container, ContainerScaled, GrowthDeferred
 from domain.environment import CreateEnvironment, LayerSpec
+from domain.growth import GrowthPlanned, GrowthRequested, GrowthSettled, GrowthState
 from domain.messages import (
     CPU_OF_A_CLOUDLET_MHZ,
     MEMORY_OF_A_CLOUDLET_MIB,
+    Code,
     ContainerId,
     HostId,
     Instant,
 )
 from domain.migration import MigrateContainer, MigrationReverted
+from domain.operation import ScaleNode
 from domain.orders import Start
-from domain.vertical import CALM_MS, USAGE, Calm, FollowUsage, look, need
+from domain.vertical import CALM_MS, GROWING_MAX, USES_LESS, Calm, FollowUsage, look, need
 from restow.simulation.world import START
-from tests.examples import Scene, facts, given, hosts, kinds, shop, unchanged
+from tests.examples import (
+    Scene,
+    facts,
+    given,
+    host,
+    hosts,
+    kinds,
+    layer,
+    one,
+    refused,
+    shop,
+    unchanged,
+)
 
 ONE = ContainerId("node1")
 
@@ -157,4 +174,176 @@ class TestFollowUsage:
 
         assert len(scene.happened(MigrationReverted)) == 1
         assert (scene.container(ONE).host, scene.container(ONE).allocated) == ("h1", 8)
+        scene.world.check_end()
+
+
+def crowded(*more: CreateEnvironment, other: int = 4, elsewhere: int = 8) -> Scene:
+    """Return a full host with node1, that may hold up to 8, and node2; and another host."""
+    scene = given(hosts(1, cloudlets=8), shop(1, reserved=4, limit=8), beside("blog", other), *more)
+    scene.ask(host("h2", cloudlets=elsewhere))
+    return scene.settle()
+
+
+def beside(name: str, reserved: int) -> CreateEnvironment:
+    return CreateEnvironment(environment=name, layers=(layer(reserved=reserved),))
+
+
+def uses_so_much(cloudlets: int) -> FollowUsage:
+    return FollowUsage(container=ONE, cloudlets=cloudlets, make_room=True)
+
+
+class TestMakingRoomForWhatIsUsed:
+    def test_others_move_away_and_then_it_holds_what_it_is_to(self) -> None:
+        scene = crowded(other=3)
+
+        commit = scene.ask(uses_so_much(7))
+
+        first, requested = facts(commit)[0], one(commit, GrowthRequested)
+        assert first == ContainerScaled(ONE, 4, 8, 5, USAGE)  # what fits, at once
+        assert (requested.reserved, requested.limit, requested.held) == (4, 8, 7)
+        scene.settle()
+        assert [move.container for move in scene.happened(GrowthPlanned)[0].moves] == ["node2"]
+        assert (scene.container(ONE).host, scene.container(ONE).allocated) == ("h1", 7)
+        assert scene.happened(ContainerScaled)[-1].why == USAGE
+        assert scene.world.started[ONE] == 1
+        scene.world.check_end()
+
+    def test_it_moves_itself_where_that_is_cheaper(self) -> None:
+        scene = given(hosts(1, cloudlets=8), shop(1, reserved=1, limit=8), beside("blog", 7))
+        scene.ask(host("h2", cloudlets=8))
+        scene.settle()
+
+        scene.ask(uses_so_much(5))
+        scene.settle()
+
+        assert scene.happened(GrowthPlanned)[0].way == "move"
+        assert (scene.container(ONE).host, scene.container(ONE).allocated) == ("h2", 5)
+        scene.world.check_end()
+
+    def test_where_that_is_not_asked_for_nothing_moves(self) -> None:
+        scene = crowded()
+
+        assert unchanged(scene.ask(FollowUsage(container=ONE, cloudlets=8)))
+
+    def test_where_nothing_helps_it_is_refused_with_what_is_missing(self) -> None:
+        scene = crowded(elsewhere=3)
+
+        refusal = refused(scene.ask(uses_so_much(8)))
+
+        assert refusal.code is Code.CAPACITY_INSUFFICIENT
+        assert (refusal.facts["missing"], refusal.facts["proven"]) == (1, True)
+
+    def test_where_nothing_helps_it_has_what_fits(self) -> None:
+        scene = crowded(other=3, elsewhere=2)
+
+        scene.ask(uses_so_much(8))
+
+        assert scene.container(ONE).allocated == 5
+        assert not scene.fleet.growths
+
+    def test_asked_twice_one_growth_is_under_way(self) -> None:
+        scene = crowded()
+        scene.ask(uses_so_much(8))
+
+        assert unchanged(scene.ask(uses_so_much(8)))
+        assert unchanged(scene.ask(uses_so_much(7)))
+
+    def test_one_growth_a_host_is_begun(self) -> None:
+        scene = given(
+            hosts(1, cloudlets=8),
+            shop(1, reserved=2, limit=8),
+            beside("blog", 4),
+            CreateEnvironment(environment="wiki", layers=(layer(reserved=2, limit=8),)),
+        )
+        scene.ask(host("h2", cloudlets=8))
+        scene.settle()
+        scene.ask(uses_so_much(4))
+
+        third = FollowUsage(container=ContainerId("node3"), cloudlets=4, make_room=True)
+        assert unchanged(scene.ask(third))
+        scene.settle()
+        scene.ask(third)
+        scene.settle()
+
+        assert [scene.container(name).allocated for name in ("node1", "node3")] == [4, 4]
+        scene.world.check_end()
+
+    def test_so_many_growths_in_a_region_are_enough(self) -> None:
+        count = GROWING_MAX + 1
+        full: dict[str, Any] = {"reserved": 4, "count": count}
+        layers = (layer("a", limit=8, **full), layer("b", **full))
+        spread = CreateEnvironment(environment="shop", layers=layers)
+        scene = given(hosts(count, cloudlets=8), spread)
+        scene.ask(host("h99", cloudlets=320))
+        scene.settle()
+
+        for number in range(1, count + 1):
+            name = ContainerId(f"node{number}")
+            scene.ask(FollowUsage(container=name, cloudlets=8, make_room=True))
+
+        assert len(scene.fleet.growing) == GROWING_MAX
+
+    def test_what_uses_less_again_gives_its_growth_up(self) -> None:
+        scene = crowded()
+        scene.ask(uses_so_much(8))
+
+        commit = scene.ask(FollowUsage(container=ONE, cloudlets=4))
+
+        settled = one(commit, GrowthSettled)
+        assert (settled.outcome, settled.detail) == (GrowthState.ABANDONED, USES_LESS)
+        scene.settle()
+        assert scene.container(ONE).allocated == 4
+        scene.world.check_end()
+
+    def test_what_was_asked_for_by_name_is_not_given_up_because_of_its_use(self) -> None:
+        scene = crowded()
+        scene.ask(ScaleNode(container=ONE, reserved=8))
+
+        assert unchanged(scene.ask(FollowUsage(container=ONE, cloudlets=4)))
+        scene.settle()
+
+        assert scene.container(ONE).reserved == 8
+
+    def test_other_limits_take_the_place_of_what_its_use_had_begun(self) -> None:
+        scene = crowded()
+        scene.ask(uses_so_much(7))
+        assert unchanged(scene.ask(ScaleNode(container=ONE, reserved=4)))
+
+        scene.ask(ScaleNode(container=ONE, reserved=8))
+        scene.settle()
+
+        states = [growth.state for growth in scene.fleet.growths.values()]
+        assert states == [GrowthState.ABANDONED, GrowthState.DONE]
+        assert (scene.container(ONE).reserved, scene.container(ONE).allocated) == (8, 8)
+        scene.world.check_end()
+
+    def test_while_it_moves_nothing_is_begun(self) -> None:
+        scene = crowded()
+        scene.ask(MigrateContainer(container=ONE))
+
+        assert unchanged(scene.ask(uses_so_much(8)))
+
+    def test_one_that_went_down_meanwhile_is_given_nothing(self) -> None:
+        scene = crowded()
+        scene.ask(uses_so_much(8))
+        scene.world.machines.crash(ONE)
+        scene.settle()
+
+        (growth,) = scene.fleet.growths.values()
+        assert (growth.state, growth.detail) == (
+            GrowthState.ABANDONED,
+            "node1 does not run any more",
+        )
+        scene.world.check_end()
+
+    def test_what_fits_meanwhile_ends_it(self) -> None:
+        scene = crowded()
+        scene.ask(uses_so_much(6))
+        scene.ask(ScaleNode(container="node2", reserved=2, force=True, reason="less"))
+        scene.ask(FollowUsage(container=ONE, cloudlets=6))
+        scene.settle()
+
+        (growth,) = scene.fleet.growths.values()
+        assert growth.state is GrowthState.DONE
+        assert scene.container(ONE).allocated == 6
         scene.world.check_end()

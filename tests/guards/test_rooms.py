@@ -40,8 +40,6 @@ SPOKEN_IN = {
         "benchmarks.echo",
     },
     "apsw": {"projections.sqlite"},
-    "starlette": {"projections.web"},
-    "uvicorn": {"projections.web.serving"},
     "eventsourcing": {"handlers.recorder", "projections.audit"},
 }
 """Outside packages, and the only modules (or packages) that may import them."""
@@ -137,7 +135,14 @@ def test_the_domain_does_not_wait():
     assert [place for place, node in nodes("domain") if isinstance(node, waiting)] == []
 
 
-PLACING = ("domain.arranging", "domain.lacking", "domain.placement", "domain.occupancy")
+PLACING = (
+    "domain.arranging",
+    "domain.lacking",
+    "domain.placement",
+    "domain.occupancy",
+    "domain.ground",
+    "domain.room",
+)
 """The modules that look at all hosts at once."""
 
 

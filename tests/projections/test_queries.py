@@ -94,6 +94,7 @@ async def test_every_list_is_a_page(asking, reads, name):
     ("name", "body", "key"),
     [
         ("host.show", {"host": "h01"}, "id"),
+        ("host.room", {"cloudlets": 1, "host": "h01"}, "host"),
         ("environment.show", {"environment": "shop"}, "id"),
         ("layer.show", {"environment": "shop", "layer": "app"}, "name"),
         ("container.show", {"container": "node1"}, "id"),
@@ -101,6 +102,7 @@ async def test_every_list_is_a_page(asking, reads, name):
         ("migration.show", {"migration": "mv1"}, "id"),
         ("evacuation.show", {"evacuation": "ev1"}, "id"),
         ("recovery.show", {"recovery": "rc1"}, "id"),
+        ("growth.show", {"growth": "gr1"}, "id"),
         ("command.show", {"id": "ask-7"}, "id"),
     ],
 )
@@ -127,6 +129,7 @@ async def test_an_operation_that_is_shown_has_its_steps(asking):
     ("name", "body", "code"),
     [
         ("host.show", {"host": "h0"}, "host.not_found"),
+        ("host.room", {"cloudlets": 1, "host": "h0"}, "host.not_found"),
         ("environment.show", {"environment": "shopp"}, "environment.not_found"),
         ("layer.show", {"environment": "shop", "layer": "ap"}, "layer.not_found"),
         ("container.show", {"container": "node11"}, "container.not_found"),

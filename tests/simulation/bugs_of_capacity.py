@@ -7,12 +7,15 @@ from msgspec.structs import replace
 from domain import container as ct
 from domain import (
     evolution,
+    growing,
     host,
     layers,
     moving,
     occupancy,
     placement,
+    reactions,
     scaling,
+    step,
 )
 from domain import migration as mv
 from domain.chronicle import CHRONICLE
@@ -93,9 +96,8 @@ def placed_where_there_is_no_room(patch: Patch) -> None:
 @plant
 def grows_without_room(patch: Patch) -> None:
     """A container grows though its host is full."""
-    patch.setattr(
-        scaling, "grow", lambda _fleet, one, wanted: Decision((scaling.scaled(one, wanted),))
-    )
+    for module in (growing, step):
+        patch.setattr(module, "grow", lambda _fleet, _one, fact: Decision((fact,)))
 
 
 @plant
@@ -107,7 +109,7 @@ def grows_beyond_its_limit(patch: Patch) -> None:
         fact = right(one, wanted)
         return replace(fact, allocated=max(fact.allocated, one.allocated))
 
-    patch.setattr(scaling, "scaled", wrong)
+    patch.setattr("domain.growing.scaled", wrong)
 
 
 @plant
@@ -151,3 +153,9 @@ def size_is_never_ordered(patch: Patch) -> None:
 def deferred_growth_is_forgotten(patch: Patch) -> None:
     """What did not fit while a container moved is not done afterwards."""
     put(patch, DECIDE, ct.GrowDeferred, lambda *_: NOTHING)
+
+
+@plant
+def growths_do_not_hear_of_moves(patch: Patch) -> None:
+    """A growth is not told that a move for which it waits has ended."""
+    patch.setattr(reactions, "growths", lambda *_: ())

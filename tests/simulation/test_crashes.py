@@ -20,6 +20,7 @@ from domain.environment import (
     StartEnvironment,
     StopEnvironment,
 )
+from domain.growth import CancelGrowth
 from domain.messages import AskId, ContainerId, Unchanged
 from domain.migration import MigrateContainer
 from domain.operation import (
@@ -31,12 +32,13 @@ from domain.operation import (
     ScaleNode,
     SetCloudletLimits,
 )
-from domain.orders import Redeploy, RouteIn
+from domain.orders import MigrateOut, Redeploy, RouteIn
 from domain.software import Application, Software
 from domain.vertical import FollowUsage
 from restow.simulation.ending import nothing_is_stuck
 from restow.simulation.machines import Nature
 from restow.simulation.world import World
+from tests.examples import host
 
 Story = Callable[[World], None]
 
@@ -95,6 +97,11 @@ def limits_and_back(world: World) -> None:
     world.settle()
     world.ask(MigrateContainer(container="node4", target="h03"), "beside")
     world.settle()
+    wide = CreateEnvironment(
+        environment="wide", layers=(LayerSpec(name="b", reserved=16, count=3),)
+    )
+    world.ask(wide, "wide")
+    world.pass_(30_000)
     how = SetCloudletLimits(
         environment="shop", layer="app", reserved=13, delay_s=1, on_failure="rollback"
     )
@@ -132,6 +139,58 @@ def move_and_grow(world: World) -> None:
     world.ask(MigrateContainer(container="node1", target="h04"), "move")
     world.pass_(300)
     world.ask(ScaleNode(container="node1", reserved=6), "grow")
+    world.settle()
+
+
+def make_room(world: World) -> None:
+    """Grow on a full host: two others go, one of them after its first try has failed."""
+    tight(world)
+    world.machines.faults.append(("node3", MigrateOut))
+    world.ask(ScaleNode(container="node1", reserved=12), "grow")
+    world.settle()
+
+
+def move_to_grow(world: World) -> None:
+    """Grow where the container itself is the cheapest to move."""
+    tight(world, first=2, others=(4, 6))
+    world.ask(ScaleNode(container="node1", reserved=6), "grow")
+    world.settle()
+
+
+def use_makes_room(world: World) -> None:
+    """Use more than the host has; one growth is given up, of the next one a move fails."""
+    tight(world)
+    world.ask(SetCloudletLimits(environment="shop", layer="app", limit=12), "limit")
+    world.settle()
+    hungry = FollowUsage(container=ContainerId("node1"), cloudlets=12, make_room=True)
+    world.ask(hungry, "uses 12")
+    world.ask(FollowUsage(container=ContainerId("node1"), cloudlets=8), "uses 8")
+    world.settle()
+    world.machines.faults.append(("node3", MigrateOut))
+    world.ask(hungry, "uses 12 again")
+    world.settle()
+
+
+def make_room_for_a_layer(world: World) -> None:
+    """Let the step of an operation wait for room, and give the next growth up."""
+    tight(world)
+    how = SetCloudletLimits(environment="shop", layer="app", reserved=9, remove_from_dns=False)
+    world.ask(how, "limits")
+    world.settle()
+    world.ask(ScaleNode(container="node1", reserved=12), "more")
+    world.ask(CancelGrowth(growth="gr2"), "cancel")
+    world.settle()
+
+
+def tight(world: World, first: int = 8, others: tuple[int, int] = (2, 2)) -> None:
+    """Fill a host of twelve with three containers, and add empty hosts."""
+    for name, cloudlets in (("h01", 12), ("h02", 6), ("h03", 4)):
+        world.ask(host(name, cloudlets=cloudlets), name)
+        if name == "h01":
+            sizes = (("shop", first), ("blog", others[0]), ("wiki", others[1]))
+            for environment, reserved in sizes:
+                app = LayerSpec(name="app", reserved=reserved)
+                world.ask(CreateEnvironment(environment=environment, layers=(app,)), environment)
     world.settle()
 
 
@@ -233,6 +292,10 @@ STORIES: tuple[Story, ...] = (
     move,
     move_too_slow,
     move_and_grow,
+    make_room,
+    use_makes_room,
+    move_to_grow,
+    make_room_for_a_layer,
     remove_everything,
     redeploy_with_surge,
     redeploy_and_back,
@@ -265,6 +328,7 @@ def outcome(world: World) -> object:
         fleet.environments,
         {one.id: (one.outcome, steps(one)) for one in fleet.operations.values()},
         {one.id: (one.state, one.target, one.detail) for one in fleet.migrations.values()},
+        {one.id: (one.state, one.moves, one.detail) for one in fleet.growths.values()},
         world.started,
         world.truth,
         world.machines.records,
@@ -385,6 +449,34 @@ class TestTheStories:
 
         assert all(one.operable for one in world.fleet.containers.values())
         assert sorted(world.started.values()) == [1, 2, 2, 2, 2, 2]
+
+    def test_room_was_made(self) -> None:
+        world = undisturbed(make_room)
+
+        (growth,) = world.fleet.growths.values()
+        assert (growth.state.value, growth.plans) == ("done", 2)
+        assert world.fleet.containers[ContainerId("node1")].applied == 12
+
+    def test_what_was_used_made_room(self) -> None:
+        world = undisturbed(use_makes_room)
+
+        states = [one.state.value for one in world.fleet.growths.values()]
+        assert states == ["abandoned", "done"]
+        one = world.fleet.containers[ContainerId("node1")]
+        assert (one.reserved, one.applied, one.host) == (8, 12, "h01")
+
+    def test_moved_to_grow(self) -> None:
+        world = undisturbed(move_to_grow)
+
+        (growth,) = world.fleet.growths.values()
+        assert (growth.state.value, growth.way) == ("done", "move")
+
+    def test_a_step_was_given_room_and_the_next_growth_up(self) -> None:
+        world = undisturbed(make_room_for_a_layer)
+
+        states = [one.state.value for one in world.fleet.growths.values()]
+        assert states == ["done", "abandoned"]
+        assert world.fleet.containers[ContainerId("node1")].applied == 9
 
     def test_removed(self) -> None:
         world = undisturbed(remove_everything)

@@ -1,1 +1,0 @@
-"""The read API: the views over HTTP, their changes as they come, and commands handed on."""
