@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks import commands, fairness, feasibility, giant, placement, replay, room
+from benchmarks import commands, fairness, feasibility, giant, placement, replay, room, views
 from benchmarks.figures import machine, table
 
 RECORD = Path(__file__).parent / "README.md"
@@ -23,6 +23,7 @@ def main() -> None:
         *feasibility.run(),
         *room.run(),
         *replay.run(),
+        *views.run(),
         *asyncio.run(giant.run()),
     ]
     text = f"{MARK}\n\n{table(figures)}\n\n{machine()}.\n"

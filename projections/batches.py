@@ -18,11 +18,11 @@ from domain.dead import Letter
 from domain.decider import Frame
 from domain.environment import Environment, Layer
 from domain.evacuation import Evacuation, EvacuationEvent
-from domain.facts import Fact
+from domain.facts import Fact, members
 from domain.growth import Growth
 from domain.host import Host
 from domain.loss import Vigil
-from domain.messages import Instant
+from domain.messages import Event, Instant
 from domain.migration import Migration
 from domain.operation import Operation
 from domain.orders import Order
@@ -257,12 +257,19 @@ def _touch(at: Placed, touched: dict[tuple[str, Any], None]) -> None:
     """Note what the fold keeps beside the fleet: versions, explanations, stories."""
     fact = at.event.fact
     touched["versions", at.event.stream] = None
-    if isinstance(fact, ContainerPlaced | ContainerRemoved):
-        touched["why", fact.container] = None
-    elif isinstance(fact, EvacuationEvent):
-        touched["told evacuations", fact.evacuation] = None
-    elif isinstance(fact, RecoveryEvent):
-        touched["told recoveries", fact.recovery] = None
+    table, member = BESIDE.get(type(fact), NOTHING)
+    if table:
+        touched[table, getattr(fact, member)] = None
+
+
+NOTHING = ("", "")
+BESIDE: Mapping[type[Event], tuple[str, str]] = {
+    ContainerPlaced: ("why", "container"),
+    ContainerRemoved: ("why", "container"),
+    **dict.fromkeys(members(EvacuationEvent), ("told evacuations", "evacuation")),
+    **dict.fromkeys(members(RecoveryEvent), ("told recoveries", "recovery")),
+}
+"""Which entry beside the fleet an event changes: the table, and the member with its key."""
 
 
 def row_of(view: View, line: Line, number: int | None = None) -> Row:

@@ -123,8 +123,13 @@ def audit_line(at: Placed) -> AuditLine:
     )
 
 
+PLACING = {ContainerPlaced, MigrationGranted, ContainerReplaced}
+
+
 def placement_line(at: Placed) -> PlacementLine | None:
     """Return why a container was put somewhere, if that is what happened."""
+    if type(at.event.fact) not in PLACING:
+        return None
     match at.event.fact:
         case ContainerPlaced(container=container, host=host, why=Placing() as why):
             pass

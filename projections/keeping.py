@@ -87,6 +87,10 @@ class Keeping(Generic[H]):
         """The generation to read from; None before the first is open."""
         return self._live
 
+    async def behind(self) -> int:
+        """Return how many events of the journal the views do not have yet."""
+        return max(0, await self._frames.end() - self.progress.position)
+
     @contextmanager
     def reading(self) -> Generator[tuple[SqliteReader, Checkpoint]]:
         """Read during the block, all of it at one checkpoint. Raises the errors of the store."""
@@ -101,8 +105,12 @@ class Keeping(Generic[H]):
             finally:
                 live.back(reader)
         except StoreDamagedError:
-            self._damaged = live.path
+            self.distrust(live.path)
             raise
+
+    def distrust(self, path: Path) -> None:
+        """Build the views anew where this generation is the one that is used."""
+        self._damaged = path
 
     async def run(self) -> None:
         """Keep the views, for ever, while the caller holds `Shelf.writing`.

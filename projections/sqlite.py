@@ -45,6 +45,10 @@ class StoreLockedError(RuntimeError):
     """Not now: another process has the file for longer than `BUSY_MS`, or the disk is full."""
 
 
+class StoreSlowError(RuntimeError):
+    """A reading took longer than it may."""
+
+
 class MovedOnError(RuntimeError):
     """The store does not stand where the batch begins: somebody else writes it."""
 
@@ -101,6 +105,9 @@ def explained(path: Path) -> Generator[None]:
     except apsw.BusyError as error:
         message = f"{path} is held by another process for more than {BUSY_MS} ms"
         raise StoreLockedError(message) from error
+    except apsw.InterruptError as error:
+        message = f"{path} took too long to read"
+        raise StoreSlowError(message) from error
     except (apsw.FullError, apsw.IOError) as error:
         message = f"{path} cannot be written or read now: {error}"
         raise StoreLockedError(message) from error
@@ -277,8 +284,8 @@ class SqliteReader:
         with explained(self.path):
             yield from self._db.execute("SELECT name, key, value FROM state ORDER BY name, key")
 
-    def stop_after(self, is_late: Callable[[], bool]) -> None:
-        """End a reading with `apsw.InterruptError` as soon as `is_late` says so."""
+    def stop_after(self, is_late: Callable[[], bool] | None) -> None:
+        """End a reading with `StoreSlowError` as soon as `is_late` says so; None: never."""
         self._db.set_progress_handler(is_late, STEPS)
 
     def close(self) -> None:

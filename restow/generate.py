@@ -20,6 +20,7 @@ from domain.contracts.schemas import (
     problem_schema,
     reply_schema,
 )
+from projections.web.openapi import openapi
 from restow.pages import pages as written_pages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +38,7 @@ def documents() -> Mapping[str, str]:
         f"{CONTRACTS}/reply.json": reply_schema(),
         f"{CONTRACTS}/problem.json": problem_schema(),
         f"{CONTRACTS}/asyncapi.json": asyncapi(),
+        f"{CONTRACTS}/openapi.json": openapi(),
     }
     pages = {
         "docs/commands.md": commands_page(),

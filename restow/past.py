@@ -8,34 +8,20 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
-from domain.decider import Commit, Frame
-from domain.facts import Fact
-from domain.messages import Instant, Refusal
+from domain.messages import Refusal
 from domain.problems import Problem, problem
 from domain.subjects import Subjects
 from handlers.bus import CONNECT_S, close, connect
 from handlers.journal.reader import Head, read
 from projections import pages
 from projections import questions as q
-from projections.feed import last_position
+from projections.moments import Moment, until
 from projections.reads import Reads
 from restow.settings import Region
 
 ANSWER_BYTES_MAX = 1024 * 1024
 """An answer is as large as one from the bus, so that lists come in the same pages."""
-
-
-class Moment(msgspec.Struct, frozen=True):
-    """A place in history: by position, else by time."""
-
-    position: int | None = None
-    at: Instant = Instant(0)
-
-    def has(self, commit: Commit[Fact], ends: int) -> bool:
-        """Tell whether a commit that ends at position `ends` had happened."""
-        return ends <= self.position if self.position is not None else commit.at <= self.at
 
 
 class Past:
@@ -81,14 +67,3 @@ async def past(
         yield Past(reads)
     finally:
         await close(bus)
-
-
-def until(frame: Frame[Fact], moment: Moment) -> Frame[Fact]:
-    """Return the frame with what had happened by then; a commit has happened as a whole."""
-    happened: list[Commit[Fact]] = []
-    for commit in frame.commits:
-        ends = last_position(replace(frame, commits=(*happened, commit)))
-        if not moment.has(commit, ends):
-            break
-        happened.append(commit)
-    return replace(frame, commits=tuple(happened))

@@ -16,6 +16,8 @@ from handlers.bus import Address, BusAddressError, find_address
 DATA_DEFAULT = Path(".restow")
 UP_FILE = "up.json"
 AUDIT_FILE = Path("reader", "audit.db")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PORT_MAX = 65_535
 VIEWS_FOLDER = Path("reader", "views")
 
 
@@ -35,10 +37,37 @@ class Region(msgspec.Struct, frozen=True):
     source: str = ""
 
 
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where the read API listens: a name of this machine's loopback, and a port (0: any free)."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+def endpoint(text: str) -> Endpoint:
+    """Read `127.0.0.1:8080`. Raises `SettingsError`; there are no identities yet, so no others."""
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    if host not in LOOPBACK:
+        names = " or ".join(LOOPBACK)
+        message = f"--http {text}: the read API has no identities yet; use {names}, and a port"
+        raise SettingsError(message)
+    if not (port.isdecimal() and int(port) <= PORT_MAX):
+        message = f"--http {text}: the port must be 0 to {PORT_MAX:,}, for example 127.0.0.1:8080"
+        raise SettingsError(message)
+    return Endpoint(host, int(port))
+
+
 class Up(msgspec.Struct, frozen=True):
     """What `restow up` writes down of itself, for other commands in the same directory.
 
-    `children` maps the name of each process that it started to its id; `monitor` is the address
+    `children` maps the name of each process that it started to its id; `http` is the address of
+    the read API; `monitor` is the address
     of the monitoring of its own NATS server, "" where it uses another one.
     """
 
@@ -48,6 +77,7 @@ class Up(msgspec.Struct, frozen=True):
     started_at: int
     monitor: str = ""
     relaxed: bool = False
+    http: str = ""
     children: Mapping[str, int] = {}
 
 

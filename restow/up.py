@@ -6,10 +6,11 @@ Each step says what it did. What was started is kept up, and stopped in order at
 
 import asyncio
 import os
+import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,8 @@ from restow.tasks import tasks
 
 ZONES = ("north", "east", "south", "west")
 PORT_DEFAULT = 4222
+HTTP_DEFAULT = 8080
+LOOPBACK = "127.0.0.1"
 READY_S = 30.0
 """How long an engine may take to become active, and the read side to answer."""
 POLL_S = 0.1
@@ -58,6 +61,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     zones: int = 3
     engines: int = 2
     port: int = PORT_DEFAULT
+    http: int = HTTP_DEFAULT
     prefix: str = PREFIX_DEFAULT
     relaxed: bool = False
     seed: int = 0
@@ -131,7 +135,24 @@ def _up(plan: Plan, region: Region, monitors: Sequence[str]) -> Up:
         started_at=time.time_ns() // 1_000_000,
         monitor=",".join(monitors),
         relaxed=plan.relaxed,
+        http=f"http://{LOOPBACK}:{port_for(plan.http)}",
     )
+
+
+def _http(up: Up) -> str:
+    return up.http.removeprefix("http://")
+
+
+def port_for(wanted: int) -> int:
+    """Return this port if nobody listens there; else, or for -1, one that is free."""
+    for port in (max(0, wanted), 0):
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                trial.bind((LOOPBACK, port))
+                return int(trial.getsockname()[1])
+    message = "no port of this machine is free for the read API"
+    raise StartError(message)
 
 
 @contextmanager
@@ -193,7 +214,8 @@ async def _start(plan: Plan, site: Site, say: Say) -> None:
     at = _whereabouts(plan, site)
     await _start_engines(plan, site, at)
     await _leader(site, say)
-    await site.crew.start(Member("reader", restow("reader", *at, "--data", str(plan.data))))
+    reader = restow("reader", *at, "--data", str(plan.data), "--http", _http(site.up))
+    await site.crew.start(Member("reader", reader))
     zones = host_zones(max(plan.hosts, _hosts_before(plan.data)), plan.zones)
     await _start_agents(plan, site, at, zones)
     await _register(site, zones)
@@ -277,7 +299,7 @@ async def _reader(site: Site, say: Say) -> None:
             message = f"the read side does not answer: {answer.detail}\n{printed}"
             raise StartError(message)
         await asyncio.sleep(POLL_S)
-    say(f"read side … position {answer['position']:,}")
+    say(f"read side … position {answer['position']:,}, read API {site.up.http}/v1/status")
 
 
 def _write_down(plan: Plan, site: Site) -> None:

@@ -20,8 +20,10 @@ from projections import process as projecting
 from projections.audit import Audit, AuditFeed, open_audit
 from projections.keeping import Keeping
 from projections.shelf import Shelf, known
+from projections.web.serving import Web, listen
 from restow import logs
-from restow.settings import AUDIT_FILE, VIEWS_FOLDER, Region
+from restow.settings import AUDIT_FILE, VIEWS_FOLDER, Endpoint, Region
+from restow.web import Asking, about
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -90,10 +92,13 @@ class JournalFrames:
         return await end(self._bus, self._subjects)
 
 
-async def run_reader(region: Region, data: Path, stop: asyncio.Event) -> None:
+async def run_reader(
+    region: Region, data: Path, stop: asyncio.Event, http: Endpoint | None = None
+) -> None:
     """Run the read side until `stop`; raises what goes wrong in it, as an exception group.
 
-    Raises `StoreTooNewError`, `ShelfInUseError` where its views cannot be kept in `data`.
+    Raises `StoreTooNewError`, `ShelfInUseError` where its views cannot be kept in `data`, and
+    `AddressInUseError` where it cannot listen on `http`.
     """
     logs.verbose()
     subjects = Subjects(region.prefix)
@@ -103,10 +108,16 @@ async def run_reader(region: Region, data: Path, stop: asyncio.Event) -> None:
         with closing(new_audit(data / AUDIT_FILE)) as audit, shelf.writing():
             known(shelf)
             frames = JournalFrames(bus, subjects)
-            parts = (
+            keeping = Keeping(frames, shelf)
+            parts = [
                 projecting.run(bus, subjects, frames, audit=AuditFeed(audit), ready=_ready),
-                Keeping(frames, shelf).run(),
-            )
+                keeping.run(),
+            ]
+            if http is not None:
+                listening = listen(http.host, http.port)
+                log.info("reader.listens", address=listening.getsockname())
+                web = Web(keeping, frames, Asking(bus, subjects), about())
+                parts.append(web.run(listening))
             await _until(asyncio.create_task(together(*parts)), stop)
     finally:
         await close(bus)

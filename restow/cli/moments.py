@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from domain.messages import Instant
+from projections.moments import Moment
 from restow.cli.exits import UsageError
 from restow.cli.spelling import DURATION, milliseconds
-from restow.past import Moment
 
 
 def moment(text: str, now_ms: int) -> Moment:

@@ -20,12 +20,13 @@ from handlers.journal.stream import UnsafeStreamError
 from projections.audit import AuditDamagedError
 from projections.shelf import ShelfInUseError
 from projections.sqlite import StoreTooNewError
+from projections.web.serving import AddressInUseError
 from restow.cli.exits import EndedError, UsageError
 from restow.cli.flags import HERE, At
 from restow.cli.output import say
 from restow.cli.spelling import milliseconds
 from restow.cli.talk import reachable, region_of
-from restow.settings import Region, data_directory
+from restow.settings import Endpoint, Region, SettingsError, data_directory, endpoint
 from restow.stopping import stop_signals
 from restow.wiring import run_agent, run_engine, run_reader
 
@@ -67,12 +68,26 @@ ENDS: Mapping[type[Exception], Exit] = {
     AuditDamagedError: Exit.DIFFERENT,
     StoreTooNewError: Exit.REFUSED,
     ShelfInUseError: Exit.CONFLICT,
+    AddressInUseError: Exit.CONFLICT,
 }
 """How a process ends that must not run."""
 Data = Annotated[
     Path | None,
     Parameter(help="Where it keeps what it must not forget; else RESTOW_DATA, ./.restow."),
 ]
+
+
+Http = Annotated[
+    str | None, Parameter(help="Serve the read API there: 127.0.0.1:8080. Loopback alone.")
+]
+
+
+def endpoint_of(text: str) -> Endpoint:
+    """Read where the read API is to listen. Raises `UsageError`."""
+    try:
+        return endpoint(text)
+    except SettingsError as error:
+        raise UsageError(str(error)) from error
 
 
 @contextmanager
@@ -124,8 +139,9 @@ async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) ->
         )
 
 
-async def reader(*, data: Data = None, at: At = HERE) -> None:
-    """Run the read side: queries, public events, views, audit."""
+async def reader(*, http: Http = None, data: Data = None, at: At = HERE) -> None:
+    """Run the read side: queries, public events, views, read API, audit."""
     region = region_of(at)
+    where = None if http is None else endpoint_of(http)
     with stop_signals() as stop, explained(region):
-        await run_reader(region, data or data_directory(), stop)
+        await run_reader(region, data or data_directory(), stop, where)

@@ -22,7 +22,7 @@ from restow.locks import is_held
 from restow.logs import quiet
 from restow.settings import Up, data_directory, find_server, read_up
 from restow.stopping import stop_signals
-from restow.up import PORT_DEFAULT, AlreadyUpError, Plan, StartError, running
+from restow.up import HTTP_DEFAULT, PORT_DEFAULT, AlreadyUpError, Plan, StartError, running
 
 DOWN_S = 30.0
 """How long `restow up` may take to stop everything."""
@@ -51,6 +51,8 @@ class Machine:
     """Directory of everything that is kept; else RESTOW_DATA, ./.restow."""
     port: int = PORT_DEFAULT
     """Port of the NATS server on 127.0.0.1; -1 for any that is free."""
+    http: int = HTTP_DEFAULT
+    """Port of the read API on 127.0.0.1; another one that is free where it is taken, or for -1."""
     seed: int = 0
     """What the simulated hosts' durations and failures are drawn from."""
     speed: float = 1.0
@@ -88,6 +90,7 @@ async def up(*, machine: Machine = USUAL, server: Server = OWN) -> int:
         zones=machine.zones,
         engines=machine.engines,
         port=machine.port,
+        http=machine.http,
         prefix=server.prefix,
         relaxed=machine.relaxed,
         seed=machine.seed,

@@ -99,6 +99,7 @@ async def _play(stage: Play, data: Path, stop: asyncio.Event) -> int:
         hosts=HOSTS,
         zones=ZONES,
         port=ANY_PORT,
+        http=ANY_PORT,
         seed=stage.seed,
         speed=stage.speed,
         lease=f"{LEASE_S}s",

@@ -14,10 +14,10 @@ from domain.region import Region
 from handlers.journal.reader import Head
 from handlers.journal.stream import ensure
 from handlers.journal.writer import Writer
+from projections.moments import Moment
 from restow.cli import redraw
 from restow.cli.exits import UsageError
 from restow.cli.moments import moment
-from restow.past import Moment
 
 NOON = 1_700_000_000_000
 HOSTS = ("north", "east", "south")

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import apsw
+import httpx
 import pytest
 
 from domain.problems import Exit
@@ -14,7 +15,9 @@ from handlers.journal.reader import Head
 from handlers.journal.stream import ensure
 from handlers.journal.writer import Writer
 from projections.shelf import Shelf
+from projections.web.serving import listen
 from restow.settings import VIEWS_FOLDER
+from restow.up import port_for
 from tests.projections.story import commits_of, frames_of
 
 COMMITS = commits_of(frames_of(2))
@@ -34,9 +37,9 @@ async def writer(bus, subjects):
 
 
 @asynccontextmanager
-async def reader(tmp_path, nats_url, prefix):
+async def reader(tmp_path, nats_url, prefix, *more):
     """Run a read side whose data is in `tmp_path` until the end of the block."""
-    where = ("--url", nats_url, "--prefix", prefix, "--data", str(tmp_path))
+    where = ("--url", nats_url, "--prefix", prefix, "--data", str(tmp_path), *more)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "restow", "reader", *where),
         stdout=asyncio.subprocess.PIPE,
@@ -135,3 +138,52 @@ async def test_where_there_are_none_it_says_so(restow, tmp_path):
     ended = await restow("projection", "list", "--data", str(tmp_path / "nowhere"))
     assert ended.code == Exit.USAGE
     assert "start `restow reader`" in ended.err
+
+
+@pytest.mark.usefixtures("writer")
+async def test_the_read_api_is_served_and_stops_in_order_with_streams_open(
+    tmp_path, nats_url, prefix
+):
+    port = port_for(-1)
+    async with (
+        reader(tmp_path, nats_url, prefix, "--http", f"127.0.0.1:{port}") as process,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN_S) as http,
+    ):
+        async with asyncio.timeout(WITHIN_S):
+            while not await ready(http):
+                await asyncio.sleep(0.1)
+        assert (await http.get("/v1/events?limit=1")).json()["position"] == END
+        nobody = await http.post("/v1/commands", json={"type": "host.cordon", "host": "h01"})
+        assert (nobody.status_code, nobody.json()["code"]) == (503, "bus.unavailable")
+        assert (await http.get("/version")).json()["contract"]
+        async with http.stream("GET", "/v1/changes") as stream:
+            lines = stream.aiter_lines()
+            await anext(lines)
+            process.terminate()
+            rest = [line async for line in lines]
+        assert "event: server-closing" in rest
+        assert await asyncio.wait_for(process.wait(), WITHIN_S) == 0
+
+
+async def ready(http):
+    try:
+        return (await http.get("/readyz")).status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
+@pytest.mark.parametrize("where", ["0.0.0.0:8080", "example.org:80", "127.0.0.1", "127.0.0.1:x"])
+async def test_it_listens_on_loopback_alone(restow, tmp_path, where):
+    ended = await restow("reader", "--http", where, "--data", str(tmp_path))
+    assert ended.code == Exit.USAGE
+    assert "127.0.0.1:8080" in ended.err or "127.0.0.1 or localhost" in ended.err
+
+
+@pytest.mark.usefixtures("writer")
+async def test_a_port_that_is_taken_is_said(tmp_path, nats_url, prefix):
+    port = port_for(-1)
+    with listen("127.0.0.1", port):
+        async with reader(tmp_path, nats_url, prefix, "--http", f"127.0.0.1:{port}") as process:
+            said, _ = await asyncio.wait_for(process.communicate(), WITHIN_S)
+    assert process.returncode == Exit.CONFLICT
+    assert "name another with --http" in said.decode()

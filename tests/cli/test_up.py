@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import msgspec
 import psutil
 import pytest
@@ -39,7 +40,7 @@ class Machine:
     def up(self, *flags: str) -> None:
         with self.said.open("ab") as said:
             self.process = subprocess.Popen(
-                (*RESTOW, "up", "--hosts", "3", *flags),
+                (*RESTOW, "up", "--hosts", "3", "--http", "-1", *flags),
                 cwd=self.folder,
                 env=self.environment,
                 stdout=said,
@@ -99,6 +100,15 @@ def gone(processes: list[psutil.Process]) -> bool:
     )
 
 
+def spoken_to_over_http(url: str) -> None:
+    with httpx.Client(base_url=url, timeout=PATIENCE_S) as http:
+        items = http.get("/v1/hosts?fields=id").json()["items"]
+        assert items == [{"id": "h01"}, {"id": "h02"}, {"id": "h03"}]
+        done = http.post("/v1/commands", json={"type": "host.cordon", "host": "h02"}).json()
+        shown = http.get(f"/v1/hosts/h02?min_position={done['position']}").json()
+        assert shown["state"] == "cordoned"
+
+
 def test_up_is_found_kept_up_and_stopped(machine):
     machine.up("--port", "-1")
     machine.until_up()
@@ -110,6 +120,9 @@ def test_up_is_found_kept_up_and_stopped(machine):
     assert (status.returncode, "leader" in status.stdout) == (0, True), status
     assert "standby" in status.stdout
     assert machine.run("host", "list", "-o", "name").stdout == "h01\nh02\nh03\n"
+
+    assert "read API http://127.0.0.1:" in machine.text
+    spoken_to_over_http(machine.written().http)
 
     second = machine.run("up")
     assert second.returncode == 0

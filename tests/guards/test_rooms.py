@@ -40,6 +40,8 @@ SPOKEN_IN = {
         "benchmarks.echo",
     },
     "apsw": {"projections.sqlite"},
+    "starlette": {"projections.web"},
+    "uvicorn": {"projections.web.serving"},
     "eventsourcing": {"handlers.recorder", "projections.audit"},
 }
 """Outside packages, and the only modules (or packages) that may import them."""

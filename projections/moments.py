@@ -1,0 +1,31 @@
+"""A place in history, and the part of a frame that had happened by then."""
+
+import msgspec
+from msgspec.structs import replace
+
+from domain.decider import Commit, Frame
+from domain.facts import Fact
+from domain.messages import Instant
+from projections.feed import last_position
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """A place in history: by position, else by time."""
+
+    position: int | None = None
+    at: Instant = Instant(0)
+
+    def has(self, commit: Commit[Fact], ends: int) -> bool:
+        """Tell whether a commit that ends at position `ends` had happened."""
+        return ends <= self.position if self.position is not None else commit.at <= self.at
+
+
+def until(frame: Frame[Fact], moment: Moment) -> Frame[Fact]:
+    """Return the frame with what had happened by then; a commit has happened as a whole."""
+    happened: list[Commit[Fact]] = []
+    for commit in frame.commits:
+        ends = last_position(replace(frame, commits=(*happened, commit)))
+        if not moment.has(commit, ends):
+            break
+        happened.append(commit)
+    return replace(frame, commits=tuple(happened))

@@ -1,0 +1,289 @@
+"""The resources: what there is under which path, and how each is answered."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Generic, Protocol
+
+import msgspec
+from msgspec.structs import replace
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from domain.contracts import Reply
+from domain.messages import Code, Refusal
+from domain.problems import Problem, problem
+from projections.feed import H
+from projections.keeping import Keeping
+from projections.sqlite import StoreDamagedError, StoreLockedError
+from projections.views import ALL, View
+from projections.web.changes import Hub
+from projections.web.lists import CATCHING_UP, Lists, Said
+from projections.web.meters import CONTENT_TYPE, Meters, family
+from projections.web.params import (
+    NUMBER_MAX,
+    QUERY_BYTES_MAX,
+    InvalidError,
+    fields,
+    freshness,
+    number,
+    only,
+    single,
+    views_named,
+    wanted,
+)
+
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
+EVENT_STREAM = "text/event-stream"
+POSITION = "Restow-Position"
+BODY_BYTES_MAX = 64 * 1_024
+BEHIND_READY = 1_000
+"""Events that the views may be behind the journal and still be ready."""
+
+_json = msgspec.json.Encoder()
+_Body = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Commands(Protocol):
+    """Hands a command on to the engine, and returns what it said."""
+
+    def __call__(
+        self, name: str, body: bytes, headers: Mapping[str, str]
+    ) -> Awaitable[Reply | Problem]: ...
+
+
+class About(msgspec.Struct, frozen=True):
+    """What is told of this process: versions, and the document of what there is."""
+
+    versions: Mapping[str, str]
+    openapi: bytes
+
+
+class Api(Generic[H]):
+    """Answers requests."""
+
+    def __init__(
+        self, keeping: Keeping[H], lists: Lists[H], commands: Commands, about: About
+    ) -> None:
+        self.hub = Hub()
+        self.meters = Meters()
+        self._keeping = keeping
+        self._lists = lists
+        self._commands = commands
+        self._about = about
+        keeping.told.append(self.hub.tell)
+
+    def routes(self) -> list[Route]:
+        """Return every path and who answers it."""
+        routes: list[Route] = []
+        for view in ALL:
+            path = f"/v1/{view.plural}"
+            routes.append(Route(path, partial(self._list, view), name=path))
+            one = f"{path}/{{key:path}}"
+            routes.append(Route(one, partial(self._show, view), name=one))
+        fixed: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
+            "/v1/changes": self._changes,
+            "/v1/status": self._status,
+            "/livez": self._livez,
+            "/readyz": self._readyz,
+            "/metrics": self._metrics,
+            "/version": self._version,
+            "/openapi.json": self._openapi,
+        }
+        routes.extend(Route(path, answer, name=path) for path, answer in fixed.items())
+        post = Route("/v1/commands", self._command, methods=["POST"], name="POST /v1/commands")
+        return [post, *routes]
+
+    async def _list(self, view: View, request: Request) -> Response:
+        if len(request.url.query) > QUERY_BYTES_MAX:
+            return too_large("query", QUERY_BYTES_MAX)
+        try:
+            wish = wanted(view, request.query_params.multi_items())
+        except InvalidError as error:
+            return refused(error.refusal)
+        return answered(request, await self._lists.page(wish))
+
+    async def _show(self, view: View, request: Request) -> Response:
+        try:
+            given = single(request.query_params.multi_items())
+            tenant = ("tenant",) if view.name == "command" else ()
+            only(given, ("fields", "min_position", "wait_ms", "as_of", *tenant))
+            key = str(request.path_params["key"])
+            named = f"{given.get('tenant', '')}/{key}" if tenant else key
+            said = await self._lists.one(view, named, freshness(given), fields(view, given))
+        except InvalidError as error:
+            return refused(error.refusal)
+        return absent(view, key) if said is None else answered(request, said)
+
+    async def _command(self, request: Request) -> Response:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip()
+        if kind != JSON:
+            detail = f"the body must be {JSON}, got {kind[:80]!r}"
+            return refused(Refusal(Code.REQUEST_INVALID, detail, "header Content-Type"), 415)
+        body = await body_of(request)
+        if body is None:
+            return too_large("$", BODY_BYTES_MAX)
+        try:
+            members = _Body.decode(body)
+            name = msgspec.json.decode(members.pop("type", b'""'), type=str)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            detail = f'the body is no command: {error}; for example {{"type":"host.cordon",…}}'
+            return refused(Refusal(Code.REQUEST_INVALID, detail, "$"))
+        told = await self._commands(name, _json.encode(members), request.headers)
+        return spoken(told)
+
+    async def _changes(self, request: Request) -> Response:
+        try:
+            given = single(request.query_params.multi_items())
+            only(given, ("views", "after"))
+            last = request.headers.get("last-event-id", "")
+            place = {"after": last} if last else given
+            after = number(place, "after", -1, (0, NUMBER_MAX))
+            names = views_named(given)
+        except InvalidError as error:
+            return refused(error.refusal)
+        behind = self._keeping.progress.behind()
+        if behind is not None:
+            return refused(behind)
+        position = self._keeping.progress.position
+        stream = self.hub.hear(None if after < 0 else after, position, names)
+        headers = {"Cache-Control": "no-store", POSITION: str(position)}
+        return StreamingResponse(stream, media_type=EVENT_STREAM, headers=headers)
+
+    async def _status(self, request: Request) -> Response:
+        try:
+            given = single(request.query_params.multi_items())
+            only(given, ("min_position", "wait_ms"))
+            said = await self._lists.status(freshness(given))
+        except InvalidError as error:
+            return refused(error.refusal)
+        return answered(request, said)
+
+    async def _livez(self, _request: Request) -> Response:
+        return Response(b"ok\n", media_type="text/plain")
+
+    async def _readyz(self, _request: Request) -> Response:
+        """Ready: the views are open, have caught up once, and are not far behind."""
+        not_yet = self._keeping.progress.behind()
+        if not_yet is None and self._keeping.live is None:
+            not_yet = CATCHING_UP
+        if not_yet is None:
+            behind = await self._keeping.behind()
+            if behind > BEHIND_READY:
+                detail = f"the views are {behind:,} events behind the journal"
+                not_yet = Refusal(Code.ENGINE_CATCHING_UP, detail, facts={"behind": behind})
+        if not_yet is not None:
+            return refused(not_yet)
+        return Response(b"ready\n", media_type="text/plain")
+
+    async def _metrics(self, _request: Request) -> Response:
+        try:
+            checkpoint = self._lists.checkpoint()
+        except (StoreDamagedError, StoreLockedError):
+            checkpoint = None
+        meters, hub = self.meters, self.hub
+        families = (
+            family(
+                "restow_views_position",
+                "gauge",
+                "Position that the views are true at.",
+                [({}, checkpoint.position)] if checkpoint else [],
+            ),
+            family(
+                "restow_views_behind",
+                "gauge",
+                "Events of the journal that the views do not have yet.",
+                [({}, await self._keeping.behind())],
+            ),
+            family(
+                "restow_http_listeners", "gauge", "Streams that are open.", [({}, hub.listeners)]
+            ),
+            family(
+                "restow_http_requests_total",
+                "counter",
+                "Requests by route and status.",
+                [
+                    ({"route": route, "status": str(status)}, count)
+                    for (route, status), count in sorted(meters.requests.items())
+                ],
+            ),
+            family(
+                "restow_http_seconds_total",
+                "counter",
+                "Seconds that requests took, by route.",
+                [({"route": route}, took) for route, took in sorted(meters.seconds.items())],
+            ),
+        )
+        return Response("".join(families), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _version(self, _request: Request) -> Response:
+        return Response(_json.encode(self._about.versions), media_type=JSON)
+
+    async def _openapi(self, _request: Request) -> Response:
+        return Response(self._about.openapi, media_type=JSON)
+
+
+async def body_of(request: Request) -> bytes | None:
+    """Return the body; None where it is too large, of which no more is read."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            return None
+    return body
+
+
+def answered(request: Request, said: Said | Refusal) -> Response:
+    """Return an answer, or only that it is the same as the asker has."""
+    if isinstance(said, Refusal):
+        return refused(said)
+    headers = {"ETag": said.tag, POSITION: str(said.position), "Cache-Control": "no-cache"}
+    known = {tag.strip() for tag in request.headers.get("if-none-match", "").split(",")}
+    if said.tag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    return Response(said.body, media_type=JSON, headers=headers)
+
+
+def refused(refusal: Refusal, status: int = 0) -> Response:
+    """Return a refusal as a problem."""
+    told = problem(refusal)
+    return spoken(replace(told, status=status) if status else told)
+
+
+def spoken(told: Reply | Problem) -> Response:
+    """Return what an engine, or we, said."""
+    if not isinstance(told, Problem):
+        headers = {POSITION: str(told.position), "Cache-Control": "no-store"}
+        return Response(_json.encode(told), media_type=JSON, headers=headers)
+    headers = {"Cache-Control": "no-store"}
+    if told.retryable:
+        headers["Retry-After"] = str(-(-told.retry_after_ms // 1_000))
+    body = _json.encode(told)
+    return Response(body, told.status, headers=headers, media_type=PROBLEM_JSON)
+
+
+def too_large(path: str, most: int) -> Response:
+    detail = f"it has more than {most:,} bytes"
+    return refused(Refusal(Code.REQUEST_TOO_LARGE, detail, path, {"bytes_max": most}), 413)
+
+
+def absent(view: View, key: str) -> Response:
+    """Say that there is no such line."""
+    detail = f"there is no {view.name} {key[:200]!r}; see /v1/{view.plural}"
+    name = f"{view.name}.not_found"
+    code = Code(name) if name in {code.value for code in Code} else Code.REQUEST_INVALID
+    return refused(Refusal(code, detail, "path"), 404)
+
+
+async def unrouted(request: Request, error: Any) -> Response:
+    """Say that there is no such path, or not with this method."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = {
+        404: f"there is no resource {request.url.path[:200]!r}; see /openapi.json",
+        405: f"{request.method[:20]} cannot be used here; see /openapi.json",
+    }.get(status, "an unexpected error")
+    told = refused(Refusal(Code.REQUEST_INVALID, detail, "path"), status)
+    told.headers.update(getattr(error, "headers", None) or {})
+    return told
