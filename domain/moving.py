@@ -128,6 +128,9 @@ def choose(
     host = HostId(target)
     if host not in fleet.hosts:
         return unknown_target(host)
+    if fleet.hosts[host].lost:
+        why = f"{container.id} cannot go to {host}, which is lost; name another host, or none"
+        return Refusal(Code.HOST_LOST, why, "$.target")
     against = "" if force else reluctance(fleet, wanted, host)
     against = against or objection(fleet, wanted, host)
     if against:

@@ -293,7 +293,10 @@ def surging(operation: Operation) -> bool:
 def all_steps(
     fleet: Fleet, operation: Operation, todo: tuple[Planned, ...], now: Instant
 ) -> tuple[Event, ...]:
-    """Begin every step that may begin; those that may not are looked at again later."""
+    """Begin every step that may begin; those that may not are looked at again later.
+
+    Where one is given up, and others are not to go on then, nothing begins beside it.
+    """
     facts: list[Event] = []
     for planned in todo:
         begun = start_step(fleet, operation, planned, now)
@@ -302,7 +305,13 @@ def all_steps(
             facts.extend(begun)
         elif not facts and not operation.steps:
             return begun
-    return tuple(facts)
+    goes_on = operation.settings.on_failure == "continue" or operation.rolling_back
+    given_up = tuple(fact for fact in facts if is_failure(fact))
+    return tuple(facts) if goes_on or not given_up else given_up
+
+
+def is_failure(fact: Event) -> bool:
+    return isinstance(fact, StepFinished) and fact.outcome is StepOutcome.FAILED
 
 
 def start_step(

@@ -266,6 +266,7 @@ COMMANDS: Mapping[str, CommandContract] = {
             (
                 Code.CONTAINER_NOT_FOUND,
                 Code.HOST_NOT_FOUND,
+                Code.HOST_LOST,
                 Code.OPERATION_BUSY,
                 Code.MIGRATION_NOT_POSSIBLE,
                 Code.ENVIRONMENT_STOPPED,

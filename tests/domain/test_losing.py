@@ -19,6 +19,7 @@ from domain.loss import (
     WatchHosts,
 )
 from domain.messages import AskId, Code, EvacuationId, HostId, Refusal, Tenant
+from domain.migration import MigrateContainer
 from domain.operation import RestartLayer
 from domain.orders import OrderAnswered, RouteIn, Start
 from domain.recovery import (
@@ -196,6 +197,12 @@ class TestTheLost:
 
         assert code(scene.when(CordonHost(host="h1"))) is Code.HOST_LOST
         assert code(scene.when(UncordonHost(host="h1"))) is Code.HOST_LOST
+
+    def test_receives_nothing_not_even_by_force(self) -> None:
+        scene = lost(given(hosts(4), shop(4)))
+        move = MigrateContainer(container="node2", target="h1", force=True, reason="because")
+
+        assert code(scene.ask(move)) is Code.HOST_LOST
 
     def test_is_removed_when_nothing_is_left_on_it(self) -> None:
         scene = lost(given(hosts(3), shop(3)))

@@ -18,6 +18,7 @@ from domain.recovery import Fate
 from restow.simulation.ending import nothing_is_stuck
 from restow.simulation.machines import Nature
 from restow.simulation.stories import Story, begin, waits_for_somebody
+from restow.simulation.stories import live as live_usually
 from restow.simulation.wishes import WISHES
 from restow.simulation.world import World
 from tests.simulation.test_crashes import Story as Told
@@ -235,6 +236,25 @@ def live(seed: int) -> World:
         world.ask(held)
         world.settle()
     return world
+
+
+BANK = (
+    883,  # one step was given up, and another one begun beside it, though that was not wanted
+    1211,
+)
+"""Seeds that once found a bug, and what it was."""
+
+
+@pytest.mark.parametrize("known", BANK)
+def test_what_was_a_bug_once_is_none_again(known: int) -> None:
+    world = live(known)
+
+    world.check_end()
+    nothing_is_stuck(world)
+
+
+def test_nothing_moves_to_a_lost_host_by_force() -> None:
+    nothing_is_stuck(live_usually(1110))
 
 
 def test_random_worlds_full_of_losses_come_to_their_end(seed: int) -> None:
