@@ -44,7 +44,10 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
-    """What one container uses. Append-only layout. `count` is what a simulated one counted to."""
+    """What one container uses. Append-only layout. `count` is what a simulated one counted to.
+
+    `io_kib_s` and `iops` are what it reads and writes a second: KiB, and operations.
+    """
 
     container: ContainerId
     cpu_mhz: int
@@ -53,6 +56,8 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     net_kib_s: int
     count: int = 0
     restarts: int = 0
+    io_kib_s: int = 0
+    iops: int = 0
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ from domain import (
     standstill,
     step,
     tenant,
+    triggers,
     vertical,
 )
 from domain.container import PlaceContainer, ReconcileSize
@@ -48,6 +49,7 @@ from domain.messages import (
     HostId,
     Instant,
     MigrationId,
+    Refusal,
 )
 from domain.migration import CallOffMigration, GrantMigration, MigrateContainer
 from domain.operation import (
@@ -64,6 +66,15 @@ from domain.operation import (
 from domain.orders import AnyReport
 from domain.recovery import AdvanceCase, AdvanceRecovery, BeginRecovery
 from domain.tenant import TenantCommand
+from domain.trigger import (
+    DisableTrigger,
+    EnableTrigger,
+    FireTrigger,
+    RefuseFiring,
+    RemoveTrigger,
+    SettleTrigger,
+    SetTrigger,
+)
 from domain.vertical import FollowUsage
 
 Decide = Callable[[Fleet, Any, Ask, Instant], Outcome]
@@ -128,5 +139,17 @@ DECIDE: dict[type[Command], Decide] = {
     BeginRecovery: lambda fleet, c, _ask, _now: recovering.begin(fleet, c),
     AdvanceRecovery: lambda fleet, c, _ask, now: recovering.advance(fleet, c, now),
     AdvanceCase: lambda fleet, c, _ask, now: recovering.advance_case(fleet, c, now),
+    SetTrigger: lambda fleet, c, _ask, _now: triggers.set_trigger(fleet, c),
+    RemoveTrigger: lambda fleet, c, _ask, _now: triggers.remove(fleet, c),
+    EnableTrigger: lambda fleet, c, _ask, _now: triggers.enable(fleet, c),
+    DisableTrigger: lambda fleet, c, _ask, _now: triggers.disable(fleet, c),
+    FireTrigger: lambda fleet, c, _ask, now: triggers.fire(fleet, c, now),
+    RefuseFiring: lambda fleet, c, _ask, now: triggers.refuse(fleet, c, now),
+    SettleTrigger: lambda fleet, c, _ask, now: triggers.settle(fleet, c, now),
     DeadlinePassed: lambda fleet, c, _ask, now: passed(fleet, c, now),
 }
+
+INSTEAD: dict[type[Command], Callable[[Any, Refusal], Command]] = {
+    FireTrigger: lambda firing, refusal: RefuseFiring(firing=firing, refusal=refusal),
+}
+"""What is decided instead of a command that was refused, so that the refusal is a fact."""

@@ -26,6 +26,7 @@ from domain.messages import (
     OperationId,
     PublicCommand,
     Tenant,
+    TriggerId,
 )
 from domain.software import Application, Software
 
@@ -250,6 +251,7 @@ class Layer(msgspec.Struct, frozen=True, gc=False):
     queue: tuple[OperationId, ...] = ()
     leaving: bool = False
     application: Application | None = None
+    triggers: tuple[TriggerId, ...] = ()
 
     @property
     def software(self) -> Software:

@@ -13,6 +13,7 @@ from domain import container as ct
 from domain import dead, tenant
 from domain import environment as env
 from domain import host as h
+from domain import trigger as tg
 from domain.container import Container
 from domain.environment import Environment, EnvironmentState, Layer
 from domain.facts import members
@@ -311,6 +312,27 @@ def dead_event(fleet: Fleet, event: dead.DeadEvent, at: Instant) -> None:
         fleet.put(fleet.deadlines, dead.CLOCK, end)
 
 
+def trigger_set(fleet: Fleet, event: tg.TriggerRuleSet, _at: Instant) -> None:
+    old = fleet.triggers.get(event.trigger)
+    fleet.put(fleet.triggers, event.trigger, tg.begin(event, old))
+    if old is None:
+        fleet.put(fleet.counters, "trigger", int(event.trigger.removeprefix("tr")))
+        layer = fleet.layers[event.environment, event.layer]
+        with_it = replace(layer, triggers=(*layer.triggers, event.trigger))
+        fleet.put(fleet.layers, layer.key, with_it)
+
+
+def trigger_told(fleet: Fleet, event: tg.Told, _at: Instant) -> None:
+    fleet.put(fleet.triggers, event.trigger, tg.evolve(fleet.triggers[event.trigger], event))
+
+
+def trigger_removed(fleet: Fleet, event: tg.TriggerRemoved, _at: Instant) -> None:
+    fleet.put(fleet.triggers, event.trigger, None)
+    layer = fleet.layers[event.environment, event.layer]
+    left = tuple(name for name in layer.triggers if name != event.trigger)
+    fleet.put(fleet.layers, layer.key, replace(layer, triggers=left))
+
+
 EVOLVE: dict[type[Event], Evolve] = {
     h.HostRegistered: host_event,
     h.HostRelabelled: host_event,
@@ -353,4 +375,7 @@ EVOLVE: dict[type[Event], Evolve] = {
     OrderAnswered: order_answered,
     **dict.fromkeys(members(tenant.TenantEvent), tenant_event),
     **dict.fromkeys(members(dead.DeadEvent), dead_event),
+    **dict.fromkeys(members(tg.Told), trigger_told),
+    tg.TriggerRuleSet: trigger_set,
+    tg.TriggerRemoved: trigger_removed,
 }

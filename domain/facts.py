@@ -16,6 +16,7 @@ from domain.operation import OperationEvent
 from domain.orders import OrderAnswered, OrderIssued
 from domain.recovery import ContainerReplaced, RecoveryEvent
 from domain.tenant import TenantEvent
+from domain.trigger import TriggerEvent
 
 OrderEvent = OrderIssued | OrderAnswered
 Fact = (
@@ -32,6 +33,7 @@ Fact = (
     | RecoveryEvent
     | ContainerReplaced
     | GrowthEvent
+    | TriggerEvent
 )
 
 

@@ -30,12 +30,14 @@ from domain.messages import (
     OrderId,
     RecoveryId,
     Tenant,
+    TriggerId,
 )
 from domain.migration import Migration, MigrationState
 from domain.operation import Operation, OperationState
 from domain.orders import Order
 from domain.recovery import Recovery
 from domain.tenant import Limits
+from domain.trigger import Trigger
 
 RECENT_MAX = 1_000
 """Operations and migrations that are over and still remembered; older ones are in the journal."""
@@ -77,6 +79,7 @@ class Fleet:
         self.vigil: dict[str, Vigil] = {}
         self.growths: dict[GrowthId, Growth] = {}
         self.growing: dict[GrowthId, ContainerId] = {}
+        self.triggers: dict[TriggerId, Trigger] = {}
         self.orders: dict[OrderId, Order] = {}
         self.limits: dict[Tenant, Limits] = {}
         self.dead: dict[DeadId, Letter] = {}

@@ -25,6 +25,7 @@ from domain.orders import Order
 from domain.recovery import Recovery
 from domain.region import Region
 from domain.tenant import Limits
+from domain.trigger import Trigger
 
 
 class Image(msgspec.Struct, frozen=True, array_like=True):
@@ -53,6 +54,7 @@ class Image(msgspec.Struct, frozen=True, array_like=True):
     dead: list[Letter]
     recoveries: list[Recovery]
     vigil: dict[str, Vigil]
+    triggers: list[Trigger]
 
 
 class StrangeImageError(ValueError):
@@ -94,6 +96,7 @@ def to_image(region: Region) -> bytes:
         list(fleet.dead.values()),
         list(fleet.recoveries.values()),
         fleet.vigil,
+        list(fleet.triggers.values()),
     )
     return SHAPE + _encoder.encode(image)
 
@@ -135,6 +138,7 @@ def _furnish(fleet: Fleet, image: Image) -> None:
     fleet.counters.update(image.counters)
     fleet.limits.update((one.tenant, one) for one in image.limits)
     fleet.dead.update((letter.id, letter) for letter in image.dead)
+    fleet.triggers.update((one.id, one) for one in image.triggers)
     fleet.deadlines.update(image.deadlines)
     fleet.waiting.update(image.waiting)
     for number, saga in image.ended.items():

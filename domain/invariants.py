@@ -211,6 +211,18 @@ def growths_come_to_an_end(fleet: Fleet) -> Iterator[str]:
             yield f"{growth.container} has {whose[growth.container]} growths"
 
 
+def triggers_belong(fleet: Fleet) -> Iterator[str]:
+    """Every trigger is in its layer, and what it began is at work on that layer."""
+    for one in fleet.triggers.values():
+        layer = fleet.layers.get(one.key)
+        if layer is None or one.id not in layer.triggers:
+            yield f"trigger {one.id} is not in its layer {one.environment}/{one.layer}"
+        elif one.operation is not None and one.operation not in (layer.operation, *layer.queue):
+            last = fleet.operations.get(one.operation)
+            if last is not None and last.state is not OperationState.FINISHED:
+                yield f"trigger {one.id} began {one.operation}, which does not work on its layer"
+
+
 INVARIANTS: tuple[Invariant, ...] = (
     capacity_holds,
     books_balance,
@@ -227,6 +239,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     lost_hosts_do_nothing,
     one_recovery_a_host,
     growths_come_to_an_end,
+    triggers_belong,
 )
 
 READS: Mapping[Invariant, frozenset[str]] = {
@@ -243,6 +256,7 @@ READS: Mapping[Invariant, frozenset[str]] = {
     dead_letters_are_bounded: frozenset({"dead", "deadlines"}),
     evacuating_hosts_are_closed: frozenset({"evacuations", "hosts", "migrations"}),
     growths_come_to_an_end: frozenset({"deadlines", "growing", "growths"}),
+    triggers_belong: frozenset({"layers", "operations", "triggers"}),
 }
 """Which tables an invariant reads; one that is not listed is looked at after every event."""
 

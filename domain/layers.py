@@ -42,6 +42,7 @@ from domain.migration import MigrationReverted
 from domain.operation import BeginOperation, Planned, Settings, StepKind
 from domain.placement import place, wish_for
 from domain.tenancy import exists, missing
+from domain.trigger import TriggerRemoved
 
 NOTICES_MAX = 20
 """Notices of one answer; of more it is only said how many."""
@@ -310,12 +311,13 @@ def gone(fleet: Fleet, layer: Layer) -> tuple[Event, ...]:
     """Return what follows when a leaving layer has lost its last container."""
     if not layer.leaving or layer.containers:
         return ()
-    removed = LayerRemoved(layer.environment, layer.name)
+    over = (TriggerRemoved(name, layer.environment, layer.name) for name in layer.triggers)
+    facts = (*over, LayerRemoved(layer.environment, layer.name))
     environment = fleet.environments[layer.environment]
     last = environment.layers == (layer.name,)
     if last and environment.state is EnvironmentState.LEAVING:
-        return (removed, EnvironmentRemoved(environment.id))
-    return (removed,)
+        return (*facts, EnvironmentRemoved(environment.id))
+    return facts
 
 
 def removed(fleet: Fleet, container: Container) -> tuple[Event, ...]:

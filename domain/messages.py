@@ -24,6 +24,7 @@ RecoveryId = NewType("RecoveryId", str)
 OrderId = NewType("OrderId", str)
 EvacuationId = NewType("EvacuationId", str)
 GrowthId = NewType("GrowthId", str)
+TriggerId = NewType("TriggerId", str)
 Tenant = NewType("Tenant", str)
 DeadId = NewType("DeadId", str)
 
@@ -53,6 +54,7 @@ PLAN = r"^(0|[1-9][0-9]{0,14})-[0-9a-f]{32}\Z"
 EVACUATION = r"^ev[1-9][0-9]{0,11}\Z"
 RECOVERY = r"^rc[1-9][0-9]{0,11}\Z"
 GROWTH = r"^gr[1-9][0-9]{0,11}\Z"
+TRIGGER = r"^tr[1-9][0-9]{0,11}\Z"
 PRINTABLE = r"^[\x21-\x7e]+\Z"
 
 HostName = Annotated[str, Meta(pattern=LABEL, min_length=1, max_length=63)]
@@ -65,6 +67,7 @@ MigrationName = Annotated[str, Meta(pattern=MIGRATION)]
 EvacuationName = Annotated[str, Meta(pattern=EVACUATION)]
 RecoveryName = Annotated[str, Meta(pattern=RECOVERY)]
 GrowthName = Annotated[str, Meta(pattern=GROWTH)]
+TriggerName = Annotated[str, Meta(pattern=TRIGGER)]
 AskName = Annotated[str, Meta(pattern=PRINTABLE, min_length=1, max_length=128)]
 Cloudlets = Annotated[int, Meta(ge=1, le=CLOUDLETS_MAX, description="cloudlets")]
 DiskGib = Annotated[int, Meta(ge=0, le=65_536, description="GiB of disk")]
@@ -135,6 +138,7 @@ class Code(StrEnum):
     EVACUATION_ENDED = "evacuation.ended"
     GROWTH_NOT_FOUND = "growth.not_found"
     GROWTH_ENDED = "growth.ended"
+    TRIGGER_NOT_FOUND = "trigger.not_found"
     VERSION_CONFLICT = "version.conflict"
     PLAN_OUTDATED = "plan.outdated"
     CAPACITY_INSUFFICIENT = "capacity.insufficient"

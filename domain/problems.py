@@ -197,6 +197,9 @@ PROBLEMS: Mapping[Code, Kind] = {
     Code.GROWTH_ENDED: Kind(
         409, "The growth is over", "Nothing is left to change; see `restow growth show`."
     ),
+    Code.TRIGGER_NOT_FOUND: Kind(
+        404, "There is no such trigger", "See `restow trigger list`; names are `tr<number>`."
+    ),
     Code.VERSION_CONFLICT: Kind(
         409,
         "It changed since it was read",

@@ -31,6 +31,7 @@ from domain.migration import CallOffMigration, GrantMigration
 from domain.operation import AdvanceOperation, AdvanceStep, Stage
 from domain.orders import MigrateOut, OrderAnswered
 from domain.recovery import AdvanceCase, AdvanceRecovery, BeginRecovery
+from domain.trigger import SettleTrigger
 
 React = Callable[[Fleet, Any], tuple[Command, ...]]
 
@@ -95,7 +96,12 @@ def finished(fleet: Fleet, event: op.OperationFinished) -> tuple[Command, ...]:
     layer = fleet.layers.get(over.key)
     queue = layer.queue[:1] if layer else ()
     heads = (*queue, *after(fleet, over))
-    return (*(AdvanceOperation(operation=name) for name in heads), *wake(fleet, None))
+    fired = (fleet.triggers[name] for name in (layer.triggers if layer else ()))
+    return (
+        *(SettleTrigger(trigger=t.id, operation=over.id) for t in fired if t.operation == over.id),
+        *(AdvanceOperation(operation=name) for name in heads),
+        *wake(fleet, None),
+    )
 
 
 def after(fleet: Fleet, over: op.Operation) -> tuple[OperationId, ...]:

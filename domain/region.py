@@ -13,7 +13,7 @@ import msgspec
 from domain.answers import Answers, Remembered, key_of
 from domain.chronicle import evolve
 from domain.decider import Ask, Commit, Frame, Recorded
-from domain.decisions import DECIDE
+from domain.decisions import DECIDE, INSTEAD
 from domain.facts import Fact
 from domain.fleet import Fleet
 from domain.lately import Lately
@@ -155,6 +155,20 @@ class Region:
         self, ask: Ask, at: Instant, *, keep: bool
     ) -> tuple[Answer, tuple[Recorded[Fact], ...]]:
         """Carry an ask out on the fleet, and take it back unless it is to be kept.
+
+        What is refused may be decided as something else instead, so that the refusal is a fact.
+        """
+        answer, events = self._try_once(ask, at, keep=keep)
+        instead = INSTEAD.get(type(ask.command))
+        if instead is None or not isinstance(answer, Refusal):
+            return answer, events
+        told = msgspec.structs.replace(ask, command=instead(ask.command, answer))
+        return self._try_once(told, at, keep=keep)
+
+    def _try_once(
+        self, ask: Ask, at: Instant, *, keep: bool
+    ) -> tuple[Answer, tuple[Recorded[Fact], ...]]:
+        """Carry an ask out, and take it back unless it is to be kept.
 
         A bug leaves no trace either: its exception goes on, the fleet is as it was.
         """

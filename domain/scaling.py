@@ -219,21 +219,45 @@ def scale_layer(fleet: Fleet, ask: ScaleLayer) -> Outcome:
         return layer
     if (ask.count is None) == (ask.by is None):
         return Refusal(Code.REQUEST_INVALID, "give count or by, and only one of them", "$.count")
-    leaving = planned_to_leave(fleet, layer)
-    staying = [name for name in layer.containers if name not in leaving]
-    count = ask.count if ask.count is not None else len(staying) + (ask.by or 0)
+    here = staying(fleet, layer)
+    count = ask.count if ask.count is not None else len(here) + (ask.by or 0)
     if not 1 <= count <= COUNT_MAX:
         return Refusal(
             Code.LIMITS_OUT_OF_RANGE,
             f"layer {layer.environment}/{layer.name} would have {count} containers;"
             f" it can have 1..{COUNT_MAX}",
             "$.by",
-            {"minimum": 1, "maximum": COUNT_MAX, "containers": len(staying)},
+            {"minimum": 1, "maximum": COUNT_MAX, "containers": len(here)},
         )
-    more = count - len(staying)
+    more = count - len(here)
     if more == 0:
         return NOTHING
-    return scale_out(fleet, layer, ask, more) if more > 0 else scale_in(fleet, ask, staying, -more)
+    undone = undone_by(fleet, layer, count)
+    if undone is not None:
+        return undone
+    return scale_out(fleet, layer, ask, more) if more > 0 else scale_in(fleet, ask, here, -more)
+
+
+def undone_by(fleet: Fleet, layer: Layer, count: int) -> Refusal | None:
+    """Refuse a count that a trigger of the layer, being switched on, would undo."""
+    for trigger in (fleet.triggers[name] for name in layer.triggers):
+        least, most = trigger.rule.min_count, trigger.rule.max_count
+        if trigger.enabled and not least <= count <= most:
+            return Refusal(
+                Code.LIMITS_OUT_OF_RANGE,
+                f"layer {layer.environment}/{layer.name} would have {count} containers, and trigger"
+                f" {trigger.id} keeps {least}..{most} of them; set other bounds, or switch it off"
+                f" (restow trigger disable {trigger.id})",
+                "$.count",
+                {"trigger": str(trigger.id), "min_count": least, "max_count": most},
+            )
+    return None
+
+
+def staying(fleet: Fleet, layer: Layer) -> list[ContainerId]:
+    """Return the containers that no operation under way or queued will take away."""
+    leaving = planned_to_leave(fleet, layer)
+    return [name for name in layer.containers if name not in leaving]
 
 
 def planned_to_leave(fleet: Fleet, layer: Layer) -> set[ContainerId]:
@@ -267,9 +291,9 @@ def scale_out(fleet: Fleet, layer: Layer, ask: ScaleLayer, more: int) -> Outcome
     return Decision(then=then, answer=Accepted(containers=names))
 
 
-def scale_in(fleet: Fleet, ask: ScaleLayer, staying: list[ContainerId], fewer: int) -> Outcome:
+def scale_in(fleet: Fleet, ask: ScaleLayer, here: list[ContainerId], fewer: int) -> Outcome:
     """Take containers away one by one, never the first one while others remain."""
-    victims = choose_victims(fleet, staying, fewer, ask.victim)
+    victims = choose_victims(fleet, here, fewer, ask.victim)
     plan = tuple(Planned(name, StepKind.REMOVE) for name in victims)
     how = Settings(
         sequential=True,
@@ -281,10 +305,10 @@ def scale_in(fleet: Fleet, ask: ScaleLayer, staying: list[ContainerId], fewer: i
 
 
 def choose_victims(
-    fleet: Fleet, staying: list[ContainerId], fewer: int, how: str
+    fleet: Fleet, here: list[ContainerId], fewer: int, how: str
 ) -> tuple[ContainerId, ...]:
     """Return whom to take away: the newest first, or who evens the spread over hosts and zones."""
-    left = [fleet.containers[name] for name in staying]
+    left = [fleet.containers[name] for name in here]
     victims: list[ContainerId] = []
     for _ in range(fewer):
         others = left[1:]

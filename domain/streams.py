@@ -17,8 +17,10 @@ from domain.operation import OperationEvent
 from domain.orders import OrderAnswered, OrderIssued
 from domain.recovery import ContainerReplaced, RecoveryEvent
 from domain.tenant import TenantEvent
+from domain.trigger import TriggerEvent
 
 NOUNS = (
+    "trigger",
     "evacuation",
     "operation",
     "migration",
@@ -43,6 +45,7 @@ _NOUN_OF: dict[type[Event], str] = {
     **dict.fromkeys(members(DeadEvent), "dead"),
     **dict.fromkeys(members(EvacuationEvent), "evacuation"),
     **dict.fromkeys(members(GrowthEvent), "growth"),
+    **dict.fromkeys(members(TriggerEvent), "trigger"),
     OrderIssued: "container",
     OrderAnswered: "container",
     CapacityForced: "host",

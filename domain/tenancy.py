@@ -3,7 +3,7 @@
 from domain.decider import Ask
 from domain.environment import CreateEnvironment
 from domain.fleet import Fleet
-from domain.messages import Code, ContainerId, GrowthId, OperationId, Refusal, Tenant
+from domain.messages import Code, ContainerId, GrowthId, OperationId, Refusal, Tenant, TriggerId
 
 OPERATORS_ONLY = ("host.", "evacuation.", "tenant.", "dead.")
 
@@ -16,10 +16,13 @@ def owner(fleet: Fleet, ask: Ask) -> Tenant | None:
     name = growth.container if growth else ContainerId(getattr(command, "container", ""))
     container = fleet.containers.get(name)
     operation = fleet.operations.get(OperationId(getattr(command, "operation", "")))
+    trigger = fleet.triggers.get(TriggerId(getattr(command, "trigger", "")))
     if container is not None:
         environment = container.environment
     elif operation is not None:
         environment = operation.environment
+    elif trigger is not None:
+        environment = trigger.environment
     home = fleet.environments.get(environment) if environment else None
     return home.tenant if home else None
 
@@ -49,6 +52,7 @@ MISSING: dict[str, tuple[Code, str]] = {
     "operation": (Code.OPERATION_NOT_FOUND, "see `restow op list`"),
     "evacuation": (Code.EVACUATION_NOT_FOUND, "see `restow evacuation list`"),
     "growth": (Code.GROWTH_NOT_FOUND, "see `restow growth list`"),
+    "trigger": (Code.TRIGGER_NOT_FOUND, "see `restow trigger list`"),
     "container": (Code.CONTAINER_NOT_FOUND, "see `restow container list`"),
     "environment": (Code.ENVIRONMENT_NOT_FOUND, "create it first"),
 }

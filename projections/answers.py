@@ -17,6 +17,7 @@ from domain.messages import (
     LayerName,
     Refusal,
     Tenant,
+    TriggerId,
 )
 from domain.tenant import OTHERS
 from projections import questions as q
@@ -45,6 +46,7 @@ from projections.lines import (
 )
 from projections.reads import Reads, command_key, event_line
 from projections.recoveries import RecoveryLine, recovery_line
+from projections.triggers import FiringLine, TriggerLine, trigger_line
 
 NEAR_MAX = 3
 """So many ids are offered instead of one that is not known."""
@@ -236,6 +238,32 @@ def events(reads: Reads, ask: q.EventList) -> Iterator[EventLine] | Refusal:
         and ask.ask in (None, at.commit.ask)
         and ask.type in (None, tag(at.event.fact))
     )
+
+
+def triggers(reads: Reads, ask: q.TriggerList) -> Iterator[TriggerLine]:
+    after = number(ask.after) if ask.after else 0
+    for name, found in sorted(reads.fleet.triggers.items(), key=lambda one: number(one[0])):
+        wanted = ask.environment in (None, found.environment) and ask.layer in (None, found.layer)
+        if wanted and number(name) > after:
+            yield trigger_line(found, reads.version("trigger", name))
+
+
+def trigger(reads: Reads, ask: q.TriggerShow) -> TriggerLine | Refusal:
+    found = reads.fleet.triggers.get(TriggerId(ask.trigger))
+    if found is None:
+        return unknown("trigger", ask.trigger, reads.fleet.triggers)
+    return trigger_line(found, reads.version("trigger", found.id))
+
+
+def firings(reads: Reads, ask: q.TriggerHistory) -> Iterator[FiringLine]:
+    for line in reversed(reads.firings.values()):
+        if (
+            ask.trigger in (None, line.trigger)
+            and ask.environment in (None, line.environment)
+            and ask.layer in (None, line.layer)
+            and (ask.after is None or line.position < ask.after)
+        ):
+            yield line
 
 
 def tenants(reads: Reads, ask: q.TenantList) -> Iterator[TenantLine]:

@@ -28,6 +28,7 @@ from domain.operation import Operation
 from domain.orders import Order
 from domain.recovery import Recovery, RecoveryEvent
 from domain.tenant import OTHERS, Limits
+from domain.trigger import Trigger
 from domain.wire import chain, encode_frame
 from projections.evacuations import EvacuationStory
 from projections.feed import Placed, last_position, placed
@@ -36,6 +37,7 @@ from projections.lines import Line, MigrationLine, OperationLine
 from projections.reads import Reads, command_line
 from projections.recoveries import RecoveryStory
 from projections.stale import STALE, marks_of_stream
+from projections.triggers import FiringLine, Told, named
 from projections.views import ALL, VIEWS, View, columns
 
 Row = tuple[Any, ...]
@@ -53,6 +55,7 @@ KEPT: Mapping[str, Any] = {
     "growths": Growth,
     "growing": str,
     "vigil": Vigil,
+    "triggers": Trigger,
     "orders": Order,
     "limits": Limits,
     "dead": Letter,
@@ -65,6 +68,7 @@ KEPT: Mapping[str, Any] = {
     "why": Placing,
     "told evacuations": EvacuationStory,
     "told recoveries": RecoveryStory,
+    "told firings": FiringLine,
 }
 """The tables that the fold goes on from, and what their entries are."""
 SHAPE = chain(
@@ -173,6 +177,8 @@ class Projector:
         for name, key in list(touched):
             if name == "versions":
                 marks.update(dict.fromkeys(marks_of_stream(fleet, key)))
+            elif name == "told firings":
+                marks["firing", key] = None
         gone = self._tell(marks, rows)
         self.checkpoint = self.checkpoint.after(frames, reads.at)
         state = [self._entry(name, key) for name, key in touched]
@@ -223,6 +229,8 @@ class Projector:
                 return self.reads.evacuations
             case "told recoveries":
                 return self.reads.recoveries
+            case "told firings":
+                return self.reads.firings
             case _:
                 table: dict[Any, Any] = getattr(self.reads.fleet, name)
                 return table
@@ -260,6 +268,8 @@ def _touch(at: Placed, touched: dict[tuple[str, Any], None]) -> None:
     table, member = BESIDE.get(type(fact), NOTHING)
     if table:
         touched[table, getattr(fact, member)] = None
+    if isinstance(fact, Told):
+        touched["told firings", named(fact, at)] = None
 
 
 NOTHING = ("", "")

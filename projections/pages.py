@@ -13,6 +13,7 @@ from projections import questions as q
 from projections.answers import did_you_mean
 from projections.lines import EngineLine, EventLine, LayerLine, Line
 from projections.reads import Reads, command_key
+from projections.triggers import FiringLine
 
 QUESTION_BYTES_MAX = 64 * 1_024
 ENVELOPE_BYTES = 512
@@ -47,7 +48,7 @@ def layer_key(line: LayerLine) -> str:
     return f"{line.environment}/{line.name}"
 
 
-def place_of(line: EventLine) -> int:
+def place_of(line: EventLine | FiringLine) -> int:
     return line.position
 
 
@@ -76,6 +77,9 @@ QUERIES: Mapping[str, Query] = {
     "recovery.show": Query(q.RecoveryShow, answers.recovery),
     "growth.list": Query(q.GrowthList, growths.growths, name_of),
     "growth.show": Query(q.GrowthShow, growths.growth),
+    "trigger.list": Query(q.TriggerList, answers.triggers, name_of),
+    "trigger.show": Query(q.TriggerShow, answers.trigger),
+    "trigger.history": Query(q.TriggerHistory, answers.firings, place_of),
     "command.list": Query(q.CommandList, answers.commands, command_key),
     "command.show": Query(q.CommandShow, answers.command),
     "event.list": Query(q.EventList, answers.events, place_of),

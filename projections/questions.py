@@ -22,6 +22,7 @@ from domain.messages import (
     NodeName,
     OperationName,
     RecoveryName,
+    TriggerName,
 )
 from domain.migration import MigrationState
 from domain.operation import OperationState
@@ -142,6 +143,27 @@ class EventList(Listing, frozen=True, kw_only=True):
     stream: Text | None = None
     ask: Text | None = None
     type: Text | None = None
+    after: Annotated[int, Meta(ge=0)] | None = None
+
+
+class TriggerList(Listing, frozen=True, kw_only=True):
+    """Triggers, oldest first."""
+
+    environment: Text | None = None
+    layer: Text | None = None
+    after: TriggerName | None = None
+
+
+class TriggerShow(Question, frozen=True, kw_only=True):
+    trigger: Text
+
+
+class TriggerHistory(Listing, frozen=True, kw_only=True):
+    """What triggers fired, and what was refused, newest first; `after` is a position."""
+
+    trigger: Text | None = None
+    environment: Text | None = None
+    layer: Text | None = None
     after: Annotated[int, Meta(ge=0)] | None = None
 
 

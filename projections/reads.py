@@ -36,6 +36,7 @@ from projections.stories import (
     next_operation,
     operation_requested,
 )
+from projections.triggers import Firings, Told, tell
 
 COMMANDS_MAX = 10_000
 """Commands that are kept with their answers; older ones are in the journal."""
@@ -57,6 +58,7 @@ class Reads:
         self.migrations: dict[str, MigrationLine] = {}
         self.evacuations: dict[str, EvacuationStory] = {}
         self.recoveries: dict[str, RecoveryStory] = {}
+        self.firings: Firings = {}
         self.commands: dict[str, CommandLine] = {}
         """By `command_key`: two tenants may use one id."""
         self.counts: Counter[str] = Counter()
@@ -104,6 +106,8 @@ class Reads:
             evacuations.told(self.evacuations, fact, at, STORIES_MAX)
         elif isinstance(fact, RecoveryEvent):
             recoveries.told(self.recoveries, fact, at, STORIES_MAX)
+        elif isinstance(fact, Told):
+            tell(self.firings, fact, at)
         elif type(fact) in OPERATION:
             name = at.event.stream.partition(".")[2]
             self.operations[name] = next_operation(self.operations[name], at)

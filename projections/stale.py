@@ -43,6 +43,10 @@ def of_limits(_fleet: Fleet, key: Key, _old: Any) -> Marks:
     return (("tenant", key),)
 
 
+def of_trigger(_fleet: Fleet, key: Key, _old: Any) -> Marks:
+    return (("trigger", key),)
+
+
 def of_letter(_fleet: Fleet, key: Key, _old: Any) -> Marks:
     return (("dead", key),)
 
@@ -64,6 +68,7 @@ STALE: Mapping[str, Callable[[Fleet, Key, Any], Marks]] = {
     "orders": of_order,
     "limits": of_limits,
     "dead": of_letter,
+    "triggers": of_trigger,
     "operations": of_story,
     "migrations": of_story,
     "evacuations": of_story,

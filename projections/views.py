@@ -44,6 +44,7 @@ from projections.lines import (
 )
 from projections.reads import Reads, command_key
 from projections.recoveries import RecoveryLine, recovery_line
+from projections.triggers import FiringLine, TriggerLine, trigger_line
 
 Tell = Callable[[Reads, Any], Line | None]
 
@@ -143,6 +144,15 @@ def tell_growth(reads: Reads, name: Any) -> GrowthLine | None:
     return None if found is None else growth_line(found, reads.version("growth", name))
 
 
+def tell_trigger(reads: Reads, name: Any) -> TriggerLine | None:
+    found = reads.fleet.triggers.get(name)
+    return None if found is None else trigger_line(found, reads.version("trigger", name))
+
+
+def tell_firing(reads: Reads, name: Any) -> FiringLine | None:
+    return reads.firings.get(name)
+
+
 def tell_watch(reads: Reads, name: Any) -> WatchLine | None:
     found = reads.fleet.vigil.get(name)
     return None if found is None else watch_line(name, found, reads.version("watch", name))
@@ -188,7 +198,7 @@ def of_id(line: Any) -> int:
     return number(line.id)
 
 
-def of_position(line: AuditLine | PlacementLine) -> int:
+def of_position(line: AuditLine | PlacementLine | FiringLine) -> int:
     return line.position
 
 
@@ -270,6 +280,23 @@ ALL: tuple[View, ...] = (
         number=of_id,
         latest_first=True,
         looked_up=(("container",), ("state",)),
+    ),
+    View(
+        "trigger",
+        "triggers",
+        TriggerLine,
+        tell_trigger,
+        number=of_id,
+        looked_up=(("environment", "layer"),),
+    ),
+    View(
+        "firing",
+        "firings",
+        FiringLine,
+        tell_firing,
+        number=of_position,
+        latest_first=True,
+        looked_up=(("trigger",), ("environment", "layer")),
     ),
     View("watch", "watches", WatchLine, tell_watch),
     View(

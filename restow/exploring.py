@@ -323,6 +323,7 @@ def key(world: World) -> object:
         tuple(recovery_key(one, now) for _, one in sorted(fleet.recoveries.items())),
         tuple((host.id, host.state) for host in fleet.hosts.values()),
         tuple(growth_key(one, now) for _, one in sorted(fleet.growths.items())),
+        tuple((one.rule, one.enabled, one.operation) for one in fleet.triggers.values()),
         tuple(
             (o.operation, o.queue, o.leaving, o.software) for _, o in sorted(fleet.layers.items())
         ),

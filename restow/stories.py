@@ -39,9 +39,11 @@ from domain.recovery import (
     RecoveryStarting,
 )
 from domain.step import ANSWER_MAX_MS
+from domain.trigger import TriggerEvent, TriggerRemoved
+from restow import searches, watching
 from restow.exploring import Happening, explore
-from restow.searches import SEARCHES
 
+SEARCHES = (*searches.SEARCHES, *watching.SEARCHES)
 NOWHERE = "[*]"
 WISHES = ("growth.", "container.", "layer.", "agent.follow-usage")
 """What is heard by growths and is not the end of something else."""
@@ -49,7 +51,7 @@ ALIKE = {StepKind.DEPLOY: StepKind.REDEPLOY}
 """Steps that are told as another kind, from which they differ only in what they order."""
 ASKED_FOR = "container.migrate"
 TO_COME = "to come"
-NAMED_BY_EVENT = {"operation", "evacuation", "recovery", "growth"}
+NAMED_BY_EVENT = {"operation", "evacuation", "recovery", "growth", "trigger"}
 """Stories whose arrows say what happened, not what was heard."""
 
 
@@ -87,8 +89,16 @@ def seen(happening: Happening) -> Iterator[Transition]:
         yield of_recovery(happening, event)
     if isinstance(event, RecoveryStarting | RecoveryAdvanced | RecoveryFailed | RecoveryEnded):
         yield of_case(happening, event)
+    yield from of_wishes(happening)
+
+
+def of_wishes(happening: Happening) -> Iterator[Transition]:
+    """Give what a growth or a trigger did."""
+    event = happening.event
     if isinstance(event, GrowthEvent):
         yield of_growth(happening, event)
+    if isinstance(event, TriggerEvent):
+        yield of_trigger(happening, event)
 
 
 def of_step(happening: Happening, event: StepStarted | StepAdvanced | StepFinished) -> Transition:
@@ -187,6 +197,25 @@ def of_growth(happening: Happening, event: GrowthEvent) -> Transition:
     command = happening.heard.name
     heard = command if command.startswith(WISHES) else ""
     return Transition("growth", old.state if old else NOWHERE, new.state, tag(event), "", heard)
+
+
+def of_trigger(happening: Happening, event: TriggerEvent) -> Transition:
+    before = trigger_at(happening.before, event.trigger) or NOWHERE
+    after = trigger_at(happening.after, event.trigger) or "removed"
+    command = happening.heard.name
+    heard = command if command.startswith("trigger.") else "the operation is over"
+    if isinstance(event, TriggerRemoved) and not command.startswith("trigger."):
+        heard = "its layer goes"
+    return Transition("trigger", before, after, tag(event), "", heard)
+
+
+def trigger_at(fleet: Fleet, name: str) -> str:
+    one = next((one for one in fleet.triggers.values() if one.id == name), None)
+    if one is None:
+        return ""
+    if one.operation is None:
+        return "watching" if one.enabled else "off"
+    return "scaling" if one.enabled else "scaling_off"
 
 
 def told(happening: Happening, *whom: str) -> str:

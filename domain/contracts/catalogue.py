@@ -52,6 +52,7 @@ from domain.operation import (
 )
 from domain.streams import noun_of
 from domain.tenant import LimitTenant, ResetTenant
+from domain.trigger import DisableTrigger, EnableTrigger, RemoveTrigger, SetTrigger
 
 CONTRACT_VERSION = "0.1.0"
 FIRST = "0.1.0"
@@ -301,6 +302,25 @@ COMMANDS: Mapping[str, CommandContract] = {
         CommandContract(PauseEvacuation(evacuation="ev1"), ON_AN_EVACUATION),
         CommandContract(ResumeEvacuation(evacuation="ev1"), ON_AN_EVACUATION),
         CommandContract(StopEvacuation(evacuation="ev1"), ON_AN_EVACUATION),
+        CommandContract(
+            SetTrigger(
+                environment="shop",
+                layer="cp",
+                resource="cpu",
+                add_above=70,
+                remove_below=30,
+                min_count=2,
+                max_count=6,
+                reason="sale on Friday",
+            ),
+            (Code.ENVIRONMENT_NOT_FOUND, Code.LAYER_NOT_FOUND, Code.ENVIRONMENT_LEAVING),
+        ),
+        CommandContract(RemoveTrigger(trigger="tr1"), (Code.TRIGGER_NOT_FOUND,)),
+        CommandContract(EnableTrigger(trigger="tr1"), (Code.TRIGGER_NOT_FOUND,)),
+        CommandContract(
+            DisableTrigger(trigger="tr1", reason="the count is set by hand today"),
+            (Code.TRIGGER_NOT_FOUND,),
+        ),
     )
 }
 """Every public command by its name."""

@@ -13,6 +13,7 @@ from domain.migration import MigrateContainer
 from domain.operation import ScaleLayer, ScaleNode, SetCloudletLimits
 from domain.orders import ROUTER
 from domain.tenant import RATE_MAX, LimitTenant
+from domain.trigger import SetTrigger, contradicts
 
 
 def check(command: PublicCommand) -> Refusal | None:
@@ -122,4 +123,5 @@ CHECKS: dict[type[PublicCommand], Callable[[Any], Refusal | None]] = {
     RegisterHost: no_router,
     LimitTenant: some_bound,
     DropDead: dropped_for_something,
+    SetTrigger: contradicts,
 }

@@ -13,7 +13,16 @@ import msgspec
 from msgspec import inspect
 
 from domain.environment import LABELS, VARIABLE
-from domain.messages import EVACUATION, GROWTH, LABEL, MIGRATION, NODE, OPERATION, PRINTABLE
+from domain.messages import (
+    EVACUATION,
+    GROWTH,
+    LABEL,
+    MIGRATION,
+    NODE,
+    OPERATION,
+    PRINTABLE,
+    TRIGGER,
+)
 from domain.software import ARCHIVE_URL, NO_BLANKS, REF, REPOSITORY_URL, SHA256
 
 Json: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
@@ -35,6 +44,7 @@ NAMES: Mapping[str, str] = {
     GROWTH: "the name of a growth, such as gr2",
     MIGRATION: "the name of a migration, such as mv5",
     EVACUATION: "the name of an evacuation, such as ev1",
+    TRIGGER: "the name of a trigger, such as tr1",
     PRINTABLE: "printable characters without blanks",
     LABELS: "DNS labels with dots",
     NO_BLANKS: "text without blanks",

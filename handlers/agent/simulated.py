@@ -289,7 +289,7 @@ class SimulatedRuntime:
         load = load_of(spec.variables)
         used = (1 + share) / 2 * CONTENT * spec.cloudlets
         if load is not None:
-            used = min(load.at(age), spec.limit)
+            used = min(load.at(age, time.time() * 1_000), spec.limit)
         return Sample(
             spec.container,
             cpu_mhz=int(share * used * CPU_OF_A_CLOUDLET_MHZ),
@@ -298,6 +298,8 @@ class SimulatedRuntime:
             net_kib_s=int(share * 1_000),
             count=int(age / COUNT_EVERY_MS),
             restarts=life.restarts,
+            io_kib_s=int(share * 2_000),
+            iops=int(share * 100),
         )
 
     def _there(self, container: ContainerId, *states: State) -> Life:

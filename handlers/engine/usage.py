@@ -1,7 +1,7 @@
 """What agents say of what containers use, and how many cloudlets each is to hold because of it.
 
 Samples come over the bus as they are, not through the journal: one that is lost is lost, the next
-comes within seconds. Only what is decided from them is an ask.
+comes within seconds. Only what is decided from them is an ask. `gauges.py` is told of them too.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from domain.messages import AskId, ContainerId, HostId, Instant
 from domain.subjects import Subjects
 from domain.vertical import SEEK_PACE_MS, SEEK_REST_MS, Calm, FollowUsage, look, may_seek
 from handlers.bus import UNREADABLE, Bus, Message, silence
+from handlers.engine.gauges import Gauges
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -39,10 +40,19 @@ class Followers:
         self._calm: dict[ContainerId, Calm] = {}
         self._sought: dict[HostId, Instant] = {}
         self._sought_last = Instant(0)
+        self._gauges = Gauges(fleet)
 
     def hear(self, usage: Usage) -> None:
-        """Look at every container of a host; ask where one is to hold more, or less."""
+        """Look at every container of a host, and at the layers that triggers watch over."""
         now = self._now()
+        self._resize(usage, now)
+        for firing in self._gauges.hear(usage, now):
+            # The blanks keep the name apart from those of clients.
+            name = AskId(f"trigger {firing.trigger} {now}")
+            self._tell(Ask(name, firing, actor=f"trigger:{firing.trigger}"))
+
+    def _resize(self, usage: Usage, now: Instant) -> None:
+        """Ask where a container is to hold more, or less."""
         for sample in usage.containers:
             container = self._fleet.containers.get(sample.container)
             if container is None or container.host != usage.host:
@@ -57,7 +67,6 @@ class Followers:
                 self._follow(usage, container, wanted)
 
     def _follow(self, usage: Usage, container: Container, wanted: int) -> None:
-        """Ask, and wait for nothing: what comes to nothing is asked again with the next sample."""
         make_room = self._may_seek(container, wanted)
         if wanted > container.allocated and not make_room and self._is_full(container):
             return
@@ -68,6 +77,10 @@ class Followers:
             FollowUsage(container=container.id, cloudlets=wanted, make_room=make_room),
             actor=f"host:{usage.host}",
         )
+        self._tell(ask)
+
+    def _tell(self, ask: Ask) -> None:
+        """Ask, and wait for nothing: what comes to nothing is asked again with the next sample."""
         self._ask(ask).add_done_callback(lambda told: told.cancelled() or told.exception())
 
     def _is_full(self, container: Container) -> bool:

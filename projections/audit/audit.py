@@ -42,6 +42,7 @@ _TABLES = {
     "recovery": "recoveries",
     "watch": "vigil",
     "growth": "growths",
+    "trigger": "triggers",
 }
 
 

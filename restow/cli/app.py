@@ -40,6 +40,7 @@ for group, parts in {
         ("dead", "dead:dead"): "Dead letters: commands that could not be carried out.",
         ("recovery", "recovery:recovery"): "What lost hosts carried, restarted elsewhere.",
         ("evacuation", "evacuation:evacuation"): "Hosts that are emptied: watch, pause, stop.",
+        ("trigger", "trigger:trigger"): "Triggers: more or fewer containers, as usage asks.",
     },
     LOOKING: {
         ("status", "region:status"): "Who is active, how far the journal is, what is under way.",

@@ -43,6 +43,7 @@ NOUNS = (
     "evacuation",
     "recovery",
     "growth",
+    "trigger",
 )
 PREFIXES: Mapping[str, str] = {
     "node": "container",
@@ -51,6 +52,7 @@ PREFIXES: Mapping[str, str] = {
     "ev": "evacuation",
     "rc": "recovery",
     "gr": "growth",
+    "tr": "trigger",
 }
 SAGAS = {"op": "operation", "mv": "migration", "ev": "evacuation", "rc": "recovery"}
 CHAIN_MAX = 20

@@ -19,6 +19,7 @@ from restow.demo.crowd import grow_until_full
 from restow.demo.scene import DemoError, Scene
 from restow.demo.verdicts import Evidence, Loss, Takeover, judge, show
 from restow.demo.watching import Watching
+from restow.demo.wave import follow_the_wave, set_a_trigger
 from restow.logs import quiet
 from restow.stopping import stop_signals
 from restow.up import AlreadyUpError, Plan, Site, StartError, running
@@ -51,6 +52,7 @@ TRY = (
     "restow ct list -o wide",
     "restow layer scale shop/app 9",
     "restow layer restart shop/app --delay 2s",
+    "restow trigger history",
     "restow event why node3",
     "restow audit verify",
 )
@@ -137,6 +139,7 @@ async def _tell(site: Site) -> bool:
     async with site.talk.hearing(subject, lambda said: watching.take(decoder.decode(said))):
         scene = Scene(site, watching)
         await open_the_shop(scene)
+        await set_a_trigger(scene)
         await scale_out(scene)
         await grow_one(scene)
         await move_one(scene)
@@ -144,6 +147,7 @@ async def _tell(site: Site) -> bool:
         takeover = await restart_and_kill(scene)
         await settle(scene)
         loss = await lose_a_host(scene)
+        await follow_the_wave(scene)
         evidence = await Evidence.gathered(scene, takeover, loss, growth)
     return show(judge(evidence), evidence)
 

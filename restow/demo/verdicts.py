@@ -17,6 +17,7 @@ from restow.check import Verdict
 from restow.cli.output import Column, field, out, show_table, text
 from restow.demo.scene import Asked, DemoError, Scene, Story
 from restow.demo.watching import Watching
+from restow.demo.wave import LEAST, MOST, added, firings
 from restow.talk import EngineStatus
 
 RECOVERY_MAX_S = 20.0
@@ -61,6 +62,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     containers: Sequence[Story]
     operations: Sequence[Story]
     migrations: Sequence[Story]
+    firings: Sequence[Story]
     verdict: Verdict
     code: int
 
@@ -85,6 +87,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
             containers=lists["container"],
             operations=lists["operation"],
             migrations=lists["migration"],
+            firings=await firings(scene),
             verdict=verdict,
             code=code,
         )
@@ -126,6 +129,7 @@ def judge(seen: Evidence) -> list[Judgement]:
         *_restarts(seen),
         *_takeover(seen.takeover),
         *_loss(seen),
+        _wave(seen.firings),
         Judgement(
             "another process replayed the journal and found every invariant kept",
             seen.verdict.good and seen.code == 0,
@@ -244,6 +248,17 @@ def _loss(seen: Evidence) -> Iterator[Judgement]:
     yield Judgement(
         "nothing ever ran in two places", not twice, text(twice) if twice else "as the hosts said"
     )
+
+
+def _wave(fired: Sequence[Story]) -> Judgement:
+    """Compare what the trigger did with its rule: more when used more, fewer when used less."""
+    counts = [(line["count"], line["wanted"]) for line in fired]
+    within = all(LEAST <= count <= MOST for pair in counts for count in pair)
+    ways = {added(line) for line in fired}
+    ended = all(line["outcome"] == "done" for line in fired)
+    found = ", ".join(f"{before} -> {after}" for before, after in counts)
+    promise = "the trigger followed the wave: it added a container, and removed it again"
+    return Judgement(promise, within and ended and ways == {True, False}, found)
 
 
 def show(judgements: Sequence[Judgement], seen: Evidence) -> bool:

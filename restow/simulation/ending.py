@@ -45,6 +45,7 @@ def stuck(world: World) -> Iterator[str]:
         "deadlines": fleet.deadlines,
         "moving": fleet.moving,
         "growing": fleet.growing,
+        "firings": [one for one in fleet.triggers.values() if one.operation],
         "claimed": [one for one in fleet.containers.values() if one.claim or one.deferred],
     }
     for what, those in left.items():
@@ -103,4 +104,15 @@ def named(index: Occupancy, counts: dict[object, dict[int, int]]) -> dict[object
     return {key: {hosts[at]: n for at, n in one.items()} for key, one in counts.items() if one}
 
 
-ENDINGS: tuple[Ending, ...] = (stuck, uncertified, left_over, miscounted)
+def out_of_bounds(world: World) -> Iterator[str]:
+    """Give layers that have not as many containers as a trigger keeps, though it could fire."""
+    fleet = world.fleet
+    for one in fleet.triggers.values():
+        layer, home = fleet.layers[one.key], fleet.environments[one.environment]
+        count, active = len(layer.containers), home.state is EnvironmentState.ACTIVE
+        could = one.enabled and not one.tries and active and not layer.leaving
+        if could and not one.rule.min_count <= count <= one.rule.max_count:
+            yield f"{one.id} leaves {one.environment}/{one.layer} at {count}: {one.rule}"
+
+
+ENDINGS: tuple[Ending, ...] = (stuck, uncertified, left_over, miscounted, out_of_bounds)

@@ -12,7 +12,7 @@ from domain import migration as mv
 from domain import operation as op
 from domain.answers import REMEMBER_OWN_MS
 from domain.decider import Ask, Commit
-from domain.facts import Fact
+from domain.facts import Fact, members
 from domain.fleet import Fleet
 from domain.growth import GrowthRequested
 from domain.host import HostState
@@ -20,6 +20,8 @@ from domain.messages import AskId, ContainerId, Event, Instant, OperationId, Ten
 from domain.operation import Operation, Outcome, Planned, ScaleLayer, StepKind
 from domain.orders import Halt, OrderIssued, Redeploy, Restart, RouteIn, Stop
 from domain.region import Region
+from domain.trigger import TriggerEvent
+from restow.simulation.firings import Firings
 
 ENDS_SERVICE = (Stop, Restart, Redeploy, Halt)
 """What must wait until nobody can know the container from DNS any more."""
@@ -47,6 +49,7 @@ class Promises:
         self._unrouted: dict[ContainerId, Instant] = {}
         self._waits: dict[str, ContainerId] = {}
         self._rests: dict[str, Instant] = {}
+        self._firings = Firings()
 
     def asked(self, _region: Region, commit: Commit[Fact]) -> Iterator[str]:
         """Check that an ask is answered once."""
@@ -74,6 +77,10 @@ class Promises:
 
     def requested(self, _fleet: Fleet, fact: op.OperationRequested, _at: Instant) -> Iterator[str]:
         yield from self._new("operation", fact.operation)
+        yield from self._firings.requested(fact)
+
+    def triggered(self, fleet: Fleet, fact: TriggerEvent, at: Instant) -> Iterator[str]:
+        yield from self._firings.happened(fleet, fact, at)
 
     def issued(self, fleet: Fleet, fact: OrderIssued, at: Instant) -> Iterator[str]:
         yield from self._new("order", fact.order)
@@ -221,6 +228,7 @@ CHECKS: dict[type[Event], Check] = {
     mv.MigrationRequested: Promises.migrating,
     mv.MigrationGranted: Promises.granted,
     GrowthRequested: Promises.growth,
+    **dict.fromkeys(members(TriggerEvent), Promises.triggered),
 }
 
 
@@ -268,7 +276,10 @@ def foreign_to(fleet: Fleet, ask: Ask) -> str:
         (one for name, one in fleet.operations.items() if name == getattr(command, "operation", 0)),
         None,
     )
-    environment = next((one.environment for one in (container, operation) if one), environment)
+    named = getattr(command, "trigger", "")
+    trigger = next((one for name, one in fleet.triggers.items() if name == named), None)
+    found = (container, operation, trigger)
+    environment = next((one.environment for one in found if one), environment)
     home = next((one for name, one in fleet.environments.items() if name == environment), None)
     if home is None or not ask.tenant or home.tenant == ask.tenant:
         return ""

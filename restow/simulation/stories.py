@@ -15,6 +15,7 @@ from domain.messages import AskId, Command, HostId, PublicCommand, Tenant
 from domain.migration import MigrateContainer
 from domain.operation import CancelOperation, Operation, OperationState, ResumeOperation
 from restow.simulation.machines import Nature
+from restow.simulation.waves import about_triggers, come_to_rest, watched, wave
 from restow.simulation.wishes import IN_A_CROWD, WISHES, Wish, about_letters, fill, limit_tenant
 from restow.simulation.world import World
 
@@ -105,12 +106,30 @@ def play(story: Story, wishes: Sequence[Wish] | None = None) -> World:
         if number not in story.skipped:
             strike(world, Random(f"{story.seed} outage {number}"))
             wish(world, Random(f"{story.seed} wish {number}"), wishes or usual)
+            if watched(world):
+                follow_usage(world, Random(f"{story.seed} wave {number}"))
     world.settle()
+    go_on(world, dice)
+    if watched(world):
+        come_to_rest(world)
+        go_on(world, dice)
+    about_bounds(world, Random(f"{story.seed} bounds"))
+    return world
+
+
+def go_on(world: World, dice: Random) -> None:
+    """Let everything go on, or end, that waits for a human."""
     while held := next(waits_for_somebody(world, dice), None):
         world.ask(held)
         world.settle()
-    about_bounds(world, Random(f"{story.seed} bounds"))
-    return world
+
+
+def follow_usage(world: World, dice: Random) -> None:
+    """Let usage be told for a while, and perhaps let somebody ask something of triggers."""
+    if dice.random() < 0.5:
+        ask_for(world, about_triggers(world, dice), Tenant(""))
+    if dice.random() < 0.6:
+        wave(world, dice)
 
 
 def about_bounds(world: World, dice: Random) -> None:

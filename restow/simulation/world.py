@@ -32,6 +32,7 @@ from domain.messages import (
 from domain.orders import ROUTER, AnyReport, Order, ReportHealth
 from domain.region import Region
 from domain.wire import decode_frame
+from handlers.engine.gauges import Gauges
 from restow.simulation.agents import Agents
 from restow.simulation.engines import Engines, state_of
 from restow.simulation.machines import LATE_MS, Machines, Nature
@@ -68,6 +69,7 @@ class World:
         self.machines = Machines(self)
         self.agents = Agents(self)
         self.outages = Outages(self)
+        self.gauges = Gauges(self.fleet)
         self._told: list[tuple[object, ...]] = []
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
@@ -108,6 +110,7 @@ class World:
     def begun_anew(self) -> None:
         self._fired.clear()
         self._sent.clear()
+        self.gauges = Gauges(self.fleet)
 
     # Time
 

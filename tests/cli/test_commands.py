@@ -186,6 +186,43 @@ LINES = [
     ("evacuation pause ev1", "evacuation.pause", {"evacuation": "ev1"}),
     ("evacuation resume ev1", "evacuation.resume", {"evacuation": "ev1"}),
     ("evacuation stop ev1", "evacuation.stop", {"evacuation": "ev1"}),
+    (
+        "trigger set shop/app --add-above 70 --remove-below 30 --add 2 --remove 3 --min 2 --off",
+        "trigger.set",
+        {
+            "environment": "shop",
+            "layer": "app",
+            "resource": "cpu",
+            "add_above": 70,
+            "remove_below": 30,
+            "add": 2,
+            "remove": 3,
+            "min_count": 2,
+            "enabled": False,
+        },
+    ),
+    (
+        "trigger set a/b --resource iops --add-above 70 --full 9 --max 6 --window 5m --cooldown 1h",
+        "trigger.set",
+        {
+            "environment": "a",
+            "layer": "b",
+            "resource": "iops",
+            "add_above": 70,
+            "full": 9,
+            "max_count": 6,
+            "window_s": 300,
+            "cooldown_s": 3600,
+        },
+    ),
+    (
+        "trigger set a/b --remove-below 9 --on",
+        "trigger.set",
+        {"environment": "a", "layer": "b", "resource": "cpu", "remove_below": 9, "enabled": True},
+    ),
+    ("trigger remove tr1", "trigger.remove", {"trigger": "tr1"}),
+    ("trigger enable tr1", "trigger.enable", {"trigger": "tr1"}),
+    ("trigger disable tr1 --reason sale", "trigger.disable", {"trigger": "tr1", "reason": "sale"}),
 ]
 
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 SPEED = "4"
-PROMISES = 15
+PROMISES = 17
 
 
 def command_line(process: psutil.Process) -> str:

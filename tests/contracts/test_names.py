@@ -21,6 +21,7 @@ from domain.messages import (
     MigrationName,
     NodeName,
     OperationName,
+    TriggerName,
 )
 from domain.orders import AnyReport, ReportPhase
 from domain.subjects import Subjects
@@ -33,6 +34,7 @@ NAMES = {
     "node17": (NodeName,),
     "op3": (OperationName,),
     "mv5": (MigrationName,),
+    "tr1": (TriggerName,),
 }
 CASES = [
     pytest.param(name, kind, id=f"{name}-{number}")

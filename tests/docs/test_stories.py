@@ -27,9 +27,8 @@ from domain.orders import ReportOrder
 from domain.wire import decode_frame
 from restow.exploring import Happening, Input, copy, explore
 from restow.pages import filled, pages, parts
-from restow.searches import SEARCHES
 from restow.simulation.stories import live
-from restow.stories import ALIKE, Transition, block, seen, transitions
+from restow.stories import ALIKE, SEARCHES, Transition, block, seen, transitions
 
 pytestmark = pytest.mark.timeout(600)  # whoever asks first goes every way
 
@@ -39,6 +38,7 @@ ROOT = Path(__file__).parents[2]
 WORLDS = range(40)
 STORIES = (
     *("operation", "migration", "evacuation", "recovery", "recovery of a container", "growth"),
+    "trigger",
     *(f"step {kind}" for kind in StepKind if kind not in ALIKE),
 )
 

@@ -23,6 +23,7 @@ from domain.messages import (
     OperationId,
     OrderId,
     RecoveryId,
+    TriggerId,
 )
 from domain.migration import MigrateContainer, MigrationGranted
 from domain.operation import (
@@ -35,6 +36,7 @@ from domain.operation import (
 )
 from domain.orders import Order, Stop
 from domain.recovery import Recovery
+from domain.trigger import Rule, Trigger
 from restow.simulation.stories import Story, begin, wish
 from restow.simulation.wishes import EMPTYING, migrate, restart_layer
 from tests.examples import Scene, given, hosts, shop
@@ -42,6 +44,7 @@ from tests.examples import Scene, given, hosts, shop
 NODE1, NODE2 = ContainerId("node1"), ContainerId("node2")
 H1, H2, H3 = HostId("h1"), HostId("h2"), HostId("h3")
 KEY = (EnvironmentId("shop"), LayerName("app"))
+TR1 = TriggerId("tr1")
 EV1, EV2 = EvacuationId("ev1"), EvacuationId("ev2")
 MOVED = Move(Wanted(NODE2), MigrationId("mv1"), H3)
 Damage = Callable[[Fleet], None]
@@ -81,6 +84,12 @@ def order_to_the_lost(fleet: Fleet, name: HostId) -> None:
     lose(fleet, name)
     order = Order(OrderId("or99"), name, NODE1, Stop())
     fleet.orders[order.id] = order
+
+
+def trigger(fleet: Fleet, **other: object) -> None:
+    """Plant a trigger that began the operation at work, in a layer that is otherwise as said."""
+    fleet.triggers[TR1] = Trigger(TR1, *KEY, Rule("cpu", 70), operation=OperationId("op2"))
+    layer(fleet, **other)
 
 
 DAMAGES: list[tuple[Invariant, Damage, str]] = [
@@ -192,6 +201,16 @@ DAMAGES: list[tuple[Invariant, Damage, str]] = [
         invariants.the_halted_stand_still,
         lambda fleet: node(fleet, halted=True),
         "node2 is halted; running: True, healthy: True",
+    ),
+    (
+        invariants.triggers_belong,
+        trigger,
+        "trigger tr1 is not in its layer shop/app",
+    ),
+    (
+        invariants.triggers_belong,
+        lambda fleet: trigger(fleet, triggers=(TR1,), operation=None),
+        "trigger tr1 began op2, which does not work on its layer",
     ),
     (
         invariants.dead_letters_are_bounded,

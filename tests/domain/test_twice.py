@@ -53,6 +53,7 @@ from domain.operation import (
     SetCloudletLimits,
 )
 from domain.tenant import LimitTenant, ResetTenant
+from domain.trigger import DisableTrigger, EnableTrigger, RemoveTrigger, SetTrigger
 from handlers.engine.desk import Desk
 from tests.domain.letters import poison
 from tests.domain.test_region import has_tag, subclasses
@@ -94,6 +95,10 @@ DONE: list[PublicCommand] = [
     PauseEvacuation(evacuation="ev2"),
     ResumeEvacuation(evacuation="ev3"),
     StopEvacuation(evacuation="ev2"),
+    SetTrigger(environment="shop", layer="app", resource="cpu", add_above=70),
+    RemoveTrigger(trigger="tr1"),
+    EnableTrigger(trigger="tr2"),
+    DisableTrigger(trigger="tr1"),
 ]
 """One of each, all of which are done in the fleet below."""
 
@@ -126,6 +131,10 @@ UNDER_A_NEW_ID: dict[type[PublicCommand], type | Code] = {
     CancelOperation: Unchanged,
     LimitTenant: Unchanged,
     ResetTenant: Unchanged,
+    SetTrigger: Unchanged,
+    RemoveTrigger: Code.TRIGGER_NOT_FOUND,
+    EnableTrigger: Unchanged,
+    DisableTrigger: Unchanged,
     RetryDead: Unchanged,
     DropDead: Code.DEAD_NOT_FOUND,
     EvacuateHost: Unchanged,
@@ -146,6 +155,13 @@ def lost_host(scene: Scene) -> None:
     scene.world.outages.strike("h8", None, dead=True)
     scene.ask(LoseHost(host="h8", reason="it burnt"))
     scene.settle()
+
+
+def two_triggers(scene: Scene) -> None:
+    """Set two triggers, one of which is off."""
+    rule = SetTrigger(environment="still", layer="app", resource="cpu", add_above=70)
+    scene.ask(rule)
+    scene.ask(msgspec.structs.replace(rule, resource="memory", enabled=False))
 
 
 def fleet(command: PublicCommand) -> Scene:
@@ -170,6 +186,7 @@ def fleet(command: PublicCommand) -> Scene:
     scene.ask(PauseOperation(operation="op8"))
     scene.ask(CreateEnvironment(environment="still", layers=(layer(),)))
     scene.ask(StopEnvironment(environment="still"))
+    two_triggers(scene)
     scene.ask(LimitTenant(tenant="bravo", burst=7))
     scene.ask(poison("CMD/1"))
     scene.ask(poison("CMD/2"))

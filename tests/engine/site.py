@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from msgspec.structs import replace
+
 from domain.container import Container
 from domain.contracts import Reply
 from domain.fleet import Fleet
@@ -75,12 +77,18 @@ class Site:
             task.exception()
             self._tasks.remove(task)
 
-    async def agents(self, hosts: int, behaviour: Behaviour | None = None) -> None:
-        """Run the agents of `h01` … and the router, and register the hosts."""
+    async def agents(
+        self, hosts: int, behaviour: Behaviour | None = None, usage_s: float = 5.0
+    ) -> None:
+        """Run the agents of `h01` … and the router, and register the hosts.
+
+        What containers use is told every `usage_s`.
+        """
         bus = await connect(self.url, name="agents")
         self._buses.append(bus)
         how = behaviour or Behaviour(seed=1, speed=SPEED)
-        site = AgentSite(Link(bus), self.subjects, self.data, how, pace_at(how.speed))
+        pace = replace(pace_at(how.speed), usage_s=usage_s)
+        site = AgentSite(Link(bus), self.subjects, self.data, how, pace)
         _ = self._run(site.router())
         for number in range(1, hosts + 1):
             host = f"h{number:02}"

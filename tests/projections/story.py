@@ -7,15 +7,37 @@ from domain.decider import Commit, Frame
 from domain.environment import CreateEnvironment, LayerSpec, RemoveLayer
 from domain.evacuation import EvacuateHost
 from domain.facts import Fact
+from domain.messages import EnvironmentId, LayerName, TriggerId
 from domain.migration import MigrateContainer
 from domain.operation import RestartLayer, ScaleLayer, ScaleNode
 from domain.tenant import LimitTenant
+from domain.trigger import FireTrigger, SetTrigger
+from domain.triggers import AGAIN_MS
 from domain.wire import decode_frame
 from restow.simulation.world import Nature, World
 from tests.domain.letters import poison
 
 LOST_MS = 60_000
 """How long a host is dead: it is lost, what it carried is restarted elsewhere, and it returns."""
+
+
+def about_a_trigger(world: World) -> None:
+    """Set a trigger, which is refused once and fires once."""
+    world.ask(SetTrigger(environment="shop", layer="app", resource="cpu", add_above=70))
+    count = len(world.fleet.layers[EnvironmentId("shop"), LayerName("app")].containers)
+    for wanted in (99, count + 1):
+        world.ask(
+            FireTrigger(
+                trigger=TriggerId("tr1"),
+                count=count,
+                wanted=wanted,
+                usage=80,
+                since=world.now,
+                why="usage",
+            )
+        )
+        world.settle()
+        world.pass_(AGAIN_MS)
 
 
 @cache
@@ -51,6 +73,7 @@ def frames_of(seed: int, failure: float = 0.1) -> tuple[Frame[Fact], ...]:
     world.ask(ScaleNode(container="node2", reserved=40))
     world.settle()
     world.ask(LimitTenant(tenant="acme", rate=50))
+    about_a_trigger(world)
     world.ask(poison("CMD/1"))
     world.ask(EvacuateHost(host="h06"))
     world.settle()

@@ -16,12 +16,24 @@ import pytest
 
 from restow.simulation.shrinking import wrong_with
 from restow.simulation.stories import Story
-from tests.simulation import bugs_of_capacity, bugs_of_course, bugs_of_crashes, bugs_of_service
+from tests.simulation import (
+    bugs_of_capacity,
+    bugs_of_course,
+    bugs_of_crashes,
+    bugs_of_service,
+    bugs_of_triggers,
+)
 from tests.simulation.planting import PLANTED
 
 WORLDS_MAX = 1_000
 """How many worlds a planted bug may hide in."""
-MODULES = (bugs_of_capacity, bugs_of_service, bugs_of_course, bugs_of_crashes)
+MODULES = (
+    bugs_of_capacity,
+    bugs_of_service,
+    bugs_of_course,
+    bugs_of_crashes,
+    bugs_of_triggers,
+)
 """Where they are planted."""
 PAGE = Path(__file__).parents[2] / "docs/reliability.md"
 BEGINS, ENDS = "<!-- planted -->", "<!-- /planted -->"

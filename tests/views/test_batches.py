@@ -45,6 +45,7 @@ def test_every_table_of_the_fleet_is_kept_and_makes_lines_stale_or_none():
         "why",
         "told evacuations",
         "told recoveries",
+        "told firings",
     }
 
 
