@@ -105,7 +105,8 @@ def config_of(app: App) -> uvicorn.Config:
 def listen(host: str, port: int) -> socket.socket:
     """Listen on a port, 0 for any that is free. Raises `AddressInUseError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # Named, so that the loop knows it for TCP and sends each part of an answer at once.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
