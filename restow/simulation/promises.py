@@ -84,7 +84,9 @@ class Promises:
 
     def issued(self, fleet: Fleet, fact: OrderIssued, at: Instant) -> Iterator[str]:
         yield from self._new("order", fact.order)
-        one = fleet.containers[fact.container]
+        one = fleet.containers.get(fact.container)
+        if one is None:
+            return  # it is gone; a host is only asked about a migration of it
         if isinstance(fact.work, RouteIn) and not one.introduced and not one.running:
             yield f"{fact.container} is put into DNS and never served"
         left = self._unrouted.get(fact.container)
