@@ -119,11 +119,18 @@ def answered(fleet: Fleet, event: OrderAnswered) -> tuple[Command, ...]:
     operation = fleet.operations.get(OperationId(event.saga))
     step = operation.step(event.container) if operation else None
     if operation is None or step is None:
-        return ()
+        return late(fleet, event)
     if step.order != event.order and event.container in fleet.containers:
-        return ()
+        return late(fleet, event)
     failed = "" if event.done else (event.detail or "the agent gave no reason")
     return (AdvanceStep(operation=operation.id, container=event.container, failed=failed),)
+
+
+def late(fleet: Fleet, event: OrderAnswered) -> tuple[Command, ...]:
+    """Wake others after an answer that no step waits for: nobody knew whether it is in DNS."""
+    one = fleet.containers.get(event.container)
+    ours = event.saga.startswith("op") and one is not None and one.operable
+    return wake(fleet, event.container) if ours else ()
 
 
 def resized(fleet: Fleet, event: ct.ContainerResized) -> tuple[Command, ...]:
