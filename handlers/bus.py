@@ -302,12 +302,13 @@ async def request(
     """
     try:
         answer = await bus.request(subject, payload, timeout=within_s, headers=headers)
-        heed_cancellation()
     except (TimeoutError, NoRespondersError, OutboundBufferLimitError) as error:
+        heed_cancellation()
         message = f"{subject}: {type(error).__name__}"
         raise BusUnavailableError(message) from error
     except ConnectionClosedError as error:
         raise BusClosedError(subject) from error
+    heed_cancellation()
     return answer.data
 
 
@@ -315,9 +316,10 @@ async def answers(bus: Bus, subject: str, within_s: float) -> bool | None:
     """Say whether somebody answers; False only where the server knows that nobody listens."""
     try:
         await bus.request(subject, b"", timeout=within_s)
-        heed_cancellation()
+        there: bool | None = True
     except NoRespondersError:
-        return False
+        there = False
     except (TimeoutError, OutboundBufferLimitError, ConnectionClosedError):
-        return None
-    return True
+        there = None
+    heed_cancellation()
+    return there

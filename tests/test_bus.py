@@ -1,9 +1,12 @@
 """Where the bus is, and what a connection promises."""
 
+import asyncio
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
+from nats.errors import NoRespondersError
 
 from handlers import bus as on_bus
 from handlers.bus import (
@@ -12,6 +15,7 @@ from handlers.bus import (
     BusAddressError,
     BusUnavailableError,
     Repeats,
+    answers,
     connect,
     find_address,
     fits,
@@ -98,3 +102,30 @@ def test_an_error_that_goes_on_is_said_once_and_then_now_and_then_with_how_often
     assert errors.due("something else", 25.0) == 1
     errors.forget()
     assert errors.due("refused", 25.1) == 1
+
+
+@pytest.mark.parametrize("ask", [answers, request])
+async def test_who_is_cancelled_while_nobody_answers_ends(nats_url, monkeypatch, ask):
+    """Python 3.11's `wait_for` loses a cancellation to an answer that comes at the same moment."""
+    bus = await connect(nats_url, name="test")
+
+    async def losing(*_: object, **__: object) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        raise NoRespondersError
+
+    monkeypatch.setattr(bus, "request", losing)
+
+    async def for_ever() -> None:
+        while True:
+            with contextlib.suppress(BusUnavailableError):
+                await ask(bus, "nobody", within_s=1.0)
+
+    asking = asyncio.create_task(for_ever())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    asking.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait([asking])
+    assert asking.cancelled()
+    await bus.close()
