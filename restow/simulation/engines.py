@@ -21,6 +21,10 @@ from restow.simulation.promises import Promises, answered_well
 from restow.simulation.violation import WENT_WRONG
 
 
+FRAMES_MAX = 10_000
+"""A world that has written so many frames never comes to its end."""
+
+
 class Stage(Protocol):
     """What engines need of the world they are in."""
 
@@ -95,6 +99,8 @@ class Engines:
         return commit if len(self.journal) > before else None
 
     def _append(self, frame: Frame[Fact]) -> None:
+        if len(self.journal) >= FRAMES_MAX:
+            self._stage.violate(f"{FRAMES_MAX:,} frames and no end")
         data = encode_frame(frame)
         self.journal.append(data)
         self._watch(decode_frame(data))

@@ -6,8 +6,10 @@ how many worlds, `--seed` replays one.
 
 import pytest
 
+from restow.simulation import engines
 from restow.simulation.ending import check_end
-from restow.simulation.stories import live
+from restow.simulation.shrinking import wrong_with
+from restow.simulation.stories import Story, live
 from restow.simulation.wishes import FIRST
 
 BANK = (
@@ -35,3 +37,8 @@ def test_what_was_a_bug_once_is_none_again(known: int) -> None:
 @pytest.mark.parametrize("seed_of_both", [3, 17])
 def test_the_same_seed_lives_the_same_life(seed_of_both: int) -> None:
     assert live(seed_of_both).journal == live(seed_of_both).journal
+
+
+def test_a_world_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "FRAMES_MAX", 20)
+    assert "20 frames and no end" in wrong_with(Story(0))
