@@ -20,7 +20,6 @@ from restow.simulation.machines import Nature
 from restow.simulation.promises import Promises, answered_well
 from restow.simulation.violation import WENT_WRONG
 
-
 FRAMES_MAX = 10_000
 """A world that has written so many frames never comes to its end."""
 
