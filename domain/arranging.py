@@ -14,7 +14,7 @@ import numpy as np
 from domain.container import Container
 from domain.environment import LayerKey
 from domain.fleet import Fleet
-from domain.messages import ContainerId, HostId
+from domain.messages import ContainerId, HostId, number_of
 from domain.occupancy import ACTIVE, Flags, GroupKey, Numbers, Occupancy, hard_groups
 
 NODES_MAX = 20_000
@@ -62,7 +62,7 @@ def items_of(fleet: Fleet, here: Iterable[Container]) -> tuple[Item, ...]:
         if key not in groups:
             groups[key] = hard_groups(fleet, key)
         items.append(Item(one.id, key, one.allocated, one.disk_gib, groups[key]))
-    return tuple(sorted(items, key=lambda i: (-i.cloudlets, -i.disk, int(i.container[4:]))))
+    return tuple(sorted(items, key=lambda i: (-i.cloudlets, -i.disk, number_of(i.container))))
 
 
 def question_of(

@@ -31,10 +31,10 @@ from domain.host import (
 from domain.messages import (
     Accepted,
     Code,
-    ContainerId,
     EvacuationId,
     HostId,
     Refusal,
+    number_of,
 )
 from domain.tenancy import missing
 
@@ -140,11 +140,6 @@ def busy(one: Evacuation) -> Refusal:
     )
 
 
-def number(container: ContainerId) -> int:
-    """Return the number in a container's id: older containers have smaller ones."""
-    return int(container.removeprefix("node"))
-
-
 def planned(fleet: Fleet, host: HostId, verdict: Verdict) -> tuple[Wanted, ...]:
     """Return the containers that are there, each with its place if it has one, the largest first.
 
@@ -153,7 +148,9 @@ def planned(fleet: Fleet, host: HostId, verdict: Verdict) -> tuple[Wanted, ...]:
     places = dict(verdict.places)
     there = [*places, *verdict.left]
     here = [fleet.containers[name] for name in there if fleet.containers[name].host == host]
-    here.sort(key=lambda one: (one.id not in places, -one.allocated, -one.disk_gib, number(one.id)))
+    here.sort(
+        key=lambda one: (one.id not in places, -one.allocated, -one.disk_gib, number_of(one.id))
+    )
     return tuple(Wanted(one.id, places.get(one.id)) for one in here)
 
 
@@ -229,7 +226,7 @@ def way_back(fleet: Fleet, host: HostId) -> tuple[Wanted, ...]:
         and ended.container in fleet.containers
         and fleet.containers[ended.container].host == ended.target
     ]
-    return tuple(Wanted(name, host) for name in sorted(back, key=number))
+    return tuple(Wanted(name, host) for name in sorted(back, key=number_of))
 
 
 def find(fleet: Fleet, name: str) -> Evacuation | Refusal:

@@ -18,7 +18,7 @@ from domain.container import Container
 from domain.environment import Environment, EnvironmentState, Layer
 from domain.facts import members
 from domain.fleet import Fleet
-from domain.messages import ContainerId, Event, HostId, Instant
+from domain.messages import ContainerId, Event, HostId, Instant, number_of
 from domain.orders import (
     Halt,
     Order,
@@ -30,7 +30,6 @@ from domain.orders import (
     RouteIn,
     RouteOut,
     Start,
-    number_of,
 )
 
 RESIZE_AGAIN_MS = 5_000

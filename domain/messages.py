@@ -8,6 +8,7 @@ of processor (product.md, "Words and units").
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from string import ascii_lowercase
 from typing import Annotated, NewType
 
 import msgspec
@@ -190,3 +191,8 @@ class Unchanged(msgspec.Struct, frozen=True, omit_defaults=True, tag="unchanged"
 
 
 Answer = Accepted | Unchanged | Refusal
+
+
+def number_of(name: str) -> int:
+    """Return the number in the id of something numbered: 17 of `node17`. Older ones have less."""
+    return int(name.lstrip(ascii_lowercase))

@@ -203,8 +203,3 @@ AnyReport = ReportOrder | ReportHealth | ReportPhase
 def next_order(number: int) -> OrderId:
     """Return the id of the order with this number in its region: `or17`."""
     return OrderId(f"or{number}")
-
-
-def number_of(order: OrderId) -> int:
-    """Return the number of an order in its region: a later one has a larger one."""
-    return int(order.removeprefix("or"))

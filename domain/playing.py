@@ -30,6 +30,7 @@ from domain.messages import (
     OperationId,
     OrderId,
     RecoveryId,
+    number_of,
 )
 from domain.migration import Migration, MigrationState
 from domain.operation import Operation, OperationState, Stage
@@ -42,7 +43,6 @@ from domain.orders import (
     ReportOrder,
 )
 from domain.plan import BIRTHS, Source
-from domain.reactions import number
 from domain.recovery import Recovery, RecoveryState
 from domain.streams import stream_of
 
@@ -231,7 +231,7 @@ class Play:
             for order in self._fleet.orders.values()
             if order.saga == saga or order.container in worked_on
         ]
-        for order in sorted(waited_for, key=number_of):
+        for order in sorted(waited_for, key=lambda one: number_of(one.id)):
             self._send(order, self.start, ours=ours)
         for step in steps:
             if step.stage is Stage.CHECKING:
@@ -264,11 +264,6 @@ class Play:
         self._number += 1
         self._ours_due += due.counts
         heapq.heappush(self._heap, (at, self._number, due))
-
-
-def number_of(order: Order) -> int:
-    """Return the number in an order's id; tables have no order of their own after an undo."""
-    return int(order.id.removeprefix("or"))
 
 
 def saga_at(
@@ -316,7 +311,7 @@ def before_growth(fleet: Fleet, growth: Growth) -> Iterable[str]:
     moves = (growth.migration, container.migration if container else None)
     yield from dict.fromkeys(str(move) for move in moves if move)
     if growth.migration is None:
-        yield from sorted(fleet.moving, key=number)
+        yield from sorted(fleet.moving, key=number_of)
 
 
 def before_operation(fleet: Fleet, operation: Operation) -> Iterable[str]:
@@ -342,7 +337,7 @@ def before_evacuation(fleet: Fleet, evacuation: Evacuation) -> Iterable[str]:
         container = fleet.containers.get(wanted.container)
         if container is not None and (container.claim or container.migration):
             yield container.claim or str(container.migration)
-    yield from sorted(fleet.moving, key=number)
+    yield from sorted(fleet.moving, key=number_of)
 
 
 def before_recovery(fleet: Fleet, recovery: Recovery) -> Iterable[str]:
@@ -358,4 +353,4 @@ def before_migration(fleet: Fleet, migration: Migration) -> Iterable[str]:
     container = fleet.containers.get(migration.container)
     if container is not None and container.claim:
         yield container.claim
-    yield from sorted(fleet.moving, key=number)
+    yield from sorted(fleet.moving, key=number_of)

@@ -26,6 +26,7 @@ from domain.messages import (
     MigrationId,
     OperationId,
     RecoveryId,
+    number_of,
 )
 from domain.migration import CallOffMigration, GrantMigration
 from domain.operation import AdvanceOperation, AdvanceStep, Stage
@@ -36,14 +37,9 @@ from domain.trigger import SettleTrigger
 React = Callable[[Fleet, Any], tuple[Command, ...]]
 
 
-def number(saga: str) -> int:
-    """Return the number in a saga's id: older sagas are served first."""
-    return int(saga[len("op") :])
-
-
 def in_turn(saga: str) -> tuple[int, str]:
     """Return where a saga stands among sagas of all kinds; tables keep no order after an undo."""
-    return number(saga), saga
+    return number_of(saga), saga
 
 
 def wake(fleet: Fleet, container: ContainerId | None) -> tuple[Command, ...]:
@@ -244,7 +240,7 @@ def look_again(fleet: Fleet, _event: Any) -> tuple[Command, ...]:
         AdvanceEvacuation(evacuation=saga)
         if saga.startswith("ev")
         else AdvanceRecovery(recovery=saga)
-        for saga in sorted((s for s in fleet.waiting if s[:2] in {"ev", "rc"}), key=number)
+        for saga in sorted((s for s in fleet.waiting if s[:2] in {"ev", "rc"}), key=number_of)
     )
 
 

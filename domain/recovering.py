@@ -23,6 +23,7 @@ from domain.messages import (
     Instant,
     RecoveryId,
     Refusal,
+    number_of,
 )
 from domain.operation import HEALTH_MAX_MS, StepKind
 from domain.orders import ORDER_LIFE_MS, ROUTER, OrderIssued, RouteIn, next_order
@@ -92,7 +93,7 @@ def fallen(fleet: Fleet, host: HostId) -> tuple[ContainerId, ...]:
 
     def urgency(one: Container) -> tuple[int, int]:
         layer = fleet.layers[one.environment, one.layer]
-        return operable(fleet, layer), int(one.id.removeprefix("node"))
+        return operable(fleet, layer), number_of(one.id)
 
     return tuple(one.id for one in sorted(down, key=urgency))
 

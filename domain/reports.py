@@ -20,7 +20,7 @@ from domain.decider import NOTHING, Decision, Outcome
 from domain.environment import EnvironmentState
 from domain.fleet import Fleet
 from domain.layers import removed
-from domain.messages import Code, ContainerId, Event, Instant, OperationId, Refusal
+from domain.messages import Code, ContainerId, Event, Instant, OperationId, Refusal, number_of
 from domain.migration import MigrationPhaseReached
 from domain.moving import settle
 from domain.orders import (
@@ -41,7 +41,6 @@ from domain.orders import (
     Start,
     Stop,
     Work,
-    number_of,
 )
 from domain.software import Software
 

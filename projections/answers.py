@@ -18,6 +18,7 @@ from domain.messages import (
     Refusal,
     Tenant,
     TriggerId,
+    number_of,
 )
 from domain.tenant import OTHERS
 from projections import questions as q
@@ -103,7 +104,7 @@ def layer(reads: Reads, ask: q.LayerShow) -> LayerLine | Refusal:
 def containers(reads: Reads, ask: q.ContainerList) -> Iterator[ContainerLine] | Refusal:
     if missing := _missing(reads, ask.environment, ask.layer):
         return missing
-    first = number(ask.after) if ask.after else 0
+    first = number_of(ask.after) if ask.after else 0
     return (
         container_line(found, reads.version("container", found.id))
         for found in reads.fleet.containers.values()
@@ -111,7 +112,7 @@ def containers(reads: Reads, ask: q.ContainerList) -> Iterator[ContainerLine] | 
         and ask.layer in (None, found.layer)
         and ask.host in (None, found.host)
         and ask.operable in (None, found.operable)
-        and number(found.id) > first
+        and number_of(found.id) > first
     )
 
 
@@ -130,7 +131,7 @@ def operations(reads: Reads, ask: q.OperationList) -> Iterator[OperationLine]:
             and ask.layer in (None, line.layer)
             and ask.kind in (None, line.kind)
             and ask.state in (None, line.state)
-            and (ask.after is None or number(line.id) < number(ask.after))
+            and is_older(line.id, ask.after)
         ):
             yield msgspec.structs.replace(line, steps=())
 
@@ -146,7 +147,7 @@ def migrations(reads: Reads, ask: q.MigrationList) -> Iterator[MigrationLine]:
             ask.container in (None, line.container)
             and ask.host in (None, line.source, line.target)
             and ask.state in (None, line.state)
-            and (ask.after is None or number(line.id) < number(ask.after))
+            and is_older(line.id, ask.after)
         ):
             yield line
 
@@ -162,7 +163,7 @@ def evacuations(reads: Reads, ask: q.EvacuationList) -> Iterator[EvacuationLine]
         if (
             ask.host in (None, one.host)
             and ask.state in (None, one.state)
-            and (ask.after is None or number(one.id) < number(ask.after))
+            and is_older(one.id, ask.after)
         ):
             yield evacuation_line(story, whole=False)
 
@@ -177,8 +178,7 @@ def evacuation(reads: Reads, ask: q.EvacuationShow) -> EvacuationLine | Refusal:
 def recoveries(reads: Reads, ask: q.RecoveryList) -> Iterator[RecoveryLine]:
     for story in reversed(reads.recoveries.values()):
         one = story.recovery
-        newer = ask.after is not None and number(one.id) >= number(ask.after)
-        if ask.host in (None, one.host) and not newer:
+        if ask.host in (None, one.host) and is_older(one.id, ask.after):
             yield recovery_line(story, whole=False)
 
 
@@ -241,10 +241,10 @@ def events(reads: Reads, ask: q.EventList) -> Iterator[EventLine] | Refusal:
 
 
 def triggers(reads: Reads, ask: q.TriggerList) -> Iterator[TriggerLine]:
-    after = number(ask.after) if ask.after else 0
-    for name, found in sorted(reads.fleet.triggers.items(), key=lambda one: number(one[0])):
+    after = number_of(ask.after) if ask.after else 0
+    for name, found in sorted(reads.fleet.triggers.items(), key=lambda one: number_of(one[0])):
         wanted = ask.environment in (None, found.environment) and ask.layer in (None, found.layer)
-        if wanted and number(name) > after:
+        if wanted and number_of(name) > after:
             yield trigger_line(found, reads.version("trigger", name))
 
 
@@ -280,10 +280,10 @@ def tenant(reads: Reads, ask: q.TenantShow) -> TenantLine:
 
 
 def letters(reads: Reads, ask: q.DeadList) -> Iterator[DeadLine]:
-    after = number(ask.after) if ask.after else 0
-    for name, found in sorted(reads.fleet.dead.items(), key=lambda one: number(one[0])):
+    after = number_of(ask.after) if ask.after else 0
+    for name, found in sorted(reads.fleet.dead.items(), key=lambda one: number_of(one[0])):
         theirs = ask.tenant in (None, found.tenant) and ask.command in (None, found.command)
-        if theirs and number(name) > after:
+        if theirs and number_of(name) > after:
             yield dead_line(found, reads.version("dead", name), body=False)
 
 
@@ -309,9 +309,9 @@ def status(reads: Reads, _ask: q.Status, engines: tuple[EngineLine, ...] = ()) -
     )
 
 
-def number(name: str) -> int:
-    """Return the number in the id of something numbered: 17 of `node17`."""
-    return int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
+def is_older(name: str, than: str | None) -> bool:
+    """Say whether something comes behind `than` in a list that begins with the newest."""
+    return than is None or number_of(name) < number_of(than)
 
 
 def unknown(noun: str, name: str, known: Iterable[str], path: str = "") -> Refusal:

@@ -10,7 +10,7 @@ from domain.growth import Growth, LiveMove
 from domain.messages import GrowthId, HostId, Instant, Refusal
 from domain.room import make_room
 from projections import questions as q
-from projections.answers import number, unknown
+from projections.answers import is_older, unknown
 from projections.lines import Line
 from projections.reads import Reads
 
@@ -135,7 +135,7 @@ def growths(reads: Reads, ask: q.GrowthList) -> Iterator[GrowthLine]:
         if (
             ask.container in (None, one.container)
             and ask.state in (None, one.state)
-            and (ask.after is None or number(one.id) < number(ask.after))
+            and is_older(one.id, ask.after)
         ):
             yield growth_line(one, reads.version("growth", one.id))
 

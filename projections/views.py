@@ -14,9 +14,8 @@ from typing import Any, NewType, get_args
 import msgspec
 from msgspec.structs import replace
 
-from domain.messages import ContainerId, Tenant
+from domain.messages import ContainerId, Tenant, number_of
 from domain.tenant import OTHERS
-from projections.answers import number
 from projections.bounds import DeadLine, TenantLine, dead_line, tenant_line
 from projections.evacuations import EvacuationLine, evacuation_line
 from projections.growths import GrowthLine, growth_line
@@ -195,7 +194,7 @@ def without_body(line: DeadLine) -> Line:
 
 
 def of_id(line: Any) -> int:
-    return number(line.id)
+    return number_of(line.id)
 
 
 def of_position(line: AuditLine | PlacementLine | FiringLine) -> int:

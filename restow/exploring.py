@@ -24,7 +24,7 @@ from domain.evacuation import (
 from domain.facts import Fact
 from domain.fleet import Fleet
 from domain.growth import CancelGrowth, Growth
-from domain.messages import AskId, Command, ContainerId, Instant
+from domain.messages import AskId, Command, ContainerId, Instant, number_of
 from domain.migration import Migration
 from domain.operation import (
     GRACE_MS,
@@ -46,7 +46,6 @@ from domain.orders import (
     Restart,
     Start,
     Stop,
-    number_of,
 )
 from domain.recovery import Recovery
 from domain.region import Region

@@ -16,7 +16,7 @@ from domain.facts import Fact, members
 from domain.fleet import Fleet
 from domain.growth import GrowthRequested
 from domain.host import HostState
-from domain.messages import AskId, ContainerId, Event, Instant, OperationId, Tenant
+from domain.messages import AskId, ContainerId, Event, Instant, OperationId, Tenant, number_of
 from domain.operation import Operation, Outcome, Planned, ScaleLayer, StepKind
 from domain.orders import Halt, OrderIssued, Redeploy, Restart, RouteIn, Stop
 from domain.region import Region
@@ -29,11 +29,6 @@ UPWARDS = {StepKind.RESTART, StepKind.RESIZE, StepKind.REDEPLOY, StepKind.DEPLOY
 CHECKED = {StepKind.RESTART, StepKind.REDEPLOY}
 
 Check = Callable[["Promises", Fleet, Any, Instant], Iterator[str]]
-
-
-def number_of(name: str) -> int:
-    """Return the number in an id: of `node17` 17."""
-    return int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
 
 
 class Promises:

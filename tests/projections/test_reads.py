@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.messages import Tenant
+from domain.messages import Tenant, number_of
 from domain.region import Region
 from projections import reads as reading
-from projections.answers import number
 from projections.feed import FeedError, placed
 from projections.lines import condition
 from projections.operability import Operability
@@ -168,7 +167,7 @@ def test_only_the_latest_are_kept(monkeypatch):
     assert len(reads.commands) == 5
     assert len(reads.operations) == 3
     assert reads.totals()["commands"] > 5
-    ids = [number(name) for name in reads.operations]
+    ids = [number_of(name) for name in reads.operations]
     assert ids == sorted(ids)
     assert next(reads.events_after(reads.position - 2)).position == reads.position - 1
 

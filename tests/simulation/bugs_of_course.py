@@ -16,7 +16,7 @@ from domain import operation as op
 from domain.decider import Decision
 from domain.fleet import Fleet
 from domain.memory import HandedOver
-from domain.messages import MigrationId
+from domain.messages import MigrationId, number_of
 from restow.simulation import agents
 from tests.simulation.planting import Patch, plant, then
 
@@ -123,7 +123,7 @@ def queue_is_a_stack(patch: Patch) -> None:
 
     def turn(fleet: Fleet, fact: Any, _at: Any) -> None:
         layer = fleet.layers[fact.environment, fact.layer]
-        newest_first = tuple(sorted(layer.queue, key=reactions.number, reverse=True))
+        newest_first = tuple(sorted(layer.queue, key=number_of, reverse=True))
         fleet.put(fleet.layers, layer.key, replace(layer, queue=newest_first))
 
     then(patch, op.OperationRequested, turn)
