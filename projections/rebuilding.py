@@ -26,7 +26,7 @@ from projections.sqlite import (
 from projections.views import ALL
 
 BATCH_EVENTS = 5_000
-"""Events of one transaction of a rebuild, about."""
+"""Events of one transaction of what is built from the beginning, about."""
 DIFFERENCES_MAX = 20
 """So many differences are told."""
 SHOWN_MAX = 2_000
@@ -126,21 +126,40 @@ async def build(frames: Frames[H], path: Path, until: Checkpoint) -> Checkpoint:
 
     It gives up beyond it, and where no frame comes for `STILL_S`.
     """
-    store = await finished(lambda: SqliteStore(path))
+    async with aclosing(_up_to(frames, until)) as wanted:
+        return await fill(path, wanted)
+
+
+async def fill(path: Path, frames: AsyncGenerator[Frame[Fact]]) -> Checkpoint:
+    """Fold frames into a new file, in batches; return how far it came."""
+    store = await finished(partial(SqliteStore, path))
     projector = Projector()
     try:
-        async with aclosing(_batches(frames, until)) as batches:
-            async for frames_of_one in batches:
-                await finished(partial(store.write, projector.take(frames_of_one)))
+        async with aclosing(_batches(frames)) as batches:
+            async for batch in batches:
+                told = await finished(partial(projector.take, batch))
+                await finished(partial(store.write, told))
     finally:
         await finished(store.close)
     return projector.checkpoint
 
 
-async def _batches(frames: Frames[H], until: Checkpoint) -> AsyncGenerator[list[Frame[Fact]]]:
-    """Yield the frames up to a checkpoint, in batches."""
+async def _batches(frames: AsyncGenerator[Frame[Fact]]) -> AsyncGenerator[list[Frame[Fact]]]:
     batch: list[Frame[Fact]] = []
-    position, quiet, events = 0, 0, 0
+    events = 0
+    async for frame in frames:
+        batch.append(frame)
+        events += len_of(frame)
+        if events >= BATCH_EVENTS:
+            yield batch
+            batch, events = [], 0
+    if batch:
+        yield batch
+
+
+async def _up_to(frames: Frames[H], until: Checkpoint) -> AsyncGenerator[Frame[Fact]]:
+    """Yield the frames up to a checkpoint."""
+    position, quiet = 0, 0
     async with aclosing(frames.follow(None)) as steps:
         while (position, quiet) < (until.position, until.quiet):
             try:
@@ -150,14 +169,8 @@ async def _batches(frames: Frames[H], until: Checkpoint) -> AsyncGenerator[list[
                 break
             if last_position(frame) > until.position:
                 break
-            batch.append(frame)
             position, quiet = last_position(frame), 0 if len_of(frame) else quiet + 1
-            events += len_of(frame)
-            if events >= BATCH_EVENTS:
-                yield batch
-                batch, events = [], 0
-    if batch:
-        yield batch
+            yield frame
 
 
 def _differences(used: SqliteReader, beside: Path) -> tuple[int, tuple[Difference, ...]]:

@@ -195,12 +195,8 @@ async def _in_time(reader: SqliteReader, choice: Choice) -> list[Found]:
     clock = asyncio.get_running_loop().time
     late = clock() + READING_S
     reader.stop_after(lambda: clock() > late)
-    reading = asyncio.ensure_future(asyncio.to_thread(reader.select, choice))
     try:
-        return await asyncio.shield(reading)
-    except asyncio.CancelledError:
-        await asyncio.wait({reading})
-        raise
+        return await finished(partial(reader.select, choice))
     finally:
         reader.stop_after(None)
 

@@ -12,16 +12,14 @@ from typing import Generic
 from domain.decider import Frame
 from domain.facts import Fact
 from domain.messages import Code, Refusal
-from projections.batches import Checkpoint, Projector, len_of
 from projections.feed import Frames, H, last_position
 from projections.keeping import Live, finished
 from projections.moments import Moment, until
+from projections.rebuilding import fill
 from projections.shelf import remove
-from projections.sqlite import SqliteStore
 
 KEPT_MAX = 4
 """Moments that are kept built."""
-BATCH_EVENTS = 5_000
 BUILD_S = 20.0
 """How long a moment may take to build."""
 
@@ -48,8 +46,11 @@ class Pasts(Generic[H]):
                 path = Path(self._folder.name, f"past-{self._count}.db")
                 self._count += 1
                 try:
-                    async with asyncio.timeout(BUILD_S):
-                        await self._build(moment, path, end)
+                    async with (
+                        asyncio.timeout(BUILD_S),
+                        aclosing(_until(self._frames, moment, end)) as wanted,
+                    ):
+                        await fill(path, wanted)
                 except TimeoutError:
                     await finished(partial(remove, path))
                     return Refusal(Code.WAIT_TIMEOUT, TOO_LONG, "query as_of")
@@ -60,18 +61,6 @@ class Pasts(Generic[H]):
                 old.close()
                 remove(old.path)
             return found
-
-    async def _build(self, moment: Moment, path: Path, end: int) -> Checkpoint:
-        store = await finished(partial(SqliteStore, path))
-        projector = Projector()
-        try:
-            async with aclosing(_batches(self._frames, moment, end)) as batches:
-                async for frames in batches:
-                    batch = await asyncio.to_thread(projector.take, frames)
-                    await finished(partial(store.write, batch))
-        finally:
-            await finished(store.close)
-        return projector.checkpoint
 
     def close(self) -> None:
         for live in self._built.values():
@@ -85,23 +74,14 @@ TOO_LONG = (
 )
 
 
-async def _batches(
-    frames: Frames[H], moment: Moment, end: int
-) -> AsyncGenerator[list[Frame[Fact]]]:
-    """Yield what had happened by then, in batches; `end` is that of the journal."""
-    batch: list[Frame[Fact]] = []
-    position, events = 0, 0
+async def _until(frames: Frames[H], moment: Moment, end: int) -> AsyncGenerator[Frame[Fact]]:
+    """Yield what had happened by then; `end` is that of the journal."""
+    position = 0
     async with aclosing(frames.follow(None)) as steps:
         while position < end:
             _, frame = await anext(steps)
             then = until(frame, moment)
-            batch.append(then)
+            yield then
             position = last_position(frame)
-            events += len_of(then)
-            if events >= BATCH_EVENTS:
-                yield batch
-                batch, events = [], 0
             if len(then.commits) < len(frame.commits):
                 break
-    if batch:
-        yield batch
