@@ -7,7 +7,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks import commands, fairness, feasibility, giant, placement, replay, room, views
+from benchmarks import (
+    commands,
+    fairness,
+    feasibility,
+    giant,
+    hours,
+    placement,
+    replay,
+    room,
+    views,
+)
 from benchmarks.figures import machine, table
 
 RECORD = Path(__file__).parent / "README.md"
@@ -22,6 +32,7 @@ def main() -> None:
         *placement.run(),
         *feasibility.run(),
         *room.run(),
+        *hours.run(),
         *replay.run(),
         *views.run(),
         *asyncio.run(giant.run()),

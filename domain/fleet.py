@@ -136,12 +136,8 @@ class Fleet:
 
     def changed(self) -> set[str]:
         """Return the names of the tables in which something has been tried out."""
-        changed = [table for table, _, _ in self._undo or ()]
-        return {
-            name
-            for name, table in vars(self).items()
-            if isinstance(table, dict) and any(table is one for one in changed)
-        }
+        changed = {id(table) for table, _, _ in self._undo or ()}
+        return {name for name, table in vars(self).items() if id(table) in changed}
 
     def next_number(self, counter: str) -> int:
         """Return the number that the next container, operation or migration will have."""

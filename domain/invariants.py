@@ -38,19 +38,19 @@ def homes(one: Container) -> tuple[HostId, ...]:
     return (one.host,) if target is None or target == one.host else (one.host, target)
 
 
+NOTHING = (0, 0, 0)
+
+
 def books_balance(fleet: Fleet) -> Iterator[str]:
     """What a host has promised is what its containers, and those on their way to it, hold."""
-    used: Counter[HostId] = Counter()
-    disk: Counter[HostId] = Counter()
-    count: Counter[HostId] = Counter()
+    books: dict[HostId, tuple[int, int, int]] = {}
     for one in fleet.containers.values():
-        count[one.host] += 1
         for home in homes(one):
-            used[home] += one.allocated
-            disk[home] += one.disk_gib
+            used, disk, count = books.get(home, NOTHING)
+            books[home] = used + one.allocated, disk + one.disk_gib, count + (home == one.host)
     for host in fleet.hosts.values():
         kept = (host.used, host.used_disk, host.containers)
-        held = (used[host.id], disk[host.id], count[host.id])
+        held = books.get(host.id, NOTHING)
         if kept != held:
             yield f"host {host.id} has booked {kept}, its containers hold {held}"
 

@@ -71,6 +71,8 @@ class Seats(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def all(self) -> tuple[HostId, ...]:
+        if not self.next:
+            return self.hosts
         return (*self.hosts, *(host for host in self.next if host not in self.hosts))
 
     def carried(self, by: set[HostId]) -> bool:

@@ -4,8 +4,9 @@ A crash forgets nothing that was promised. To take a `CallOff` is to call off, u
 has been handed over; the answer to a migration is its end.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from itertools import islice
 from typing import TypeVar, assert_never
 
 import msgspec
@@ -247,9 +248,9 @@ def _taken(agent: Agent, order: Order) -> Agent:
     return replace(agent, moves=bounded(moves, MOVES_MAX, _ended_moves(moves)))
 
 
-def _ended_moves(moves: Mapping[MigrationId, Move]) -> tuple[MigrationId, ...]:
+def _ended_moves(moves: Mapping[MigrationId, Move]) -> Iterator[MigrationId]:
     open_still = (Standing.LEAVING, Standing.HANDED_OVER)
-    return tuple(name for name, move in moves.items() if move.standing not in open_still)
+    return (name for name, move in moves.items() if move.standing not in open_still)
 
 
 def _owed(agent: Agent, report: AnyReport) -> Agent:
@@ -262,7 +263,7 @@ def _answered(agent: Agent, report: ReportOrder) -> Agent:
     order = agent.under_way.get(report.order)
     owed = {**agent.owed, report.ask: report}
     answered = {**agent.answered, report.order: report}
-    done_with = tuple(name for name, old in answered.items() if old.ask not in owed)
+    done_with = (name for name, old in answered.items() if old.ask not in owed)
     agent = replace(
         agent,
         under_way=without(agent.under_way, report.order),
@@ -311,7 +312,7 @@ def _evolve_arrival(agent: Agent, entry: ArrivalEntry) -> Agent:
             assert_never(entry)
     arrivals = {**without(agent.arrivals, entry.migration), entry.migration: arrival}
     over = (Stage.RAN, Stage.DROPPED)
-    ended = tuple(name for name, old in arrivals.items() if old.stage in over)
+    ended = (name for name, old in arrivals.items() if old.stage in over)
     return replace(agent, arrivals=bounded(arrivals, MOVES_MAX, ended))
 
 
@@ -324,10 +325,10 @@ def without(old: Mapping[K, V], key: K) -> dict[K, V]:
     return {name: value for name, value in old.items() if name != key}
 
 
-def bounded(old: Mapping[K, V], most: int, may_go: tuple[K, ...]) -> Mapping[K, V]:
+def bounded(old: Mapping[K, V], most: int, may_go: Iterable[K]) -> Mapping[K, V]:
     """Return the mapping without the oldest of those that may go, if it is too large."""
     excess = len(old) - most
     if excess <= 0:
         return old
-    going = frozenset(may_go[:excess])
+    going = frozenset(islice(may_go, excess))
     return {name: value for name, value in old.items() if name not in going}

@@ -124,12 +124,14 @@ class Watch:
         seen.bound = max(seen.bound, granted[1])
         return granted[0], granted[2], ""
 
-    def _fresh(self, now: int) -> set[HostId]:
+    def _fresh(self, fleet: Fleet, now: int) -> dict[HostId, Seen]:
+        """Return the jurors that hold fresh leases; of 10,000 hosts nobody else is looked at."""
         young = now - self.terms.fresh_ms
-        return {host for host, seen in self._seen.items() if seen.base and seen.base >= young}
+        known = ((host, self._seen.get(host)) for host in fleet.seats.all)
+        return {host: seen for host, seen in known if seen and seen.base and seen.base >= young}
 
     def _carried(self, fleet: Fleet, now: int) -> bool:
-        return fleet.seats.carried(self._fresh(now))
+        return fleet.seats.carried(set(self._fresh(fleet, now)))
 
     def unproven(self, fleet: Fleet, now: int) -> bool:
         """Say whether hosts wait for the journal to prove that this engine leads."""
@@ -147,8 +149,8 @@ class Watch:
         long_ago = now - self.terms.steady_ms
         held = {
             host
-            for host in self._fresh(now)
-            if (since := self._seen[host].since) is not None and since <= long_ago
+            for host, seen in self._fresh(fleet, now).items()
+            if seen.since is not None and seen.since <= long_ago
         }
         good = not self._outlived and self._seated <= long_ago and fleet.seats.carried(held)
         self._steady = now if good else self._steady

@@ -106,6 +106,8 @@ class Town:
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self._asked = 0
+        self._post = self.dice("post")
+        self.carried = 0
         self.machines = {HostId(f"h{n}"): Machine(self, f"h{n}") for n in range(1, hosts + 1)}
         self.engines: list[Engine] = []
         for number, name in enumerate(self.machines):
@@ -222,8 +224,9 @@ class Town:
         """Carry a message, or lose it; some are very late."""
         if not self.meet(network, *ends):
             return
-        dice = self.dice(f"{ends} {self.now} {self._order}")
-        delay = dice.randint(1, LATE_MS if dice.random() < self.late else 30)
+        self.carried += 1
+        lot = self._post.random
+        delay = 1 + int(lot() * (LATE_MS if lot() < self.late else 30))
         self.at(self.now + delay, what)
 
     def wake(self, one: Machine | Engine, what: Callable[[], None]) -> None:
