@@ -7,8 +7,8 @@ from collections.abc import Callable
 from benchmarks.figures import Figure
 from domain.environment import CreateEnvironment, LayerSpec
 from domain.operation import RestartLayer
+from restow.simulation.town import Town
 from restow.simulation.world import World
-from tests.simulation.leases import Town
 
 HOSTS = 50
 HOUR_MS = 3_600_000

@@ -24,8 +24,13 @@ def lived(story: Story) -> World:
 
 def wrong_with(story: Story) -> str:
     """Return what is wrong with a story, with what happened before; "" if nothing is."""
+    return wrong_in(lambda: lived(story))
+
+
+def wrong_in(life: Callable[[], object]) -> str:
+    """Return what is wrong with a life; "" if nothing is."""
     try:
-        lived(story)
+        life()
     except WENT_WRONG as error:
         return f"{type(error).__name__}: {error}"
     return ""

@@ -3,6 +3,7 @@
 import msgspec
 
 from domain import sequence
+from domain.lease import Seats
 from domain.problems import Exit
 from restow.cli import main
 
@@ -40,6 +41,24 @@ def test_what_goes_wrong_is_made_small_told_and_can_be_replayed(capsys, monkeypa
     assert "without an operable container" in err
     assert "error: seed " in err
     assert "restow sim --seed " in err
+
+
+def test_worlds_of_leases_are_another_kind(capsys):
+    code, out, _ = run(capsys, "--leases", "--seeds", "3")
+
+    assert not code
+    assert out.startswith("3 worlds, 1 h simulated")
+    assert out.endswith("0 violations\n")
+
+
+def test_a_lease_that_outlasts_its_switch_is_told_and_can_be_replayed(capsys, monkeypatch):
+    monkeypatch.setattr(Seats, "carried", lambda _seats, _by: True)
+
+    code, _, err = run(capsys, "--leases", "--seeds", "100")
+
+    assert code == Exit.DIFFERENT
+    assert "is lost and runs" in err
+    assert "restow sim --leases --seed " in err
 
 
 def test_no_worlds_are_refused(capsys):

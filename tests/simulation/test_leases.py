@@ -1,6 +1,6 @@
 """Leases on clocks that drift, in towns that fall apart: whoever is lost runs nothing any more.
 
-The simulation is that of `leases.py`: the real lease and the real watch, two networks, engines that
+The simulation is that of `town.py`: the real lease and the real watch, two networks, engines that
 do not know that they were replaced. Each planted bug is one rule taken away, and is caught.
 """
 
@@ -11,7 +11,8 @@ import pytest
 from domain.lease import Lease, Seats, Terms, terms_of
 from domain.messages import HostId
 from domain.watch import Watch
-from tests.simulation.leases import Fault, Town, live
+from restow.simulation.strikes import Fault, Strikes, live
+from restow.simulation.town import Town
 
 SECOND = 1_000
 ALL = ("h1", "h2", "h3", "h4", "h5")
@@ -22,7 +23,9 @@ BANK = (
 
 
 def town(*faults: Fault, until_s: int = 400) -> Town:
-    return Town(1, 5, faults).run(until_s * SECOND)
+    made = Town(1, 5)
+    Strikes(made, faults)
+    return made.run(until_s * SECOND)
 
 
 def fenced(one: Town) -> set[str]:

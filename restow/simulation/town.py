@@ -7,18 +7,18 @@ the agent. A host that the journal says is lost must not run anything until it h
 
 import heapq
 from collections.abc import Callable
+from functools import partial
 from random import Random
-
-import msgspec
 
 from domain.chronicle import evolve
 from domain.decider import Ask
-from domain.host import RegisterHost
+from domain.host import HostLost, HostReturned, RegisterHost
 from domain.lease import Beat, Grant, Lease, Standing, Terms
-from domain.loss import ReturnHost
+from domain.loss import ReturnHost, StormRaised
 from domain.messages import AskId, Command, HostId, Instant
 from domain.region import Region
 from domain.watch import Watch
+from restow.simulation.violation import ViolationError
 
 TERMS = Terms()
 DRIFT = 0.001
@@ -26,15 +26,7 @@ LOOK_MS = 500
 ASK_MS = 1_000
 LATE_MS = 40_000
 NOWHERE = "nowhere"
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """Something goes wrong at `at` for `lasts` ms: see `Town.strike`."""
-
-    at: int
-    kind: str
-    victims: tuple[str, ...]
-    lasts: int
+TOLD_MAX = 120
 
 
 class Clock:
@@ -92,7 +84,7 @@ class Engine:
 class Town:
     """One region: `run` it, then look at `lost`, `storms`, and who was fenced."""
 
-    def __init__(self, seed: int, hosts: int, faults: tuple[Fault, ...] = ()) -> None:
+    def __init__(self, seed: int, hosts: int) -> None:
         self.seed = seed
         self.now = 0
         self.trace: list[str] = []
@@ -105,7 +97,7 @@ class Town:
         self.late = 0.0
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
-        self._asked = 0
+        self.asked = 0
         self._post = self.dice("post")
         self.carried = 0
         self.machines = {HostId(f"h{n}"): Machine(self, f"h{n}") for n in range(1, hosts + 1)}
@@ -118,8 +110,6 @@ class Town:
                 )
             )
         self.take_over("e0")
-        for fault in faults:
-            self.at(fault.at, lambda fault=fault: self.strike(fault))  # type: ignore[misc]
         for machine in self.machines.values():
             self._turn(machine)
 
@@ -142,10 +132,11 @@ class Town:
     def check(self) -> None:
         """Nothing runs on a host that is lost."""
         for host in self.lost:
-            assert not self.machines[host].runs(self.now), self.story(f"{host} is lost and runs")
+            if self.machines[host].runs(self.now):
+                raise ViolationError(self.story(f"{host} is lost and runs"))
 
     def story(self, wrong: str) -> str:
-        return "\n".join([f"town {self.seed}", *self.trace[-120:], f"{self.now}: {wrong}"])
+        return "\n".join([f"town {self.seed}", *self.trace[-TOLD_MAX:], f"{self.now}: {wrong}"])
 
     def say(self, what: str) -> None:
         self.trace.append(f"{self.now:>8} {what}")
@@ -153,18 +144,20 @@ class Town:
     # The journal, which takes what the newest engine writes and nothing else
 
     def write(self, command: Command) -> None:
-        self._asked += 1
-        ask = Ask(AskId(f"a{self._asked}"), command)
+        self.asked += 1
+        ask = Ask(AskId(f"a{self.asked}"), command)
         commit = self.journal.decide(ask, Instant(self.now))
         for event in commit.events:
-            fact: object = event.fact
-            name = type(fact).__name__
-            self.say(f"  {fact}")
-            self.storms += name == "StormRaised"
-            if name == "HostLost":
-                self.lost[fact.host] = self.now  # type: ignore[attr-defined]
-            if name == "HostReturned":
-                del self.lost[fact.host]  # type: ignore[attr-defined]
+            self.say(f"  {event.fact}")
+            match event.fact:
+                case StormRaised():
+                    self.storms += 1
+                case HostLost(host=host):
+                    self.lost[host] = self.now
+                case HostReturned(host=host):
+                    del self.lost[host]
+                case _:
+                    pass
             for engine in self.engines:
                 if not engine.over:
                     evolve(engine.region.fleet, event.fact, Instant(self.now))
@@ -247,11 +240,8 @@ class Town:
         if self.engines:
             beat = machine.lease.beat(machine.term, local)
             for engine in self.engines:
-                self.send(
-                    self.bus,
-                    (machine.name, engine.name),
-                    lambda engine=engine: self.wake(engine, lambda: self._hear(engine, beat)),  # type: ignore[misc]
-                )
+                hear = partial(self.wake, engine, partial(self._hear, engine, beat))
+                self.send(self.bus, (machine.name, engine.name), hear)
         if machine.lease.quiet(local):
             self._ask_jurors(machine, local)
         machine.arm(self.now)
@@ -292,91 +282,28 @@ class Town:
 
     def _ask_jurors(self, machine: Machine, asked_at: int) -> None:
         said: dict[HostId, Standing] = {}
-        lease = machine.lease
-        for name in lease.seats.all:
+        for name in machine.lease.seats.all:
             other = self.machines[name]
-            if other is machine:
-                continue
-
-            def answer(other: Machine = other) -> None:
-                standing = other.lease.standing(other.clock.read(self.now))
-                self.send(
-                    self.wire,
-                    (other.name, machine.name),
-                    lambda: said.setdefault(other.name, standing),  # type: ignore[arg-type]
-                )
-
-            self.send(
-                self.wire,
-                (machine.name, name),
-                lambda other=other, answer=answer: self.wake(other, answer),  # type: ignore[misc]
-            )
+            if other is not machine:
+                answer = partial(self.wake, other, partial(self._stand, other, machine, said))
+                self.send(self.wire, (machine.name, name), answer)
         self.at(
             self.now + ASK_MS,
             lambda: self.wake(machine, lambda: self._judge(machine, asked_at, said)),
         )
 
+    def _stand(self, one: Machine, asked_by: Machine, said: dict[HostId, Standing]) -> None:
+        """Say how one stands to the one that asked; the first answer counts."""
+        standing = one.lease.standing(one.clock.read(self.now))
+
+        def arrive() -> None:
+            said.setdefault(one.name, standing)
+
+        self.send(self.wire, (one.name, asked_by.name), arrive)
+
     def _judge(self, machine: Machine, asked_at: int, said: dict[HostId, Standing]) -> None:
         if machine.lease.judge(asked_at, dict(said), machine.clock.read(self.now)):
             machine.arm(self.now)
-
-    # What goes wrong
-
-    def strike(self, fault: Fault) -> None:
-        """Cut off from the bus, from each other or both; pause, kill, restart; lead anew."""
-        self.say(f"FAULT {fault.kind} {fault.victims} {fault.lasts}")
-        strikes = {
-            "bus": lambda: self._island([self.bus], fault),
-            "wire": lambda: self._island([self.wire], fault),
-            "both": lambda: self._island([self.bus, self.wire], fault),
-            "outage": lambda: self._outage(fault),
-            "pause": lambda: self._pause(fault),
-            "die": lambda: self._die(fault),
-            "restart": lambda: self._restart(fault),
-            "lead": lambda: self.take_over(fault.victims[0]),
-        }
-        strikes[fault.kind]()
-
-    def _outage(self, fault: Fault) -> None:
-        names = (*self.machines, *(e.name for e in self.engines), "journal", "e1", "e2")
-        self._island([self.bus], msgspec.structs.replace(fault, victims=names), NOWHERE)
-
-    def _restart(self, fault: Fault) -> None:
-        for name in fault.victims:
-            self.machines[HostId(name)].restart(self.now)
-
-    def _island(self, nets: list[dict[str, str]], fault: Fault, where: str = "") -> None:
-        """Put the victims on an island of their own, where they meet each other and nobody else."""
-        island = where or f"island {fault.at}"
-        for net in nets:
-            net.update(dict.fromkeys(fault.victims, island))
-
-        def heal() -> None:
-            for net in nets:
-                for name in fault.victims:
-                    if net.get(name) == island:
-                        del net[name]
-
-        self.at(self.now + fault.lasts, heal)
-
-    def _pause(self, fault: Fault) -> None:
-        everybody: list[Machine | Engine] = [*self.machines.values(), *self.engines]
-        for one in everybody:
-            if one.name in fault.victims:
-                one.awake_at = max(one.awake_at, self.now + fault.lasts)
-
-    def _die(self, fault: Fault) -> None:
-        """Power off; what ran is gone, and its switch with it."""
-        machines = [self.machines[HostId(name)] for name in fault.victims]
-        for machine in machines:
-            machine.dead, machine.switch = True, 0
-
-        def back() -> None:
-            for machine in machines:
-                machine.dead = False
-                machine.restart(self.now)
-
-        self.at(self.now + fault.lasts, back)
 
 
 def frozen(region: Region) -> Region:
@@ -385,35 +312,3 @@ def frozen(region: Region) -> Region:
     copy.fleet.hosts.update(region.fleet.hosts)
     copy.fleet.vigil.update(region.fleet.vigil)
     return copy
-
-
-def live(seed: int, *, minutes: int = 10) -> Town:
-    """Let a town live through a random list of faults."""
-    dice = Random(f"faults {seed}")
-    hosts = dice.choice([1, 2, 3, 3, 4, 5, 5, 7])
-    names = [f"h{n}" for n in range(1, hosts + 1)]
-    faults = []
-    kinds = dice.sample(
-        ["bus", "wire", "both", "outage", "pause", "die", "restart", "lead", "zombie", "leadaway"],
-        dice.randint(1, 5),
-    )
-    for _ in range(dice.randint(1, 8)):
-        kind = dice.choice(kinds)
-        at = dice.randint(30_000, minutes * 60_000)
-        lasts = dice.choice([1_000, 8_000, 15_000, 21_000, 26_000, 40_000, 90_000, 200_000])
-        some = tuple(dice.sample(names, dice.randint(1, hosts)))
-        leader = "e0"
-        if kind == "zombie":  # the engine is paused, another one leads, and it wakes again
-            faults.append(Fault(at, "pause", ("e0", "e1"), lasts))
-            faults.append(Fault(at + 2_000, "lead", (dice.choice(["e1", "e2"]),), 0))
-        elif kind == "leadaway":  # the engine is cut off with some hosts, another one leads
-            both = dice.random() < 0.5
-            faults.append(Fault(at, "both" if both else "bus", (leader, "e1", *some), lasts))
-            faults.append(Fault(at + dice.randint(0, 4_000), "lead", ("e2",), 0))
-        elif kind == "lead":
-            faults.append(Fault(at, "lead", (dice.choice(["e0", "e1", "e2"]),), 0))
-        else:
-            faults.append(Fault(at, kind, some, lasts))
-    town = Town(seed, hosts, tuple(faults))
-    town.late = dice.choice([0, 0, 0.02, 0.2])
-    return town.run((minutes + 8) * 60_000)
