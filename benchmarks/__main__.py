@@ -13,6 +13,7 @@ from benchmarks import (
     feasibility,
     giant,
     hours,
+    moments,
     placement,
     replay,
     room,
@@ -35,6 +36,7 @@ def main() -> None:
         *hours.run(),
         *replay.run(),
         *views.run(),
+        *asyncio.run(moments.run()),
         *asyncio.run(giant.run()),
     ]
     text = f"{MARK}\n\n{table(figures)}\n\n{machine()}.\n"

@@ -121,7 +121,7 @@ def container(reads: Reads, ask: q.ContainerShow) -> ContainerLine | Refusal:
     if found is None:
         return unknown("container", ask.container, reads.fleet.containers)
     version = reads.version("container", found.id)
-    return container_line(found, version, reads.why.get(found.id))
+    return container_line(found, version, reads.why_of(found.id))
 
 
 def operations(reads: Reads, ask: q.OperationList) -> Iterator[OperationLine]:

@@ -46,15 +46,16 @@ class StrangeStoreError(RuntimeError):
 class Live:
     """One generation as it is read: connections that nobody uses now."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opened: Callable[[Path], SqliteReader] = SqliteReader) -> None:
         """Open some: they can be read from though the file be removed."""
         self.path = path
-        self._idle = [SqliteReader(path) for _ in range(IDLE_MIN)]
+        self._opened = opened
+        self._idle = [opened(path) for _ in range(IDLE_MIN)]
         self._over = False
 
     def take(self) -> SqliteReader:
         """Return a connection; give it back with `back`."""
-        return self._idle.pop() if self._idle else SqliteReader(self.path)
+        return self._idle.pop() if self._idle else self._opened(self.path)
 
     def back(self, reader: SqliteReader) -> None:
         reader.end()
@@ -86,6 +87,10 @@ class Keeping(Generic[H]):
     def live(self) -> Live | None:
         """The generation to read from; None before the first is open."""
         return self._live
+
+    async def end(self) -> int:
+        """Return the position of the last event of the journal."""
+        return await self._frames.end()
 
     async def behind(self) -> int:
         """Return how many events of the journal the views do not have yet."""

@@ -21,6 +21,7 @@ from domain.messages import HostId, Instant
 from domain.subjects import Subjects
 from projections.feed import Auditor, Frames, H
 from projections.queries import Progress, Queries
+from projections.reaching import Framing
 from projections.reads import Reads
 from projections.relay import Relay
 
@@ -34,19 +35,20 @@ AUDIT_BATCH_MAX = 200
 """Frames that the audit is given at once."""
 
 
-async def run(
+async def run(  # noqa: PLR0913 - the parts of a process
     nc: Client,
     subjects: Subjects,
     frames: Frames[H],
     *,
     audit: Auditor | None = None,
+    framing: Framing | None = None,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Show a region until cancelled; `ready` is called when questions are answered.
 
     What goes wrong comes out in an exception group.
     """
-    feeding = Feeding(frames)
+    feeding = Feeding(frames, framing)
     relay = Relay(nc, subjects, frames)
     async with asyncio.TaskGroup() as group:
         feeding.progress.goal = await frames.end()
@@ -71,12 +73,13 @@ async def hear_hosts(nc: Client, subjects: Subjects, heard: dict[HostId, Instant
 
 
 class Feeding(Generic[H]):
-    """Follows the journal, for the reads and for the audit."""
+    """Follows the journal, for the reads and for the audit; keyframes are made on the way."""
 
-    def __init__(self, frames: Frames[H]) -> None:
+    def __init__(self, frames: Frames[H], framing: Framing | None = None) -> None:
         self.reads = Reads()
         self.progress = Progress()
         self._frames = frames
+        self._framing = framing
         self._caught_up = asyncio.Event()
 
     async def run(self, audit: Auditor | None) -> None:
@@ -94,6 +97,8 @@ class Feeding(Generic[H]):
             async for _, frame in frames:
                 self.reads.take(frame)
                 self.progress.reached(self.reads.position)
+                if self._framing is not None:
+                    await self._framing.passed(self.reads, frame)
                 if behind is not None:
                     await behind.put(frame)
                 if self.progress.behind() is None:

@@ -9,6 +9,9 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+import msgspec
+from msgspec import Raw
+
 from domain.chronicle import evolve
 from domain.container import Container, ContainerPlaced, ContainerRemoved, Placing
 from domain.contracts.catalogue import COMMANDS
@@ -45,6 +48,8 @@ EVENTS_MAX = 100_000
 STORIES_MAX = 10_000
 """Operations, and likewise migrations, that are over and still kept."""
 
+_placing = msgspec.msgpack.Decoder(Placing)
+
 
 class Reads:
     """A view of one region. Read its tables freely; change it only through `take`."""
@@ -53,7 +58,8 @@ class Reads:
         self.fleet = Fleet()
         self.fleet.watcher = self
         self.versions: dict[str, int] = {}
-        self.why: dict[ContainerId, Placing] = {}
+        self.why: dict[ContainerId, Placing | Raw] = {}
+        """Why each container is where it is; as bytes where nobody asked since a keyframe."""
         self.operations: dict[str, OperationLine] = {}
         self.migrations: dict[str, MigrationLine] = {}
         self.evacuations: dict[str, EvacuationStory] = {}
@@ -199,6 +205,11 @@ class Reads:
             "commands": self.counts["commands"],
             "events": self.position,
         }
+
+    def why_of(self, container: ContainerId) -> Placing | None:
+        """Return why a container is where it is; None if that is not known."""
+        why = self.why.get(container)
+        return _placing.decode(why) if isinstance(why, Raw) else why
 
     def version(self, noun: str, name: str) -> int:
         """Return the version of a stream, 0 where there is none."""

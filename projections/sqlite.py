@@ -284,6 +284,21 @@ class SqliteReader:
         with explained(self.path):
             yield from self._db.execute("SELECT name, key, value FROM state ORDER BY name, key")
 
+    def look_through(self, path: Path, bounds: Mapping[str, str]) -> None:
+        """Let these views go on in another file: there the lines for which a condition holds.
+
+        A line that this file has too is read from this one.
+        """
+        with explained(path):
+            self._db.execute("ATTACH ? AS other", (str(path),))
+            for name, condition in bounds.items():
+                view = quoted(name)
+                self._db.execute(
+                    f"CREATE TEMP VIEW {view} AS SELECT * FROM main.{view}"  # noqa: S608
+                    f" UNION ALL SELECT * FROM other.{view} WHERE {condition}"
+                    f" AND _key NOT IN (SELECT _key FROM main.{view})"
+                )
+
     def stop_after(self, is_late: Callable[[], bool] | None) -> None:
         """End a reading with `StoreSlowError` as soon as `is_late` says so; None: never."""
         self._db.set_progress_handler(is_late, STEPS)

@@ -116,7 +116,7 @@ def tell_container(reads: Reads, name: Any) -> ContainerLine | None:
     found = reads.fleet.containers.get(name)
     version = reads.version("container", name)
     return (
-        None if found is None else container_line(found, version, reads.why.get(ContainerId(name)))
+        None if found is None else container_line(found, version, reads.why_of(ContainerId(name)))
     )
 
 

@@ -1,10 +1,12 @@
 """The region as it was: questions answered as of a position or a time, from the journal itself.
 
-Whoever asks reads the journal up to that moment, by the code that answers questions about now.
+Whoever asks reads the journal up to that moment, by the code that answers questions about now;
+from the nearest keyframe on where the read side of this machine keeps some.
 """
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,26 +15,36 @@ from domain.messages import Refusal
 from domain.problems import Problem, problem
 from domain.subjects import Subjects
 from handlers.bus import CONNECT_S, close, connect
-from handlers.journal.reader import Head, read
+from handlers.journal.reader import Head
 from projections import pages
 from projections import questions as q
-from projections.moments import Moment, until
-from projections.reads import Reads
-from restow.settings import Region
+from projections.keyframes import Keyframes
+from projections.moments import Moment
+from projections.reaching import Reached, Reaching
+from restow.frames import JournalFrames
+from restow.settings import KEYFRAMES_FOLDER, Region, data_directory
 
 ANSWER_BYTES_MAX = 1024 * 1024
 """An answer is as large as one from the bus, so that lists come in the same pages."""
+OF_ALL_TIME = ("event", "command", "operation", "migration", "evacuation", "recovery", "growth")
+"""Nouns of which much was over by any moment: only the whole journal knows of that."""
 
 
 class Past:
     """Answers questions as of one moment."""
 
-    def __init__(self, reads: Reads) -> None:
-        self._reads = reads
+    def __init__(self, reaching: Reaching[Head], moment: Moment, reached: Reached) -> None:
+        self._reaching = reaching
+        self._moment = moment
+        self._reached = reached
 
     @property
     def position(self) -> int:
-        return self._reads.position
+        return self._reached.reads.position
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._reached.notes
 
     async def read(self, query: str, body: Mapping[str, Any]) -> dict[str, Any] | Problem:
         """Answer a question as the read side would have then."""
@@ -42,12 +54,20 @@ class Past:
         question = pages.decode(found, msgspec.json.encode(body))
         if isinstance(question, Refusal):
             return problem(question)
+        if not self._reached.whole and of_all_time(query):
+            self._reached = await self._reaching.whole(self._moment)
+        reads = self._reached.reads
         if isinstance(question, q.Status):
-            return msgspec.json.decode(pages.status(self._reads, ()), type=dict[str, Any])
-        said = pages.answer(found, self._reads, question, ANSWER_BYTES_MAX)
+            return msgspec.json.decode(pages.status(reads, ()), type=dict[str, Any])
+        said = pages.answer(found, reads, question, ANSWER_BYTES_MAX)
         if isinstance(said, Refusal):
             return problem(said)
         return msgspec.json.decode(said, type=dict[str, Any])
+
+
+def of_all_time(query: str) -> bool:
+    """Tell whether a question may be about what was over by then."""
+    return query.partition(".")[0] in OF_ALL_TIME or query == "trigger.history"
 
 
 @asynccontextmanager
@@ -55,15 +75,21 @@ async def past(
     region: Region, moment: Moment, *, within_s: float = CONNECT_S
 ) -> AsyncGenerator[Past]:
     """Return the region as it was. Raises `BusUnavailableError`, `JournalDamagedError`."""
+    async with machine(region, within_s=within_s) as reaching:
+        yield Past(reaching, moment, await reaching.reach(moment))
+
+
+@asynccontextmanager
+async def machine(
+    region: Region, data: Path | None = None, *, within_s: float = CONNECT_S
+) -> AsyncGenerator[Reaching[Head]]:
+    """Return what reaches moments of a region. Raises `BusUnavailableError`.
+
+    `data` is where the read side of this machine keeps its keyframes, if it is not the usual place.
+    """
     bus = await connect(region.address, name="restow past", within_s=within_s)
     try:
-        reads = Reads()
-        async with aclosing(read(bus, Subjects(region.prefix), Head())) as frames:
-            async for _, frame in frames:
-                then = until(frame, moment)
-                reads.take(then)
-                if len(then.commits) < len(frame.commits):
-                    break
-        yield Past(reads)
+        frames = JournalFrames(bus, Subjects(region.prefix))
+        yield Reaching(frames, Keyframes((data or data_directory()) / KEYFRAMES_FOLDER))
     finally:
         await close(bus)

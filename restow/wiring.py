@@ -7,22 +7,22 @@ from pathlib import Path
 
 import structlog
 
-from domain.decider import Frame
-from domain.facts import Fact
 from domain.lease import Terms
 from domain.subjects import Subjects
 from handlers.agent import process as agent
 from handlers.agent.behaviour import Behaviour
-from handlers.bus import Bus, close, connect
+from handlers.bus import close, connect
 from handlers.engine import process as engine
-from handlers.journal.reader import Head, before, end, follow
 from projections import process as projecting
 from projections.audit import Audit, AuditFeed, open_audit
 from projections.keeping import Keeping
+from projections.keyframes import Keyframes
+from projections.reaching import Framing, Reaching
 from projections.shelf import Shelf, known
 from projections.web.serving import Web, listen
 from restow import logs
-from restow.settings import AUDIT_FILE, VIEWS_FOLDER, Endpoint, Region
+from restow.frames import JournalFrames
+from restow.settings import AUDIT_FILE, KEYFRAMES_FOLDER, VIEWS_FOLDER, Endpoint, Region
 from restow.web import Asking, about
 
 log = structlog.stdlib.get_logger(__name__)
@@ -72,26 +72,6 @@ async def run_agent(  # noqa: PLR0913 - the settings of a process
     )
 
 
-class JournalFrames:
-    """The journal as projections read it: a `projections.feed.Frames`."""
-
-    def __init__(self, bus: Bus, subjects: Subjects) -> None:
-        self._bus = bus
-        self._subjects = subjects
-
-    def follow(self, after: Head | None) -> AsyncGenerator[tuple[Head, Frame[Fact]]]:
-        """Yield every verified frame after `after`, then those to come."""
-        return follow(self._bus, self._subjects, after or Head())
-
-    async def before(self, position: int) -> Head | None:
-        """Return the newest head without an event beyond `position`."""
-        return await before(self._bus, self._subjects, position)
-
-    async def end(self) -> int:
-        """Return the position of the last event that is written now."""
-        return await end(self._bus, self._subjects)
-
-
 async def run_reader(
     region: Region, data: Path, stop: asyncio.Event, http: Endpoint | None = None
 ) -> None:
@@ -108,15 +88,20 @@ async def run_reader(
         with closing(new_audit(data / AUDIT_FILE)) as audit, shelf.writing():
             known(shelf)
             frames = JournalFrames(bus, subjects)
-            keeping = Keeping(frames, shelf)
-            parts = [
-                projecting.run(bus, subjects, frames, audit=AuditFeed(audit), ready=_ready),
-                keeping.run(),
-            ]
+            keeping, keyframes = Keeping(frames, shelf), Keyframes(data / KEYFRAMES_FOLDER)
+            showing = projecting.run(
+                bus,
+                subjects,
+                frames,
+                audit=AuditFeed(audit),
+                framing=Framing(keyframes),
+                ready=_ready,
+            )
+            parts = [showing, keeping.run()]
             if http is not None:
                 listening = listen(http.host, http.port)
                 log.info("reader.listens", address=listening.getsockname())
-                web = Web(keeping, frames, Asking(bus, subjects), about())
+                web = Web(keeping, Reaching(frames, keyframes), Asking(bus, subjects), about())
                 parts.append(web.run(listening))
             await _until(asyncio.create_task(together(*parts)), stop)
     finally:

@@ -12,8 +12,9 @@ from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
 
 from domain.messages import Code, Refusal
-from projections.feed import Frames, H
+from projections.feed import H
 from projections.keeping import Keeping
+from projections.reaching import Reaching
 from projections.web.app import About, Api, Commands, refused, unrouted
 from projections.web.lists import Lists
 from projections.web.meters import Meters
@@ -53,16 +54,16 @@ class Web(Generic[H]):
     """The read API of one region."""
 
     def __init__(
-        self, keeping: Keeping[H], frames: Frames[H], commands: Commands, about: About
+        self, keeping: Keeping[H], reaching: Reaching[H], commands: Commands, about: About
     ) -> None:
         self._keeping = keeping
-        self._frames = frames
+        self._reaching = reaching
         self._commands = commands
         self._about = about
 
     async def run(self, listening: socket.socket) -> None:
         """Serve on a socket until cancelled; streams are told, and end."""
-        lists = Lists(self._keeping, Pasts(self._frames))
+        lists = Lists(self._keeping, Pasts(self._keeping, self._reaching))
         api = Api(self._keeping, lists, self._commands, self._about)
         server = Server(config_of(application(api)))
         serving = asyncio.create_task(server.serve(sockets=[listening]))

@@ -32,7 +32,6 @@ from restow.cli.redraw import redraw
 from restow.cli.spelling import Body, given, milliseconds
 from restow.cli.watch import watch
 from restow.logs import quiet
-from restow.past import past
 from restow.settings import NoRegionError, Region, SettingsError, find_region
 from restow.talk import Talk
 from restow.talk import talk as conversation
@@ -194,8 +193,12 @@ async def reading(at: At, how: Then) -> AsyncGenerator[Reader]:
         raise UsageError(message)
     region = region_of(at)
     when = moment(how.at, time.time_ns() // 1_000_000)
+    from restow.past import past  # noqa: PLC0415 - it brings placement along, which takes a moment
+
     with reachable(region):
         async with past(region, when, within_s=CONNECT_S) as then:
+            for note in then.notes:
+                say(f"note: {note}")
             if when.position is not None and then.position < when.position:
                 say(f"note: as of position {then.position}, the last one before {when.position}")
             yield then

@@ -22,8 +22,8 @@ from handlers.journal.stream import ensure, info
 from handlers.nats_server import Server, ServerOptions, start
 from projections import process as reader
 from restow.client import Client
+from restow.frames import JournalFrames
 from restow.talk import Talk
-from restow.wiring import JournalFrames
 from tests.engine.site import HARDWARE, engine_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "operating.md"

@@ -15,6 +15,8 @@ from domain.messages import Code, Refusal
 from domain.problems import Problem, problem
 from projections.feed import last_position
 from projections.keeping import Keeping
+from projections.keyframes import Keyframes
+from projections.reaching import Reaching
 from projections.web.app import About
 from projections.web.openapi import encoded
 from projections.web.serving import Web, listen
@@ -60,7 +62,12 @@ async def served(journal: MemoryJournal, folder: Path) -> AsyncIterator[Site]:
     async with kept(journal, folder) as keeping:
         listening = listen("127.0.0.1", 0)
         site = Site(journal, keeping, listening.getsockname()[1])
-        web = Web(keeping, journal, site.engine, About({"restow": "0"}, encoded()))
+        web = Web(
+            keeping,
+            Reaching(journal, Keyframes(folder / "keyframes")),
+            site.engine,
+            About({"restow": "0"}, encoded()),
+        )
         site.task = asyncio.create_task(web.run(listening))
         try:
             yield site

@@ -1,0 +1,128 @@
+"""The views as they were are those that would have been built from the journal up to then."""
+
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+
+from domain.messages import Code, Instant, Refusal
+from projections.keeping import Keeping, Live
+from projections.keyframes import Keyframes
+from projections.moments import Moment, until
+from projections.reaching import Reaching
+from projections.rebuilding import rebuild
+from projections.shelf import Shelf
+from projections.views import ALL
+from projections.web import past
+from projections.web.past import KEPT_MAX, Pasts
+from tests.machine.histories import History
+from tests.projections.journal import MemoryJournal
+from tests.views.shelves import kept, projected, reached
+from tests.views.shelves import until as eventually
+from tests.web.conftest import END, FRAMES
+
+STEP = 9
+
+
+@pytest.fixture
+async def pasts(tmp_path) -> AsyncIterator[Pasts[int]]:
+    """Return the pasts of a region whose views are kept, with a keyframe or two."""
+    history = await History(FRAMES, tmp_path / "keyframes").framed()
+    async with kept(history.journal, tmp_path / "views") as keeping:
+        await reached(keeping, END)
+        pasts = Pasts(keeping, history.reaching)
+        yield pasts
+        pasts.close()
+
+
+def lines(live: Live | Refusal):
+    """Return the lines of every view, by their keys."""
+    assert isinstance(live, Live), live
+    reader = live.take()
+    try:
+        reader.begin()
+        return {view.name: shown(reader.rows(view), view.is_log) for view in ALL}
+    finally:
+        live.back(reader)
+
+
+def shown(rows, is_log):
+    return {row[1] if is_log else row[0]: row[-2] for row in rows}
+
+
+def then(moment, tmp_path):
+    """Return the same, built from the journal up to a moment."""
+    frames = []
+    for frame in FRAMES:
+        part = until(frame, moment)
+        frames.append(part)
+        if len(part.commits) < len(frame.commits):
+            break
+    path = tmp_path / f"{moment.position}-{moment.at}.db"
+    rows = projected(frames, path)
+    return {view.name: shown(rows[view.name], view.is_log) for view in ALL}
+
+
+async def test_every_view_is_as_it_was_at_a_position(pasts, tmp_path):
+    for position in (0, *range(1, END, STEP), END):
+        live = await pasts.at(Moment(position=position))
+        assert lines(live) == then(Moment(position=position), tmp_path), position
+
+
+async def test_every_view_is_as_it_was_at_a_time(pasts, tmp_path):
+    times = sorted({commit.at for frame in FRAMES for commit in frame.commits})
+    for early, late in list(pairwise(times))[::STEP]:
+        for at in (early, Instant(late - 1)):
+            live = await pasts.at(Moment(at=at))
+            assert lines(live) == then(Moment(at=at), tmp_path), at
+
+
+async def test_it_is_built_once_and_the_least_used_is_forgotten(pasts):
+    first = await pasts.at(Moment(position=1))
+    for position in range(2, KEPT_MAX + 1):
+        await pasts.at(Moment(position=position))
+    assert await pasts.at(Moment(position=1)) is first
+    await pasts.at(Moment(position=50))
+    assert await pasts.at(Moment(position=1)) is first
+    assert not any(path.name == "past-1.db" for path in first.path.parent.iterdir())
+
+
+async def test_it_goes_on_in_views_that_were_rebuilt_meanwhile(tmp_path):
+    journal = MemoryJournal(FRAMES)
+    async with kept(journal, tmp_path / "views") as keeping:
+        await reached(keeping, END)
+        pasts = Pasts(keeping, Reaching(journal, Keyframes(tmp_path / "none")))
+        old = keeping.live
+        first = await pasts.at(Moment(position=60))
+        before = lines(first)
+        await rebuild(journal, Shelf(tmp_path / "views"))
+        await eventually(lambda: keeping.live is not old)
+        second = await pasts.at(Moment(position=60))
+        assert second is not first
+        assert lines(second) == before
+        pasts.close()
+
+
+async def test_what_has_not_come_yet_has_no_past(pasts):
+    said = await pasts.at(Moment(position=END + 1))
+    assert isinstance(said, Refusal)
+    assert said.facts == {"position": END}
+
+
+async def test_views_that_are_not_as_far_have_no_past_yet(tmp_path, monkeypatch):
+    monkeypatch.setattr(past, "WAIT_MS", 20)
+    journal = MemoryJournal(FRAMES)
+    keeping = Keeping(journal, Shelf(tmp_path / "views"))
+    pasts = Pasts(keeping, Reaching(journal, Keyframes(tmp_path / "none")))
+    behind = await pasts.at(Moment(position=END))
+    assert isinstance(behind, Refusal)
+    assert behind.code is Code.WAIT_TIMEOUT
+    assert await pasts.at(Moment(position=0)) == past.NOT_YET
+    pasts.close()
+
+
+async def test_a_moment_that_takes_too_long_is_said_to(pasts, monkeypatch):
+    monkeypatch.setattr(past, "BUILD_S", 0.0)
+    said = await pasts.at(Moment(position=END))
+    assert isinstance(said, Refusal)
+    assert "restow <noun> list --at" in said.detail
