@@ -13,7 +13,7 @@ from typing import Generic
 
 import msgspec
 
-from domain.decider import Frame
+from domain.decider import Commit, Frame
 from domain.facts import Fact
 from projections.feed import Frames, H
 from projections.keeping import finished
@@ -80,6 +80,28 @@ class Reaching(Generic[H]):
             async with aclosing(self._frames.follow(None)) as steps:
                 await _take(reads, steps, moment, end)
         return Reached(reads, 0)
+
+    async def commits(self, after: int, moment: Moment) -> AsyncGenerator[tuple[int, Commit[Fact]]]:
+        """Yield the commits with events beyond position `after` up to a moment, and their ends."""
+        end = await self._frames.end()
+        if after >= end:
+            return
+        head = await self._frames.before(after)
+        async with aclosing(self._frames.follow(head)) as steps:
+            async for _, frame in steps:
+                position = frame.position - 1
+                for commit in frame.commits:
+                    position += len(commit.events)
+                    if not moment.has(commit, position):
+                        return
+                    if position > after and commit.events:
+                        yield position, commit
+                if position >= end:
+                    return
+
+    async def places(self) -> list[int]:
+        """Return the positions of the keyframes that there are."""
+        return [kept.position for kept in await finished(self._keyframes.all)]
 
     async def _near(self, moment: Moment, end: int) -> list[Kept]:
         found = await finished(partial(nearest, self._keyframes, moment, end))

@@ -21,7 +21,8 @@ from domain.decider import Frame
 from domain.facts import Fact, tag
 from domain.fleet import Fleet
 from domain.messages import Code, Instant, Refusal
-from projections.audit.fold import Known, projector, spelled
+from projections.aggregates import spelled
+from projections.audit.fold import Known, projector
 from projections.audit.mapper import Entry, FactMapper, stored
 from projections.feed import Placed, last_position, placed
 

@@ -7,7 +7,7 @@ events change other aggregates too; of them the fields last written are shown. W
 moved to is then not among them: its migration's stream says so. `Audit.exact` folds everything.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -16,6 +16,7 @@ from domain.chronicle import evolve
 from domain.facts import tag
 from domain.fleet import Fleet
 from domain.messages import EnvironmentId, Event, HostId, Instant
+from projections.aggregates import spelled
 from projections.audit.mapper import Entry
 
 FoldedBy = Literal["domain", "fields"]
@@ -101,20 +102,6 @@ def _own(noun: str, aggregate: msgspec.Struct | None) -> State | None:
         return None
     state = spelled(aggregate)
     return {k: v for k, v in state.items() if k not in OF_OTHER_STREAMS.get(noun, ())}
-
-
-def spelled(value: Any) -> Any:
-    """Return a value of the domain with every field under its name, fit for JSON."""
-    kind: Any = value.__class__
-    if issubclass(kind, msgspec.Struct):
-        config = kind.__struct_config__
-        tagged = {} if config.tag is None else {str(config.tag_field): config.tag}
-        return tagged | {name: spelled(getattr(value, name)) for name in kind.__struct_fields__}
-    if issubclass(kind, Mapping):
-        return {name: spelled(one) for name, one in value.items()}
-    if issubclass(kind, tuple | list):
-        return [spelled(one) for one in value]
-    return msgspec.to_builtins(value)
 
 
 def fields(noun: str, state: State, fact: Event) -> State | None:

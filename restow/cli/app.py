@@ -48,7 +48,7 @@ for group, parts in {
         ("command", "command:command"): "Every command there is; send one as JSON.",
         ("projection", "projection:projection"): "The views: how far, verified, built anew.",
         ("plan", "plan:plan"): "Plans that were saved: show, make again, apply as they are.",
-        ("audit", "audit:audit"): "Any state at any version; the whole journal verified.",
+        ("audit", "audit:audit"): "The fleet as it was, what changed and why; verified.",
     },
     RUNNING: {
         ("demo", "restow.demo.command:demo"): "Show a fleet at work, and prove it (a minute).",

@@ -1,4 +1,4 @@
-"""`restow audit`: any aggregate as it was at any version, and the whole journal verified."""
+"""`restow audit`: the fleet as it was, what changed and why, and the whole journal verified."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ from restow.cli.flags import HERE, SHOWN, At, Showing, noun
 from restow.cli.output import out, say, show_item
 from restow.cli.talk import reachable, region_of
 
-audit = noun("audit", "Any state at any version; the whole journal verified.")
+audit = noun("audit", "The fleet as it was, what changed and why; the journal verified.")
 
 KEPT = {
     "show": "Show an aggregate as it was after VERSION events of its stream.\n\n"
@@ -17,6 +17,26 @@ KEPT = {
     "history": "List the events of one stream, with who asked for them and why.\n\n"
     "For example: restow audit history container.node17 -o wide",
 }
+THEN = {
+    ("history", "as_of"): "Show the fleet, or one aggregate, as it was.\n\n"
+    "For example:\n\nrestow audit as-of -5m\n\nrestow audit as-of 1234 container.node7",
+    ("history", "diff"): "Show what changed between two moments, and who asked for it.\n\n"
+    "For example:\n\nrestow audit diff 14000 15000\n\nrestow audit diff -1h now layer.shop/app",
+    ("history", "bisect"): "Find the event that made a condition true.\n\n"
+    "False at --from and true at --to it finds where it turned, by halving between keyframes; if it"
+    " turned more than once, one of the turns. --every looks at each commit and finds the first."
+    " Ends with 9 where it did not turn.\n\n"
+    "For example:\n\nrestow audit bisect 'host.h03.used > 20'\n\n"
+    "restow audit bisect 'container.node7.host == h02 and host.h02 exists' --every",
+    ("whynot", "why_not"): "Say why a container is not on a host, and what would put it there.\n\n"
+    "For example:\n\nrestow audit why-not node7 h03\n\n"
+    "restow audit why-not node7 h03 --as-of now",
+    ("exporting", "export"): "Write events as JSON Lines or Parquet.\n\n"
+    "For example:\n\nrestow audit export events.parquet --from -1d\n\n"
+    "restow audit export - --stream container.node7",
+}
+for (module, call), text in THEN.items():
+    audit.command(f"restow.cli.{module}:{call}", name=call.replace("_", "-"), help=text)
 for verb, text in KEPT.items():  # loaded when used: they bring a library that verifying does not
     audit.command(f"restow.cli.auditing:{verb}", name=verb, help=text)
 

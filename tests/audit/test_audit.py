@@ -22,6 +22,7 @@ from domain.migration import MigrateContainer
 from domain.operation import RestartLayer, ScaleLayer, ScaleNode
 from domain.region import Region
 from domain.wire import decode_frame
+from projections.aggregates import spelled
 from projections.audit import (
     Audit,
     AuditDamagedError,
@@ -33,7 +34,6 @@ from projections.audit import (
 from projections.audit import (
     audit as audits,
 )
-from projections.audit.fold import spelled
 from projections.feed import last_position, placed
 from restow.simulation.world import World
 from tests.projections.journal import Book

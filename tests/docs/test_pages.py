@@ -81,7 +81,7 @@ def objection(line: str) -> str:
     try:
         app.parse_args(shlex.split(line), exit_on_error=False, print_error=False)
     except MissingArgumentError:
-        return "" if re.fullmatch(r"[a-z ]+", line) else "it lacks an argument"
+        return "" if re.fullmatch(r"(?:[a-z]+(?:-[a-z]+)* ?)+", line) else "it lacks an argument"
     except CycloptsError as error:
         return str(error)
     return ""
