@@ -4,9 +4,10 @@ What could be disputed about a live migration is settled here too: the source ha
 while it may (`hand_over`), and calling off forbids it for ever, whichever order came first.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from domain.memory import (
     Agent,
@@ -17,7 +18,15 @@ from domain.memory import (
     ReportOwed,
     Standing,
 )
-from domain.messages import AskId, ContainerId, HostId, Instant, MigrationId
+from domain.messages import (
+    INTEGER_MAX,
+    AskId,
+    ContainerId,
+    HostId,
+    Instant,
+    Integer,
+    MigrationId,
+)
 from domain.orders import CallOff, MigrateOut, Order, ReportOrder, Start
 
 Phase = Literal["checked", "copying", "frozen", "resumed", "reachable"]
@@ -27,8 +36,8 @@ class Hello(msgspec.Struct, frozen=True):
     """An agent is there and wants what it owes; a request on `<p>.hi.<host>`."""
 
     host: HostId
-    incarnation: int
-    epoch: int
+    incarnation: Integer
+    epoch: Integer
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -50,21 +59,21 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     """
 
     container: ContainerId
-    cpu_mhz: int
-    memory_mib: int
-    disk_mib: int
-    net_kib_s: int
-    count: int = 0
-    restarts: int = 0
-    io_kib_s: int = 0
-    iops: int = 0
+    cpu_mhz: Integer
+    memory_mib: Integer
+    disk_mib: Integer
+    net_kib_s: Integer
+    count: Integer = 0
+    restarts: Integer = 0
+    io_kib_s: Integer = 0
+    iops: Integer = 0
 
 
 class Usage(msgspec.Struct, frozen=True):
     """One sample of each running container of a host, on `<p>.use.<host>`."""
 
     host: HostId
-    at: Instant
+    at: Annotated[Instant, Meta(ge=0, le=INTEGER_MAX)]
     containers: tuple[Sample, ...]
 
 

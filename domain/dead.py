@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from domain.decider import NOTHING, Decision, Outcome
 from domain.messages import (
+    DEAD,
     AskId,
     Code,
     Command,
@@ -36,7 +37,7 @@ KEEP_MS = 14 * 24 * 60 * 60 * 1_000
 CLOCK = "dead"
 """The name under which the oldest letter waits for its end (`Fleet.deadlines`)."""
 
-DeadName = Annotated[str, Meta(pattern=r"^dl[1-9][0-9]{0,11}\Z")]
+DeadName = Annotated[str, Meta(pattern=DEAD)]
 
 
 class RetryDead(PublicCommand, frozen=True, kw_only=True, tag="dead.retry"):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from domain.messages import ContainerId, HostId
+from domain.messages import ContainerId, HostId, Integer
 
 SENT_MAX = 16
 """Beats whose time of sending is remembered; a later answer to an older one counts for nothing."""
@@ -93,14 +93,14 @@ class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     host: HostId
-    number: int
-    incarnation: int = 0
-    term: int = 0
-    epoch: int = 0
-    echo: int = 0
-    base: int = 0
-    chain: int = 0
-    seats: int = 0
+    number: Integer
+    incarnation: Integer = 0
+    term: Integer = 0
+    epoch: Integer = 0
+    echo: Integer = 0
+    base: Integer = 0
+    chain: Integer = 0
+    seats: Integer = 0
     at: str = ""
 
 
@@ -128,7 +128,7 @@ class Back(msgspec.Struct, frozen=True, omit_defaults=True):
     """A lost host is clean: what was to be fenced is; a request on `<p>.back.<host>`."""
 
     host: HostId
-    term: int
+    term: Integer
     runs: tuple[ContainerId, ...] = ()
 
 

@@ -40,11 +40,17 @@ DELAY_DEFAULT_S = 30
 DELAY_MAX_S = 300
 MIGRATION_DEADLINE_S = 30
 REASON_MAX = 500
+POSITION_MAX = 999_999_999_999
+"""Of a journal; no stream has a higher version."""
 REMEMBER_MS = 24 * 60 * 60 * 1_000
 """How long the answer to an ask is remembered, and the longest that an ask may be late."""
 
 ROUTING = "routing"
 """The addressee of orders to DNS and balancer, which no host may be called."""
+
+INTEGER_MAX = 10**15
+"""No whole number from outside is without a bound: JSON has no end of them, and one of 65 bits
+cannot be stored."""
 
 LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z"
 """No pattern ends with `$`, which in Python also matches before a line break at the end."""
@@ -56,6 +62,7 @@ EVACUATION = r"^ev[1-9][0-9]{0,11}\Z"
 RECOVERY = r"^rc[1-9][0-9]{0,11}\Z"
 GROWTH = r"^gr[1-9][0-9]{0,11}\Z"
 TRIGGER = r"^tr[1-9][0-9]{0,11}\Z"
+DEAD = r"^dl[1-9][0-9]{0,11}\Z"
 PRINTABLE = r"^[\x21-\x7e]+\Z"
 
 HostName = Annotated[str, Meta(pattern=LABEL, min_length=1, max_length=63)]
@@ -69,6 +76,8 @@ EvacuationName = Annotated[str, Meta(pattern=EVACUATION)]
 RecoveryName = Annotated[str, Meta(pattern=RECOVERY)]
 GrowthName = Annotated[str, Meta(pattern=GROWTH)]
 TriggerName = Annotated[str, Meta(pattern=TRIGGER)]
+Integer = Annotated[int, Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)]
+Position = Annotated[int, Meta(ge=0, le=POSITION_MAX)]
 AskName = Annotated[str, Meta(pattern=PRINTABLE, min_length=1, max_length=128)]
 Cloudlets = Annotated[int, Meta(ge=1, le=CLOUDLETS_MAX, description="cloudlets")]
 DiskGib = Annotated[int, Meta(ge=0, le=65_536, description="GiB of disk")]
@@ -98,7 +107,7 @@ class PublicCommand(
 
     id: AskName | None = None
     reason: Reason = ""
-    expect_version: Annotated[int, Meta(ge=0)] | None = None
+    expect_version: Position | None = None
     dry_run: bool = False
     expires_at: AwareTime | None = None
     expect_plan: PlanName | None = None

@@ -20,6 +20,7 @@ from domain.messages import (
     Event,
     HostId,
     Instant,
+    Integer,
     MigrationId,
     OrderId,
 )
@@ -28,7 +29,11 @@ from domain.software import Application
 ROUTER = HostId(ROUTING)
 """The addressee of orders to DNS and balancer."""
 
+ASK_MAX = 200
+"""Characters of a report's identity."""
 ORDER_LIFE_MS = 120_000
+DETAIL_MAX = 1_000
+"""Characters of what an agent says of an order that are kept."""
 
 
 class Work(msgspec.Struct, frozen=True, gc=False, tag_field="work", omit_defaults=True):
@@ -165,7 +170,7 @@ class Report(Command, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Agents send a report again until it is acknowledged; the identity makes that harmless.
     """
 
-    ask: AskId
+    ask: Annotated[AskId, Meta(max_length=ASK_MAX)]
     host: HostId
 
 
@@ -177,8 +182,8 @@ class ReportOrder(Report, frozen=True, kw_only=True, tag="agent.order"):
     detail: str = ""
     running: bool = True
     located: HostId | None = None
-    freeze_ms: int = 0
-    total_ms: int = 0
+    freeze_ms: Integer = 0
+    total_ms: Integer = 0
 
 
 class ReportHealth(Report, frozen=True, kw_only=True, tag="agent.health"):
@@ -194,7 +199,7 @@ class ReportPhase(Report, frozen=True, kw_only=True, tag="agent.phase"):
 
     migration: MigrationId
     phase: Annotated[str, Meta(pattern=r"^(checked|copying|frozen|resumed|reachable)\Z")]
-    after_ms: int
+    after_ms: Integer
 
 
 AnyReport = ReportOrder | ReportHealth | ReportPhase

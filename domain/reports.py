@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from domain import offline
 from domain.container import (
     Container,
@@ -24,6 +26,7 @@ from domain.messages import Code, ContainerId, Event, Instant, OperationId, Refu
 from domain.migration import MigrationPhaseReached
 from domain.moving import settle
 from domain.orders import (
+    DETAIL_MAX,
     AnyReport,
     CallOff,
     Halt,
@@ -68,6 +71,8 @@ def order_reported(fleet: Fleet, report: ReportOrder, now: Instant) -> Outcome:
             f"order {order.id} was given to {order.to}, and {report.host} answers it",
             "$.host",
         )
+    if len(report.detail) > DETAIL_MAX:  # a commit of more would not pass the bus
+        report = replace(report, detail=report.detail[:DETAIL_MAX])
     answered = OrderAnswered(order.id, order.container, report.done, report.detail, order.saga)
     return Decision((*effects(fleet, order, report, now), answered))
 

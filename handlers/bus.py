@@ -23,6 +23,7 @@ from nats.errors import (
     OutboundBufferLimitError,
 )
 from nats.errors import Error as NatsError
+from typing_extensions import override
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -127,7 +128,7 @@ def as_address(address: Address | str) -> Address:
 async def connect(address: Address | str, *, name: str, within_s: float = CONNECT_S) -> Bus:
     """Connect, under a name that operators see. Raises `BusUnavailableError`."""
     at = as_address(address)
-    bus = Client()
+    bus = _Client()
     try:
         async with asyncio.timeout(within_s):
             await _connect(bus, at, name)
@@ -136,6 +137,30 @@ async def connect(address: Address | str, *, name: str, within_s: float = CONNEC
         message = f"no connection to {at.servers} within {within_s:g} s: {error!r}"
         raise BusUnavailableError(message) from error
     return bus
+
+
+class _Client(Client):
+    """nats-py's client, but one that goes on reading after what nobody can read.
+
+    Of headers or a subject that are no text it makes an exception that ends its reading: one
+    message of anybody, and the connection is deaf until it has missed its pings.
+    """
+
+    @override
+    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
+        try:
+            return await super()._process_headers(headers)  # pyright: ignore[reportUnknownMemberType] -- untyped there
+        except (IndexError, UnicodeDecodeError) as error:
+            await self._error_cb(error)
+            return None
+
+    @override
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Message:
+        asked, answer = (said.decode(errors="replace").encode() for said in (subject, reply))
+        message: Message = super()._build_message(sid, asked, answer, data, headers)
+        return message
 
 
 class Repeats:

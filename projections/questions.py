@@ -21,6 +21,7 @@ from domain.messages import (
     MigrationName,
     NodeName,
     OperationName,
+    Position,
     RecoveryName,
     TriggerName,
 )
@@ -38,7 +39,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=200)]
 class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every question may carry: how new the answer must be, and how long to wait for that."""
 
-    min_position: Annotated[int, Meta(ge=0)] = 0
+    min_position: Position = 0
     wait_ms: Annotated[int, Meta(ge=0, le=WAIT_MAX_MS)] = WAIT_DEFAULT_MS
 
 
@@ -143,7 +144,7 @@ class EventList(Listing, frozen=True, kw_only=True):
     stream: Text | None = None
     ask: Text | None = None
     type: Text | None = None
-    after: Annotated[int, Meta(ge=0)] | None = None
+    after: Position | None = None
 
 
 class TriggerList(Listing, frozen=True, kw_only=True):
@@ -164,7 +165,7 @@ class TriggerHistory(Listing, frozen=True, kw_only=True):
     trigger: Text | None = None
     environment: Text | None = None
     layer: Text | None = None
-    after: Annotated[int, Meta(ge=0)] | None = None
+    after: Position | None = None
 
 
 class TenantList(Listing, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from handlers.bus import (
     Bus,
     BusAddressError,
     BusUnavailableError,
+    Message,
     Repeats,
     answers,
     connect,
@@ -129,3 +130,39 @@ async def test_who_is_cancelled_while_nobody_answers_ends(nats_url, monkeypatch,
         await asyncio.wait([asking])
     assert asking.cancelled()
     await bus.close()
+
+
+@pytest.mark.parametrize(
+    ("subject", "headers"),
+    [
+        (b"a", b"NATS/1.0"),
+        (b"a", b"X"),
+        (b"a", b"NATS/1.0 \xff\xff\xff\r\n\r\n"),
+        (b"a", b"NATS/1.0 503 \xff\r\n\r\n"),
+        (b"\xff", b"NATS/1.0\r\nA: b\r\n\r\n"),
+    ],
+)
+async def test_what_nobody_can_read_leaves_the_connection_listening(
+    bus: Bus, nats_url: str, prefix: str, subject: bytes, headers: bytes
+):
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def hear(message: Message) -> None:
+        heard.put_nowait(message.data)
+
+    await bus.subscribe(f"{prefix}.*", cb=hear)
+    await bus.flush()
+    host, _, port = nats_url.removeprefix("nats://").partition(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    where = prefix.encode() + b"." + subject
+    sizes = b"%d %d" % (len(headers), len(headers) + 3)
+    writer.write(
+        b'CONNECT {"verbose":false,"headers":true}\r\n'
+        b"HPUB %b %b\r\n%bodd\r\nPUB %b 4\r\nnext\r\n" % (where, sizes, headers, where)
+    )
+    await writer.drain()
+
+    async with asyncio.timeout(5):
+        assert [await heard.get(), await heard.get()] == [b"odd", b"next"]
+    writer.close()
+    await writer.wait_closed()

@@ -26,6 +26,7 @@ FIELD_SHOWN_MAX = 80
 
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(.*)`$", re.DOTALL)
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 _BOUND = re.compile(r"^Expected `.+` (<=|>=|<|>|of length) |out of range$")
 
 
@@ -76,12 +77,17 @@ def label(path: Iterable[Key]) -> str:
         return f"a name in {label(keys[:-1])}"
     if keys[-1] == ANY_VALUE:
         return f"a value of {label(keys[:-1])}"
-    return written(keys)[1:]
+    return written(keys).removeprefix(".")
 
 
 def written(path: Iterable[Key]) -> str:
-    """Write a path as JSON path without its root: `.layers[0].count`."""
-    return "".join(
-        f"[{key}]" if isinstance(key, int) else key if key in (ANY_NAME, ANY_VALUE) else f".{key}"
-        for key in path
-    )
+    """Write a path as JSON path without its root: `.layers[0].count`, `["no name"]`."""
+    return "".join(map(_step, path))
+
+
+def _step(key: Key) -> str:
+    if isinstance(key, int):
+        return f"[{key}]"
+    if key in (ANY_NAME, ANY_VALUE):
+        return key
+    return f".{key}" if _PLAIN.fullmatch(key) else f"[{msgspec.json.encode(key).decode()}]"

@@ -14,12 +14,14 @@ from msgspec import inspect
 
 from domain.environment import LABELS, VARIABLE
 from domain.messages import (
+    DEAD,
     EVACUATION,
     GROWTH,
     LABEL,
     MIGRATION,
     NODE,
     OPERATION,
+    PLAN,
     PRINTABLE,
     TRIGGER,
 )
@@ -45,6 +47,8 @@ NAMES: Mapping[str, str] = {
     MIGRATION: "the name of a migration, such as mv5",
     EVACUATION: "the name of an evacuation, such as ev1",
     TRIGGER: "the name of a trigger, such as tr1",
+    DEAD: "the name of a dead letter, such as dl3",
+    PLAN: "the name of a plan, as a dry run tells it",
     PRINTABLE: "printable characters without blanks",
     LABELS: "DNS labels with dots",
     NO_BLANKS: "text without blanks",

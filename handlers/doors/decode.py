@@ -3,11 +3,15 @@
 from collections.abc import Callable, Mapping
 
 import msgspec
+import structlog
 
 from domain.contracts import Asker, decode_command, is_id, make_ask
 from domain.decider import Ask
 from domain.messages import AskName, Code, Instant, Refusal
 from domain.problems import Problem, problem
+from handlers.doors.desk import BUGS
+
+log = structlog.stdlib.get_logger(__name__)
 
 ID = "Nats-Msg-Id"
 ACTOR = "Restow-Actor"
@@ -39,7 +43,20 @@ _names = msgspec.json.Decoder(_Named)
 
 
 def read(call: Call, now: Instant) -> Ask | Problem:
-    """Return the ask that a call makes, or why it is none."""
+    """Return the ask that a call makes, or why it is none.
+
+    A mistake of ours over it is answered `internal`: raised, it would end this engine, and the
+    next, and of what is kept every one to come.
+    """
+    try:
+        return _read(call, now)
+    except BUGS:
+        trace = call.spare_id()
+        log.exception("door.bug", trace=trace, command=call.name)
+        return internal(trace, _name(call.headers.get(ID, "") or _id_in(call.body), call))
+
+
+def _read(call: Call, now: Instant) -> Ask | Problem:
     command = decode_command(call.name, call.body, call.headers.get(CONTENT_TYPE, ""))
     if isinstance(command, Refusal):
         return problem(command, _name(call.headers.get(ID, "") or _id_in(call.body), call))

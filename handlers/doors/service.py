@@ -6,6 +6,7 @@ answered when their answers are there, and `close` returns when all that came we
 """
 
 import asyncio
+import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -104,6 +105,8 @@ class _Begun(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+"""What would end a header, or is read otherwise by others."""
 
 
 async def drained(bus: Bus, listening: Listening) -> None:
@@ -122,7 +125,7 @@ def refused(told: Problem) -> Response:
     """Return a problem as a response, with the headers of ADR-32."""
     error = f"{told.code}: {told.detail}"[:ERROR_TEXT_MAX]
     headers = {
-        "Nats-Service-Error": error.encode("ascii", "replace").decode(),
+        "Nats-Service-Error": _UNPRINTABLE.sub("?", error),
         "Nats-Service-Error-Code": str(told.status),
         "Content-Type": PROBLEM_TYPE,
     }

@@ -19,7 +19,7 @@ from domain.messages import Code, DeadId, Instant, PublicCommand, Refusal, Tenan
 from domain.region import Region
 from domain.tenant import limits_of
 from domain.wire import encode_commit
-from handlers.doors.desk import DeskClosedError
+from handlers.doors.desk import BUGS, DeskClosedError
 from handlers.doors.turns import Turns
 from handlers.engine.admission import Admission
 
@@ -31,18 +31,6 @@ FRAME_FULL_BYTES = 100 * 1_024
 and with what stands before it must still pass the bus, which takes 1 MiB."""
 OWN_WAITING_MAX = 20_000
 """Reports and deadlines that may wait; one more is turned away and comes again by itself."""
-BUGS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NameError,
-    RuntimeError,  # of these, RecursionError
-    TypeError,
-    ValueError,
-)
-"""What a mistake in a decision raises. The ask is answered `internal`, once; the queue goes on."""
-
 Store = Callable[[Sequence[Commit[Fact]]], Awaitable[object]]
 Effects = Callable[[Sequence[Commit[Fact]]], Awaitable[None]]
 
@@ -212,6 +200,7 @@ class Desk:
         batch.answers.append((waiting.told, Answered(commit.answer, self._region.position)))
 
     def _commit(self, ask: Ask, now: Instant) -> Commit[Fact]:
+        """Decide an ask. What meets a mistake of ours is answered `internal`; the queue goes on."""
         try:
             return self._region.decide(ask, now)
         except BUGS:

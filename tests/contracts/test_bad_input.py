@@ -78,7 +78,13 @@ OUT_OF_RANGE = [
     ),
     ("host.register", HOST | {"memory_mib": 1}, "$.memory_mib", "must be 128..67108864, got 1"),
     ("host.register", HOST | {"overcommit": 65}, "$.overcommit", "must be 1..64, got 65"),
-    ("layer.scale", ON_CP | {"by": 1, "expect_version": -1}, "$.expect_version", "at least 0"),
+    ("layer.scale", ON_CP | {"by": 1, "expect_version": -1}, "$.expect_version", "0..999999999999"),
+    (
+        "layer.scale",
+        ON_CP | {"by": 1, "expect_version": 10**30},
+        "$.expect_version",
+        "expect_version must be 0..999999999999, got 1000000000000000000000000000000",
+    ),
     ("layer.restart", ON_CP | {"reason": "x" * 501}, "$.reason", "text, at most 500 characters"),
 ]
 
@@ -110,6 +116,10 @@ NOT_VALID = [
         "unknown field delay; did you mean delay_s?",
     ),
     ("layer.restart", ON_CP | {"zzz": 1}, "$.zzz", "unknown field zzz; allowed are id, reason"),
+    ("layer.restart", ON_CP | {"a\r\nb": 1}, '$["a\\r\\nb"]', r'unknown field ["a\r\nb"]; allowed'),
+    ("layer.restart", ON_CP | {"": 1}, '$[""]', 'unknown field [""]; allowed'),
+    ("dead.drop", {"dead": "5"}, "$.dead", "the name of a dead letter, such as dl3"),
+    ("layer.restart", ON_CP | {"expect_plan": "5"}, "$.expect_plan", "as a dry run tells it"),
     ("environment.create", env(nmae="x"), "$.layers[0].nmae", "did you mean name?"),
     ("layer.restart", ON_CP | {"delay_s": "5"}, "$.delay_s", 'a whole number, 0..300, got "5"'),
     ("layer.restart", ON_CP | {"delay_s": 1.5}, "$.delay_s", "a whole number, 0..300, got 1.5"),

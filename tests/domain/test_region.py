@@ -37,7 +37,12 @@ from domain.operation import (
     ScaleLayer,
     ScaleNode,
 )
-from domain.orders import ReportHealth, ReportOrder
+from domain.orders import (
+    DETAIL_MAX,
+    OrderAnswered,
+    ReportHealth,
+    ReportOrder,
+)
 from domain.reactions import react
 from domain.region import TOO_LARGE, Region
 from domain.streams import NOUNS, noun_of, stream_named, stream_of
@@ -381,6 +386,17 @@ class TestReports:
         report = ReportOrder(ask=AskId("x"), host=HostId("h9"), order=order, done=True)
 
         assert code(scene.ask(report)) is Code.AUTH_DENIED
+
+    def test_of_a_long_story_of_an_agent_the_beginning_is_kept(self) -> None:
+        scene = given(hosts(3), shop(2))
+        scene.ask(ScaleNode(container="node1", reserved=2))
+        ((name, order),) = scene.fleet.orders.items()
+        said = "x" * COMMIT_BYTES_MAX
+        report = ReportOrder(ask=AskId("x"), host=order.to, order=name, done=False, detail=said)
+
+        assert OrderAnswered(name, order.container, done=False, detail="x" * DETAIL_MAX) in facts(
+            scene.ask(report)
+        )
 
     def test_an_order_that_is_not_owed_changes_nothing(self) -> None:
         report = ReportOrder(ask=AskId("x"), host=HostId("h9"), order="or9", done=True)  # type: ignore[arg-type]

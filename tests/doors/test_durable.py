@@ -7,6 +7,7 @@ import pytest
 
 from domain.messages import REMEMBER_MS, Code, Refusal
 from handlers.bus import BusUnavailableError
+from handlers.doors import decode
 from handlers.doors.kept import Kept
 from handlers.journal.stream import api
 from tests.doors.conftest import NOW
@@ -120,6 +121,25 @@ class TestOpen:
         await all_taken(publisher.bus, publisher.subjects)
         assert len(publisher.heard) == 1
         assert desk.asked == []
+
+    async def test_a_command_whose_reading_meets_a_mistake_of_ours_is_poison(
+        self, publisher, desk, monkeypatch
+    ):
+        def broken(*_):
+            message = "planted"
+            raise OverflowError(message)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(decode, "make_ask", broken)
+            await publisher.publish("layer.restart", CP | {"id": "r-1"})
+            told = await publisher.outcome("r-1")
+        await publisher.publish("layer.restart", CP | {"id": "r-2"})
+
+        assert told["code"] == "internal"
+        assert (await publisher.outcome("r-2"))["status"] == "accepted"
+        assert [ask.id for ask in desk.asked] == ["r-2"]
+        assert list(desk.own) == [f"dead {publisher.subjects.stream('CMD')}/1"]
+        await all_taken(publisher.bus, publisher.subjects)
 
     async def test_a_tenant_cannot_pass_for_another_or_for_the_operator(self, publisher, desk):
         forged = {"Restow_Tenant": "bravo", "Restow_Actor": "operator"}

@@ -8,13 +8,18 @@ import pytest
 
 from domain.contracts import CLOUD_EVENT
 from domain.messages import Code, Refusal
-from handlers.doors import service
+from handlers.doors import decode, service
 from tests.doors.conftest import NOW
 from tests.doors.desk import until
 
 pytestmark = pytest.mark.usefixtures("doors")
 
 CP = {"environment": "shop", "layer": "cp"}
+
+
+def broken_once(*_):
+    message = "planted"
+    raise OverflowError(message)
 
 
 @pytest.fixture
@@ -76,6 +81,30 @@ async def test_a_refusal_is_a_problem_in_body_and_headers(ask, desk):
         {"hosts": 3},
     )
     assert (told["command_id"], told["position"]) == ("s-1", 1)
+
+
+async def test_what_a_header_cannot_hold_is_left_out_of_it(ask, desk):
+    desk.refusal = Refusal(Code.LAYER_NOT_FOUND, "no layer a\r\nX: ü\x7f")
+
+    told, headers = await ask("layer.scale", CP | {"count": 6})
+
+    assert told["detail"] == "no layer a\r\nX: ü\x7f"
+    assert headers["Nats-Service-Error"] == "layer.not_found: no layer a??X: ??"
+    assert "X" not in headers
+
+
+async def test_a_mistake_over_the_reading_of_a_command_is_answered_and_the_door_stays_open(
+    ask, desk, monkeypatch
+):
+    with monkeypatch.context() as patched:
+        patched.setattr(decode, "make_ask", broken_once)
+        told, headers = await ask("layer.restart", CP, Nats_Msg_Id="b-1")
+    again, _ = await ask("layer.restart", CP, Nats_Msg_Id="b-1")
+
+    assert (told["code"], told["command_id"]) == ("internal", "b-1")
+    assert told["facts"]["trace"] in headers["Nats-Service-Error"]
+    assert again["status"] == "accepted"
+    assert len(desk.asked) == 1
 
 
 @pytest.mark.parametrize(

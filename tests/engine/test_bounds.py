@@ -16,8 +16,8 @@ from domain.problems import Problem
 from domain.region import Region
 from domain.subjects import Subjects
 from handlers.bus import Bus, request
+from handlers.doors.desk import BUGS
 from handlers.doors.lane import TRIES_MAX
-from handlers.engine import desk as engine_desk
 from handlers.journal.reader import Head, read
 from handlers.journal.stream import info
 from restow.client import Client
@@ -172,7 +172,7 @@ async def test_a_command_that_kills_every_engine_is_given_up_and_the_queue_goes_
         return decide(this, ask, now)
 
     monkeypatch.setattr(Region, "decide", deadly)
-    assert not issubclass(PoisonError, engine_desk.BUGS)
+    assert not issubclass(PoisonError, BUGS)
     await publish(region.bus, region.subjects, PAUSE, "fatal")
     await publish(region.bus, region.subjects, PAUSE, "behind")
     for number in range(TRIES_MAX + 1):
