@@ -4,6 +4,7 @@ A refusal becomes a `Problem` (RFC 9457), with the same members on NATS and in H
 is where `docs/errors.md`, the exit codes of the command line and the error headers come from.
 """
 
+import re
 from collections.abc import Mapping
 from enum import IntEnum
 
@@ -12,6 +13,22 @@ import msgspec
 from domain.messages import Code, Facts, Refusal
 
 PAGE = "docs/errors.md"
+HEADER_TEXT_MAX = 200
+"""Characters of an error in a header."""
+UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+"""What would end a header, or is read otherwise by others."""
+BUGS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    RuntimeError,  # of these, RecursionError
+    TypeError,
+    ValueError,
+)
+"""What a mistake of ours raises where nothing is done but thinking: reading, deciding, looking up.
+It is answered `internal`, once, and the queue goes on."""
 
 
 class Exit(IntEnum):
@@ -311,6 +328,11 @@ def problem(refusal: Refusal, command_id: str = "", position: int = 0) -> Proble
         position=position,
         facts=refusal.facts,
     )
+
+
+def header_text(told: Problem) -> str:
+    """Return what the header `Nats-Service-Error` says: code and sentence, as far as it can."""
+    return UNPRINTABLE.sub("?", f"{told.code}: {told.detail}"[:HEADER_TEXT_MAX])
 
 
 def anchor(code: Code) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from domain.contracts.decoding import plain
 from domain.contracts.explaining import explain
 from domain.messages import Code, Refusal
 from projections import answers, growths
@@ -104,7 +105,7 @@ def decode(query: Query, body: bytes) -> q.Question | Refusal:
     try:
         return msgspec.json.decode(body or b"{}", type=query.shape)
     except msgspec.ValidationError as error:
-        return explain(str(error), query.shape, msgspec.json.decode(body or b"{}"))
+        return explain(str(error), query.shape, plain(body or b"{}"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Refusal(Code.REQUEST_INVALID, f"the body is not JSON: {error}", "$")
 

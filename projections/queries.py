@@ -10,11 +10,13 @@ from heapq import heappop, heappush
 from itertools import count
 
 import msgspec
+import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from uuid_utils import uuid7
 
 from domain.messages import Code, Refusal
-from domain.problems import problem
+from domain.problems import BUGS, header_text, problem
 from domain.subjects import Subjects
 from projections import pages
 from projections import questions as q
@@ -30,10 +32,11 @@ STOP_S = 2.0
 """How long a stop waits for the last answers."""
 HEADER_ROOM = 1_024
 """Bytes of a reply kept for its headers: the bus counts them, nats-py does not."""
-ERROR_TEXT_MAX = 200
 POSITION = "Restow-Position"
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
+
+log = structlog.stdlib.get_logger(__name__)
 
 _encoder = msgspec.json.Encoder()
 _engines = msgspec.json.Decoder(EngineLine)
@@ -154,6 +157,16 @@ class Queries:
             await self._reply(message, said, headers)
 
     async def _said(self, name: str, body: bytes) -> bytes | Refusal:
+        """Answer; a mistake of ours over one question is told, and the others are answered."""
+        try:
+            return await self._found(name, body)
+        except BUGS:
+            trace = str(uuid7())
+            log.exception("queries.bug", trace=trace, query=name)
+            detail = f"an unexpected error; trace {trace} in the reader's log"
+            return Refusal(Code.INTERNAL, detail, facts={"trace": trace})
+
+    async def _found(self, name: str, body: bytes) -> bytes | Refusal:
         query = pages.find(name)
         if isinstance(query, Refusal):
             return query
@@ -190,10 +203,9 @@ class Queries:
 
     async def _refuse(self, message: Msg, refusal: Refusal) -> None:
         told = problem(refusal, position=self._reads.position)
-        text = f"{told.code.value}: {told.detail}"[:ERROR_TEXT_MAX]
         headers = {
             "Content-Type": PROBLEM_JSON,
-            "Nats-Service-Error": text.encode("ascii", "replace").decode(),
+            "Nats-Service-Error": header_text(told),
             "Nats-Service-Error-Code": str(told.status),
             POSITION: str(self._reads.position),
         }

@@ -104,7 +104,7 @@ def _decoded(decoder: msgspec.json.Decoder[S], body: bytes, root: str) -> S | Re
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        return explain(str(error), decoder.type, _plain(body), root)
+        return explain(str(error), decoder.type, plain(body), root)
     except msgspec.DecodeError as error:
         said = str(error).lower() if body else "it is empty"
         return Refusal(Code.REQUEST_INVALID, f"the body is not JSON: {said}", root)
@@ -114,10 +114,10 @@ def _decoded(decoder: msgspec.json.Decoder[S], body: bytes, root: str) -> S | Re
         return Refusal(Code.REQUEST_INVALID, "the body is nested too deeply", root)
 
 
-def _plain(body: bytes) -> Json:
+def plain(body: bytes) -> Json:
     """Return the body as it is, for showing what was wrong with it; None where it is nothing."""
     try:
-        plain: Json = _anything.decode(body)
+        found: Json = _anything.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return plain
+    return found

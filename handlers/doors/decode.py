@@ -8,8 +8,7 @@ import structlog
 from domain.contracts import Asker, decode_command, is_id, make_ask
 from domain.decider import Ask
 from domain.messages import AskName, Code, Instant, Refusal
-from domain.problems import Problem, problem
-from handlers.doors.desk import BUGS
+from domain.problems import BUGS, Problem, problem
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -12,18 +12,6 @@ from domain.messages import DeadId, Instant, Refusal, Tenant
 from domain.subjects import Subjects
 from handlers.bus import Bus
 
-BUGS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NameError,
-    RuntimeError,  # of these, RecursionError
-    TypeError,
-    ValueError,
-)
-"""What a mistake of ours raises where nothing is done but thinking: reading, deciding."""
-
 
 class DeskClosedError(RuntimeError):
     """This engine answers no more. The ask may be asked again, of another engine."""

@@ -6,7 +6,6 @@ answered when their answers are there, and `close` returns when all that came we
 """
 
 import asyncio
-import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -21,7 +20,7 @@ import structlog
 
 from domain.contracts import within_bus
 from domain.messages import Code, Refusal, Tenant
-from domain.problems import Problem, problem
+from domain.problems import Problem, header_text, problem
 from handlers.bus import Bus, BusClosedError, BusUnavailableError, Listening, Message, fits, send
 from handlers.doors.decode import TENANT, internal, plain_headers
 from handlers.doors.turns import Line
@@ -39,8 +38,6 @@ FULL_S = 0.01
 """How often it is looked for room."""
 STOP_S = 10.0
 """How long a service that stops waits for its last answers."""
-ERROR_TEXT_MAX = 200
-"""Characters of an error in a header."""
 QUEUE = "q"
 """The queue group: of several engines' services, one gets a request."""
 
@@ -105,8 +102,6 @@ class _Begun(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
-"""What would end a header, or is read otherwise by others."""
 
 
 async def drained(bus: Bus, listening: Listening) -> None:
@@ -123,9 +118,9 @@ def tenant_of(message: Message) -> Tenant:
 
 def refused(told: Problem) -> Response:
     """Return a problem as a response, with the headers of ADR-32."""
-    error = f"{told.code}: {told.detail}"[:ERROR_TEXT_MAX]
+    error = header_text(told)
     headers = {
-        "Nats-Service-Error": _UNPRINTABLE.sub("?", error),
+        "Nats-Service-Error": error,
         "Nats-Service-Error-Code": str(told.status),
         "Content-Type": PROBLEM_TYPE,
     }

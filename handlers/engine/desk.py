@@ -16,10 +16,11 @@ from domain.dead import Letter
 from domain.decider import Answered, Ask, Commit
 from domain.facts import Fact
 from domain.messages import Code, DeadId, Instant, PublicCommand, Refusal, Tenant
+from domain.problems import BUGS
 from domain.region import Region
 from domain.tenant import limits_of
 from domain.wire import encode_commit
-from handlers.doors.desk import BUGS, DeskClosedError
+from handlers.doors.desk import DeskClosedError
 from handlers.doors.turns import Turns
 from handlers.engine.admission import Admission
 

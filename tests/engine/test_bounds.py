@@ -12,11 +12,10 @@ from domain.decisions import DECIDE
 from domain.facts import Fact
 from domain.messages import AskId, Code, DeadId, Instant, Tenant
 from domain.operation import PauseOperation
-from domain.problems import Problem
+from domain.problems import BUGS, Problem
 from domain.region import Region
 from domain.subjects import Subjects
 from handlers.bus import Bus, request
-from handlers.doors.desk import BUGS
 from handlers.doors.lane import TRIES_MAX
 from handlers.journal.reader import Head, read
 from handlers.journal.stream import info

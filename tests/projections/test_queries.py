@@ -160,6 +160,10 @@ async def test_what_is_not_there_is_refused_with_what_is_nearly_so(asking, name,
         ("host.list", b"[]", "$"),
         ("host.list", b"\xff", "$"),
         ("host.list", b"[" * 100_000, "$"),
+        ("host.list", b"[" * 60_000, "$"),
+        ("host.list", b'{"zone":5, nothing', "$.zone"),
+        ("host.list", b'{"zone":' + b'{"a":' * 10_000, "$.zone"),
+        ("event.list", b'{"after":' + b"9" * 30 + b"}", "$.after"),
         ("host.list", b'{"zoon":"a"}', "$.zoon"),
         ("host.list", b'{"state":"asleep"}', "$.state"),
         ("host.list", b'{"limit":0}', "$.limit"),
@@ -176,6 +180,29 @@ async def test_what_is_wrong_with_a_question_is_named(asking, name, body, path):
     told = await refused(asking, name, body)
     assert told.code in {"request.invalid", "limits.out_of_range", "request.too_large"}
     assert told.path == path
+
+
+async def test_a_mistake_of_ours_over_one_question_leaves_the_others_answered(asking, monkeypatch):
+    def broken(*_):
+        message = "planted"
+        raise KeyError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pages, "answer", broken)
+        told = await refused(asking, "host.list")
+    _, page = await asking("host.list")
+
+    assert told.code == "internal"
+    assert told.facts["trace"] in told.detail
+    assert page["items"]
+
+
+async def test_what_a_header_cannot_hold_is_left_out_of_it(asking):
+    headers, told = await asking("host.show", host="a\r\nX: ü")
+
+    assert "X" not in headers
+    assert headers["Nats-Service-Error"].startswith("host.not_found: ")
+    assert told["code"] == "host.not_found"
 
 
 async def test_there_is_no_such_query(asking):
