@@ -118,7 +118,6 @@ def _record_at(data: bytes, at: int) -> bytes | None:
 
 
 def _sound_behind(data: bytes, at: int) -> bool:
-    if at + HEAD.size > len(data):
-        return False
-    length, _ = HEAD.unpack_from(data, at)
-    return length > 0 and _record_at(data, at + HEAD.size + length) is not None
+    """Say whether a sound record begins anywhere behind; the length may be what is damaged."""
+    last = len(data) - HEAD.size
+    return any(_record_at(data, place) is not None for place in range(at + 1, last))

@@ -60,9 +60,11 @@ def test_an_altered_last_record_is_a_torn_one(path):
     assert read(path) == [b"one"]
 
 
-def test_damage_in_the_middle_is_named_and_not_guessed_at(path):
+@pytest.mark.parametrize("at", range(11, 22))
+def test_damage_in_the_middle_is_named_and_not_guessed_at(path, at):
     written(path, b"one", b"two", b"three")
-    path.write_bytes(path.read_bytes().replace(b"two", b"owt"))
+    data = path.read_bytes()
+    path.write_bytes(data[:at] + bytes([data[at] ^ 64]) + data[at + 1 :])
     with pytest.raises(RecordsDamagedError, match="byte 11"):
         Records.open(path)
 
