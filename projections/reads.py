@@ -153,6 +153,10 @@ class Reads:
         """Go on after `position`; the tables are already as they were then."""
         self.position, self.epoch, self.at = position, epoch, at
 
+    def keep_events(self) -> None:
+        """Keep events from now on, where none were kept."""
+        self._events = deque(self._events, EVENTS_MAX)
+
     def remember(
         self, operations: Iterable[OperationLine], migrations: Iterable[MigrationLine]
     ) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -65,6 +65,16 @@ class EngineStatus(msgspec.Struct, frozen=True):
     @property
     def leads(self) -> bool:
         return self.role == "leader"
+
+
+class Conversation(Protocol):
+    """What a command line says to a region, or to a sandbox in its place."""
+
+    async def ask(self, command: str, body: Body) -> Reply | Problem: ...
+
+    async def read(self, query: str, body: Body) -> dict[str, Any] | Problem: ...
+
+    async def engines(self) -> tuple[EngineStatus, ...]: ...
 
 
 class Talk:

@@ -58,9 +58,8 @@ async def run_agent(  # noqa: PLR0913 - the settings of a process
     *,
     routing: bool,
     listen: str = agent.LISTEN_DEFAULT,
-    kind: agent.Kind | None = None,
 ) -> None:
-    """Run the agent of some hosts until told to stop; simulated ones, unless `kind`."""
+    """Run the agent of some simulated hosts until told to stop."""
     logs.verbose()
     await agent.run(
         hosts,
@@ -70,7 +69,6 @@ async def run_agent(  # noqa: PLR0913 - the settings of a process
         data=data,
         behaviour=behaviour,
         listen=listen,
-        kind=kind,
     )
 
 

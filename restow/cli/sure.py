@@ -10,7 +10,7 @@ from domain.problems import Exit, Problem
 from restow.cli.exits import EndedError, ProblemError, UsageError
 from restow.cli.flags import Asking, At
 from restow.cli.output import Item, on_terminal, say
-from restow.cli.talk import region_of, talk
+from restow.cli.talk import SANDBOX, region_of, talk
 
 Yes = Annotated[
     bool, Parameter(name=("--yes", "-y"), help="It is meant; do not ask whether it is.")
@@ -32,7 +32,7 @@ async def sure(  # noqa: PLR0913 - what, how much of it, and what was typed
     Raises `UsageError` where there is nobody to ask, `EndedError` where the answer is no,
     `ProblemError` where there is no such thing.
     """
-    if yes or how.dry_run:
+    if yes or how.dry_run or SANDBOX.get() is not None:
         return
     somebody(act)
     async with talk(at) as region:

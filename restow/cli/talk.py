@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -33,7 +34,7 @@ from restow.cli.spelling import Body, given, milliseconds
 from restow.cli.watch import watch
 from restow.logs import quiet
 from restow.settings import NoRegionError, Region, SettingsError, find_region
-from restow.talk import Talk
+from restow.talk import Conversation
 from restow.talk import talk as conversation
 
 T = TypeVar("T")
@@ -48,9 +49,17 @@ VERBS = {"ev": "evacuation", "rc": "recovery"}
 """Nouns under which what goes on is watched; all others are operations to the one who types."""
 
 
+SANDBOX: ContextVar[Conversation | None] = ContextVar("sandbox", default=None)
+"""Who is spoken to instead of a region, within `restow fork`."""
+
+
 @asynccontextmanager
-async def talk(at: At) -> AsyncGenerator[Talk]:
+async def talk(at: At) -> AsyncGenerator[Conversation]:
     """Return a conversation with the region that is meant. Raises as `region_of`, `reachable`."""
+    sandbox = SANDBOX.get()
+    if sandbox is not None:
+        yield sandbox
+        return
     region = region_of(at)
     with reachable(region):
         async with conversation(region, within_s=CONNECT_S) as said:
@@ -101,7 +110,7 @@ async def ask(command: str, body: Body, *, at: At, how: Asking) -> None:
             await _follow(region, reply, how, patience_ms)
 
 
-async def _follow(region: Talk, reply: Reply, how: Asking, patience_ms: int) -> None:
+async def _follow(region: Conversation, reply: Reply, how: Asking, patience_ms: int) -> None:
     """Wait for all that was begun, one after the other, or say how to watch it."""
     waits = on_terminal() if how.wait is None else how.wait
     if not waits:

@@ -9,7 +9,7 @@ from domain.problems import Exit, Problem, problem
 from restow.cli.exits import EndedError, ProblemError
 from restow.cli.output import on_terminal, out, say
 from restow.cli.progress import Live, Plain, Progress
-from restow.talk import Talk
+from restow.talk import Conversation
 
 POLL_S = 0.2
 FAULT_S = 15.0
@@ -20,7 +20,7 @@ NOUNS = {"mv": "migration", "ev": "evacuation", "rc": "recovery", "gr": "growth"
 Story = Mapping[str, Any]
 
 
-async def watch(region: Talk, name: str, position: int, timeout_ms: int) -> None:
+async def watch(region: Conversation, name: str, position: int, timeout_ms: int) -> None:
     """Show how `name` (`op3`, `mv5`) goes on until it is over, which is said on stdout.
 
     `position` is how new the first look must be. Raises `EndedError` where it did not do what
@@ -40,7 +40,7 @@ async def watch(region: Talk, name: str, position: int, timeout_ms: int) -> None
         raise EndedError(Exit.FAILED)
 
 
-async def _until_over(region: Talk, name: str, position: int, progress: Progress) -> Story:
+async def _until_over(region: Conversation, name: str, position: int, progress: Progress) -> Story:
     clock = asyncio.get_running_loop().time
     heard = clock()
     while True:

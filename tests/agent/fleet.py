@@ -29,7 +29,7 @@ from domain.subjects import Subjects
 from handlers.agent.behaviour import Behaviour
 from handlers.agent.link import Link
 from handlers.agent.pace import Pace
-from handlers.agent.process import Kind, Site, now
+from handlers.agent.process import Site, now
 from handlers.agent.records import Records
 from handlers.agent.runtime import State
 from handlers.agent.simulated import Ended, Life, Lived
@@ -126,7 +126,6 @@ class Fleet:
         self.deaf = False
         self.truth = Truth()
         self.running: dict[HostId, asyncio.Task[None]] = {}
-        self.kind: Kind | None = None
 
     async def listen(self) -> None:
         await self.bus.subscribe(self.subjects.reports_all, cb=self._on_report)
@@ -213,16 +212,7 @@ class Fleet:
 
         async def live() -> None:
             bus = await connect(self.url, name=host)
-            site = Site(
-                Link(bus),
-                self.subjects,
-                self.data,
-                behaviour,
-                PACE,
-                opened,
-                leased=False,
-                kind=self.kind,
-            )
+            site = Site(Link(bus), self.subjects, self.data, behaviour, PACE, opened, leased=False)
             try:
                 await (site.router() if host == "routing" else site.host(host))
             except* Killed:

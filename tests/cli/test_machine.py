@@ -1,5 +1,7 @@
 """The time machine on the command line: as of, diff, bisect, why not, export."""
 
+import io
+
 import msgspec
 import pytest
 
@@ -188,3 +190,69 @@ class TestExport:
             ended = await restow("audit", "export", file)
             assert ended.code == 2
             assert said in ended.err
+
+
+@pytest.mark.usefixtures("lived")
+class TestWhatIf:
+    async def test_both_sides_are_shown(self, restow):
+        ended = await restow("what-if", "--policy", "pack")
+        assert ended.code == 0
+        rows = {line.split("  ")[0]: line for line in ended.out.splitlines()}
+        assert "under pack" in ended.out
+        assert rows["hosts used in the end"].split()[-2:] == ["2", "1"]
+        assert rows["hosts chosen otherwise"].split()[-1] != "0"
+        assert "node2" in ended.out
+
+    async def test_under_the_same_policy_there_is_no_difference(self, restow):
+        for words in ((), ("--policy", "spread"), ("--from", "3", "--to", "now")):
+            told = (await restow("what-if", *words, "-o", "json")).json
+            assert (told["different"], told["choices"]) == (0, [])
+            assert told["recorded"] == told["other"]
+
+    async def test_an_unknown_policy_is_told_those_that_there_are(self, restow):
+        ended = await restow("what-if", "--policy", "best")
+        assert ended.code == 2
+        assert "spread" in ended.err
+
+
+@pytest.mark.usefixtures("lived")
+class TestFork:
+    async def test_a_command_is_tried_and_what_is_different_is_shown(self, restow, lived):
+        ended = await restow("fork", "now", "--", "layer", "scale", "shop/app", "+1")
+        assert ended.code == 0, ended.err
+        assert "op" in ended.out
+        assert "container.node3" in ended.out
+        assert "no agent hears of it" in ended.err
+        assert (await restow("audit", "as-of", "now", "node3")).code == 3
+        assert (
+            lived.region.position
+            == (await restow("audit", "as-of", "now", "-o", "json")).json["position"]
+        )
+
+    async def test_a_script_is_run_to_its_end_or_to_what_is_not_done(self, restow, tmp_path):
+        script = tmp_path / "try.txt"
+        script.write_text(
+            "host cordon h01 --reason fan  # a note\n\nhost list -o name\nwait 5m\nstatus\n"
+        )
+        ended = await restow("fork", "now", "--script", str(script))
+        assert ended.code == 0, ended.err
+        assert "host.h01" in ended.out
+        assert "h02" in ended.out.split()
+        script.write_text("host remove h99\nhost cordon h01 --reason fan\n")
+        ended = await restow("fork", "now", "--script", str(script))
+        assert ended.code == 3
+        assert "host.h01" not in ended.out
+
+    async def test_lines_are_read_from_a_pipe(self, restow, monkeypatch):
+        lines = io.StringIO("diff\nhost cordon h02 --reason fan\nexit\nhost remove h99\n")
+        monkeypatch.setattr("sys.stdin", lines)
+        ended = await restow("fork", "5")
+        assert ended.code == 0, ended.err
+        assert "host.h02" in ended.out
+
+    async def test_what_cannot_be_done(self, restow, tmp_path):
+        both = await restow("fork", "now", "--script", "x", "--", "status")
+        gone = await restow("fork", "now", "--script", str(tmp_path / "none"))
+        inner = await restow("fork", "now", "--", "fork", "now")
+        assert (both.code, gone.code, inner.code) == (2, 2, 2)
+        assert "a fork already" in inner.err

@@ -1,1 +1,0 @@
-"""A machine is examined: what it can do, what it lacks, and how that is had."""

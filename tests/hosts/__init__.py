@@ -1,1 +1,0 @@
-"""Real containers on this machine, each test in folders, cgroups and namespaces of its own."""
