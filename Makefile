@@ -8,10 +8,10 @@ ARGS   ?=
 BIN     := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check fix planted bench lock clean
+.PHONY: help install demo test check fix planted bench hosts test-hosts lock clean
 
 help:     ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/restow.stamp .venv/dev.stamp  ## make .venv, everything in it pinned by hash
 
@@ -39,6 +39,13 @@ planted: install  ## hunt every planted bug from the first world on, for docs/re
 bench: install  ## measure, as ratios against a limit of the same run
 	$(BIN)/python -m benchmarks $(ARGS)
 
+hosts: .venv/restow.stamp  ## get what real hosts need on Debian: packages (as root), and CRIU into .hosts
+	@sh tests/hosts/prepare.sh .hosts
+	@$(BIN)/restow doctor --for containers --for network --for migration
+
+test-hosts: install  ## the tests on real containers; what this machine cannot do fails them
+	$(BIN)/python -m pytest tests/hosts --fail-on-skip $(ARGS)
+
 # pip-compile notes no registry address and covers every Python and platform at once.
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
@@ -48,7 +55,7 @@ lock:     ## pin pyproject's dependencies anew (needs uv; ARGS=--upgrade for new
 	$(LOCK) pyproject.toml --group dev --constraint requirements/core.txt --output-file requirements/dev.txt
 
 clean:    ## take .venv and the caches of the tools away
-	rm -rf .venv .hypothesis .import_linter_cache .grimp_cache .mypy_cache .pytest_cache .ruff_cache .coverage
+	rm -rf .venv .hosts .hypothesis .import_linter_cache .grimp_cache .mypy_cache .pytest_cache .ruff_cache .coverage
 
 # Three steps, so that the demo need not wait for the developer's tools.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check

@@ -15,6 +15,9 @@ from handlers.bus import Address, BusAddressError, find_address
 
 DATA_DEFAULT = Path(".restow")
 UP_FILE = "up.json"
+AGENTS_FOLDER = "agents"
+IMAGES_FOLDER = "images"
+"""Images of this machine, for all real hosts on it."""
 AUDIT_FILE = Path("reader", "audit.db")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PORT_MAX = 65_535

@@ -6,6 +6,7 @@ Each step says what it did. What was started is kept up, and stopped in order at
 
 import asyncio
 import os
+import shutil
 import socket
 import sys
 import time
@@ -14,16 +15,20 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
+import psutil
 from msgspec.structs import replace
 
-from domain.messages import Code
+from domain.messages import Code, HostId
 from domain.problems import Problem
 from domain.subjects import PREFIX_DEFAULT
+from handlers.agent.runc.cgroups import core_mhz
+from handlers.agent.runc.places import Places
+from handlers.agent.runc.sweeping import still
 from handlers.bus import Address
 from handlers.nats_server import Server, ServerOptions, find_binary, start
 from restow.crew import Crew, Member, Say, cause, crew
 from restow.locks import HeldError, held
-from restow.settings import UP_FILE, Region, Up, read_up, write_up
+from restow.settings import AGENTS_FOLDER, UP_FILE, Region, Up, read_up, write_up
 from restow.talk import Talk, talk
 from restow.tasks import tasks
 
@@ -70,6 +75,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     monitors: tuple[str, ...] = ()
     lease: str = "20s"
     alone: tuple[str, ...] = ()
+    runtime: str = "simulated"
 
 
 class StartError(Exception):
@@ -113,6 +119,7 @@ async def running(plan: Plan, say: Say) -> AsyncGenerator[Site]:
     """
     with _alone(plan.data):
         async with (
+            _quiet(plan),
             _bus(plan, say) as (region, monitors),
             crew(plan.data / "logs", say) as members,
             talk(region, "restow up") as said,
@@ -218,7 +225,7 @@ async def _start(plan: Plan, site: Site, say: Say) -> None:
     await site.crew.start(Member("reader", reader))
     zones = host_zones(max(plan.hosts, _hosts_before(plan.data)), plan.zones)
     await _start_agents(plan, site, at, zones)
-    await _register(site, zones)
+    await _register(site, zones, _hardware(plan, len(zones)))
     say(f"{len(zones)} hosts joined, in {len(set(zones.values()))} zones")
     await _reader(site, say)
 
@@ -254,7 +261,8 @@ async def _start_agents(
     plan: Plan, site: Site, at: Sequence[str], zones: Mapping[str, str]
 ) -> None:
     """Start an agent process for each zone; the first one also simulates DNS and balancer."""
-    how = ("--data", str(plan.data), "--seed", str(plan.seed), "--speed", str(plan.speed))
+    dice = ("--seed", str(plan.seed), "--speed", str(plan.speed))
+    how = ("--data", str(plan.data), "--runtime", plan.runtime, *dice)
     for number, zone in enumerate(dict.fromkeys(zones.values())):
         shared = [name for name in zones if zones[name] == zone and name not in plan.alone]
         hosts = [word for name in shared for word in ("--host", name)]
@@ -280,10 +288,31 @@ async def _leader(site: Site, say: Say) -> None:
     raise StartError(message)
 
 
-async def _register(site: Site, zones: Mapping[str, str]) -> None:
+def _hardware(plan: Plan, hosts: int) -> Hardware:
+    """Return what each host has: of this machine a part, where its containers are real."""
+    if plan.runtime == "simulated":
+        return HARDWARE
+    memory, disk = psutil.virtual_memory().total, shutil.disk_usage(plan.data).free
+    cpu_mhz = core_mhz() * (os.cpu_count() or 1)
+    return Hardware((memory >> 20) // hosts, cpu_mhz // hosts, (disk >> 30) // hosts)
+
+
+@asynccontextmanager
+async def _quiet(plan: Plan) -> AsyncGenerator[None]:
+    """In the end leave nothing of real hosts in the kernel; their disks are kept."""
+    try:
+        yield
+    finally:
+        folders = [] if plan.runtime == "simulated" else list((plan.data / AGENTS_FOLDER).iterdir())
+        for folder in folders:
+            if (folder / "runc").is_dir():
+                await asyncio.to_thread(still, Places.of(folder, HostId(folder.name)))
+
+
+async def _register(site: Site, zones: Mapping[str, str], hardware: Hardware) -> None:
     """Make the hosts known; those that are known already stay as they are."""
     for host, zone in zones.items():
-        body = {"host": host, **msgspec.to_builtins(HARDWARE), "labels": {"zone": zone}}
+        body = {"host": host, **msgspec.to_builtins(hardware), "labels": {"zone": zone}}
         answer = await site.talk.ask("host.register", body)
         if isinstance(answer, Problem) and answer.code != Code.HOST_EXISTS:
             message = f"host {host} was not registered: {answer.detail}"

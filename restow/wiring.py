@@ -58,8 +58,9 @@ async def run_agent(  # noqa: PLR0913 - the settings of a process
     *,
     routing: bool,
     listen: str = agent.LISTEN_DEFAULT,
+    kind: agent.Kind | None = None,
 ) -> None:
-    """Run the agent of some simulated hosts until told to stop."""
+    """Run the agent of some hosts until told to stop; simulated ones, unless `kind`."""
     logs.verbose()
     await agent.run(
         hosts,
@@ -69,6 +70,7 @@ async def run_agent(  # noqa: PLR0913 - the settings of a process
         data=data,
         behaviour=behaviour,
         listen=listen,
+        kind=kind,
     )
 
 

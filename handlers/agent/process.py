@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from domain.orders import ROUTER
 from domain.subjects import Subjects
 from handlers.agent.behaviour import Behaviour
 from handlers.agent.desk import Desk
-from handlers.agent.fetch import SimulatedFetch
+from handlers.agent.fetch import Fetch, SimulatedFetch
 from handlers.agent.host import HostCrew
 from handlers.agent.ledger import Ledger, Open
 from handlers.agent.link import Link
@@ -25,6 +25,7 @@ from handlers.agent.peers import Peers
 from handlers.agent.post import Post, always
 from handlers.agent.records import Records, RecordsDamagedError, RecordsInUseError
 from handlers.agent.router import RouterCrew
+from handlers.agent.runtime import Runtime
 from handlers.agent.simulated import SimulatedRuntime
 from handlers.agent.tenure import LostError, Tenure
 from handlers.agent.zone import SimulatedBalancer, SimulatedNames, ZoneFile
@@ -35,6 +36,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 LISTEN_DEFAULT = "127.0.0.1"
 """Where other hosts may ask this one whether it is cut off too."""
+
+Kind = Callable[[Path, HostId], tuple[Runtime, Fetch]]
+"""Makes what runs containers and what fetches applications, for a host with this folder."""
 
 
 def now() -> Instant:
@@ -53,9 +57,10 @@ class Site:
     opened: Open = Records.open
     neighbours: Neighbours = field(default_factory=Neighbours)
     leased: bool = True
+    kind: Kind | None = None
 
     async def host(self, host: HostId) -> None:
-        """Be the agent of a host with simulated containers, until cancelled.
+        """Be the agent of a host, until cancelled; its containers are simulated, unless `kind`.
 
         Whenever the host was lost it begins anew, as another incarnation.
         """
@@ -70,9 +75,7 @@ class Site:
         with contextlib.ExitStack() as files:
             ledger = Ledger.open(folder / "ledger", host, opened=self.opened)
             files.callback(ledger.close)
-            runtime = SimulatedRuntime(
-                folder / "containers", host, self.behaviour, opened=self.opened
-            )
+            runtime, fetch = (self.kind or self._simulated)(folder, host)
             files.callback(runtime.close)
             tenure = Tenure(ledger, runtime, self.link, self.subjects, self.neighbours)
             may_begin = always
@@ -83,9 +86,12 @@ class Site:
                     may_begin = tenure.holds
                 peers = Peers(self.link, self.subjects, self.pace)
                 post = Post(ledger, runtime, peers, self.pace, may_begin=may_begin)
-                fetch = SimulatedFetch(self.behaviour, host)
                 crew = HostCrew(post, self.link, self.subjects, fetch)
                 await Desk(ledger, crew, self.link, self.subjects, pace=self.pace).run(now)
+
+    def _simulated(self, folder: Path, host: HostId) -> tuple[Runtime, Fetch]:
+        runtime = SimulatedRuntime(folder / "containers", host, self.behaviour, opened=self.opened)
+        return runtime, SimulatedFetch(self.behaviour, host)
 
     async def router(self) -> None:
         """Be the router with simulated DNS and balancer, until cancelled."""
@@ -108,6 +114,7 @@ async def run(  # noqa: PLR0913 - the settings of a process
     data: Path,
     behaviour: Behaviour,
     listen: str = LISTEN_DEFAULT,
+    kind: Kind | None = None,
 ) -> None:
     """Serve these hosts until SIGTERM or SIGINT; their containers go on.
 
@@ -119,7 +126,8 @@ async def run(  # noqa: PLR0913 - the settings of a process
         Neighbours().serving(listen) as neighbours,
     ):
         pace = pace_at(behaviour.speed)
-        site = Site(link, Subjects(prefix), data, behaviour, pace, neighbours=neighbours)
+        subjects = Subjects(prefix)
+        site = Site(link, subjects, data, behaviour, pace, neighbours=neighbours, kind=kind)
         agents = [site.host(HostId(host)) for host in hosts]
         if routing:
             agents.append(site.router())

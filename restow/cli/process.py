@@ -4,7 +4,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -14,6 +14,9 @@ from domain.region import BrokenHistoryError
 from handlers.agent.behaviour import Behaviour
 from handlers.agent.process import LISTEN_DEFAULT
 from handlers.agent.records import RecordsDamagedError, RecordsInUseError
+from handlers.agent.runc.hardening import Profile
+from handlers.agent.runc.images import Images
+from handlers.agent.runc.runtime import real
 from handlers.journal.reader import JournalDamagedError
 from handlers.journal.safety import UnsafeServerError
 from handlers.journal.stream import UnsafeStreamError
@@ -26,10 +29,19 @@ from restow.cli.flags import HERE, At
 from restow.cli.output import say
 from restow.cli.spelling import milliseconds
 from restow.cli.talk import reachable, region_of
-from restow.settings import Endpoint, Region, SettingsError, data_directory, endpoint
+from restow.settings import (
+    AGENTS_FOLDER,
+    IMAGES_FOLDER,
+    Endpoint,
+    Region,
+    SettingsError,
+    data_directory,
+    endpoint,
+)
 from restow.stopping import stop_signals
 from restow.wiring import run_agent, run_engine, run_reader
 
+RUNTIME = Parameter(help="What runs containers: simulated, or runc for real ones.")
 LISTEN = Parameter(help="Address where other hosts may ask whether this one is cut off too.")
 
 
@@ -47,6 +59,9 @@ class Hosts:
     speed: float = 1.0
     """How much faster than real ones they are."""
     listen: Annotated[str, LISTEN] = LISTEN_DEFAULT
+    runtime: Annotated[Literal["simulated", "runc"], RUNTIME] = "simulated"
+    profile: Profile = Profile.MOVABLE
+    """How real containers are shut in that do not say it: movable (live), or isolated."""
 
 
 LEASE_USUAL = "20s"
@@ -129,13 +144,22 @@ def terms_from(lease: str) -> Terms:
 
 
 async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) -> None:
-    """Run the agent of simulated hosts."""
+    """Run the agent of hosts: simulated ones, or with --runtime runc this very machine."""
     behaviour = Behaviour(seed=hosts.seed, speed=hosts.speed)
-    where = (data or data_directory()) / "agents"
+    keeps = data or data_directory()
+    where, kind = keeps / AGENTS_FOLDER, None
+    if hosts.runtime == "runc":
+        kind = real(Images(keeps / IMAGES_FOLDER), hosts.profile, address=hosts.listen)
     region = region_of(at)
     with explained(region):
         await run_agent(
-            region, hosts.hosts, where, behaviour, routing=hosts.routing, listen=hosts.listen
+            region,
+            hosts.hosts,
+            where,
+            behaviour,
+            routing=hosts.routing,
+            listen=hosts.listen,
+            kind=kind,
         )
 
 

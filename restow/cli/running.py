@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -59,6 +59,8 @@ class Machine:
     """How much faster than real ones the simulated hosts are."""
     relaxed: bool = False
     """Accept that a power cut may lose what was acknowledged."""
+    runtime: Literal["simulated", "runc"] = "simulated"
+    """What runs containers: simulated, or runc for real ones on this machine (as root)."""
 
 
 @Parameter(name="*")
@@ -81,8 +83,9 @@ USUAL = Machine()
 async def up(*, machine: Machine = USUAL, server: Server = OWN) -> int:
     """Start NATS, engines, the read side and simulated hosts; Ctrl-C stops all of it.
 
-    Other commands in the same directory find it by themselves. The containers are simulated: the
-    agents are the real ones, their runtime keeps a counter for each container instead of a process.
+    Other commands in the same directory find it by themselves. The containers are simulated, unless
+    --runtime runc: the agents are the real ones, their runtime keeps a counter for each container
+    instead of a process.
     """
     plan = Plan(
         data=machine.data or data_directory(),
@@ -97,6 +100,7 @@ async def up(*, machine: Machine = USUAL, server: Server = OWN) -> int:
         speed=machine.speed,
         server=find_server(server.url),
         monitors=server.monitor,
+        runtime=machine.runtime,
     )
     quiet()
     try:

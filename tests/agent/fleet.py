@@ -29,7 +29,7 @@ from domain.subjects import Subjects
 from handlers.agent.behaviour import Behaviour
 from handlers.agent.link import Link
 from handlers.agent.pace import Pace
-from handlers.agent.process import Site, now
+from handlers.agent.process import Kind, Site, now
 from handlers.agent.records import Records
 from handlers.agent.runtime import State
 from handlers.agent.simulated import Ended, Life, Lived
@@ -126,6 +126,7 @@ class Fleet:
         self.deaf = False
         self.truth = Truth()
         self.running: dict[HostId, asyncio.Task[None]] = {}
+        self.kind: Kind | None = None
 
     async def listen(self) -> None:
         await self.bus.subscribe(self.subjects.reports_all, cb=self._on_report)
@@ -212,7 +213,16 @@ class Fleet:
 
         async def live() -> None:
             bus = await connect(self.url, name=host)
-            site = Site(Link(bus), self.subjects, self.data, behaviour, PACE, opened, leased=False)
+            site = Site(
+                Link(bus),
+                self.subjects,
+                self.data,
+                behaviour,
+                PACE,
+                opened,
+                leased=False,
+                kind=self.kind,
+            )
             try:
                 await (site.router() if host == "routing" else site.host(host))
             except* Killed:

@@ -11,8 +11,10 @@ from msgspec.structs import replace
 from domain.messages import ContainerId
 from domain.software import Application
 from handlers.agent.behaviour import Behaviour
+from handlers.agent.runc.runtime import RuncRuntime
 from handlers.agent.runtime import Image, Room, Runtime, RuntimeFailedError, Seen, Spec
 from handlers.agent.simulated import SimulatedRuntime
+from tests.hosts.machine import COUNTER, REAL, Machine
 
 WEB = ContainerId("node1")
 SPEC = Spec(WEB, "web-1", "nginx:1.29", 4, 8, 10, "10.0.0.1")
@@ -24,10 +26,15 @@ PATIENCE_S = 20.0
 
 @dataclass
 class Hosts:
-    """Two hosts of one kind of runtime; `open` starts the software of one (again)."""
+    """Two hosts of one kind of runtime; `open` starts the software of one (again).
+
+    `tick_s`: in so long a container has counted on for certain.
+    """
 
     open: Callable[[str], Runtime]
     count: Callable[[Runtime, ContainerId], int]
+    tick_s: float = 0.02
+    sweep: Callable[[], None] = lambda: None
 
 
 def simulated(tmp_path: Path) -> Hosts:
@@ -41,23 +48,42 @@ def simulated(tmp_path: Path) -> Hosts:
     return Hosts(opened, count)
 
 
-RUNTIMES = [simulated]
+def runc(tmp_path: Path) -> Hosts:
+    """Two hosts on this machine, with real containers that count into a file every 10 ms."""
+    machine = Machine.made(tmp_path)
+    for name in ("nginx:1.29", "nginx:1.30"):
+        machine.add(name, COUNTER)
+    machine.fetched(SHOP)
+
+    def count(runtime: Runtime, container: ContainerId) -> int:
+        assert isinstance(runtime, RuncRuntime)
+        return machine.count(runtime, container)
+
+    return Hosts(machine.open, count, 0.3, machine.sweep)
+
+
+RUNTIMES = [simulated, pytest.param(runc, marks=REAL)]
+MOVERS = RUNTIMES
+moving = pytest.mark.parametrize("hosts", MOVERS, indirect=True)
+"""What moves containers live, too."""
 
 
 @pytest.fixture(params=RUNTIMES)
 def hosts(request, tmp_path):
-    return request.param(tmp_path)
+    made = request.param(tmp_path)
+    yield made
+    made.sweep()
 
 
 @pytest.fixture
-def here(hosts):
+async def here(hosts):
     runtime = hosts.open("h01")
     yield runtime
     runtime.close()
 
 
 @pytest.fixture
-def there(hosts):
+async def there(hosts):
     runtime = hosts.open("h02")
     yield runtime
     runtime.close()
@@ -200,7 +226,7 @@ async def test_a_container_goes_on_while_the_agent_is_dead(hosts):
     counted = hosts.count(first, WEB)
     first.close()
     second = hosts.open("h01")
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(hosts.tick_s)
     assert look(second).healthy
     assert hosts.count(second, WEB) > counted
     second.close()
@@ -211,23 +237,24 @@ async def test_a_paused_container_does_nothing_until_it_is_resumed(here, hosts):
     await here.pause(WEB)
     await here.pause(WEB)
     counted = hosts.count(here, WEB)
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(hosts.tick_s)
     assert hosts.count(here, WEB) == counted
     assert not look(here).running
     await here.resume(WEB)
     await here.resume(WEB)
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(hosts.tick_s)
     assert look(here).running
     assert hosts.count(here, WEB) > counted
 
 
+@moving
 async def test_a_moved_container_counts_on_and_keeps_its_health(here, there, hosts):
     await here.start(SPEC, "o1")
     await healthy(here)
     await crossed(here, there)
     counted = hosts.count(here, WEB)
     assert hosts.count(there, WEB) == counted
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(hosts.tick_s)
     assert hosts.count(there, WEB) == counted  # held: it does not run by itself
     assert (look(here).state, look(there).state) == ("paused", "held")
     await there.go(WEB)
@@ -235,12 +262,13 @@ async def test_a_moved_container_counts_on_and_keeps_its_health(here, there, hos
     await there.reach(WEB)
     await here.drop(WEB)
     await here.drop(WEB)
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(hosts.tick_s)
     assert here.look(WEB) is None
     assert look(there).healthy
     assert hosts.count(there, WEB) > counted
 
 
+@moving
 async def test_a_move_given_up_leaves_the_container_as_it_was(here, there, hosts):
     await here.start(SPEC, "o1")
     await healthy(here)
@@ -248,15 +276,17 @@ async def test_a_move_given_up_leaves_the_container_as_it_was(here, there, hosts
     counted = hosts.count(here, WEB)
     await here.resume(WEB)
     await there.drop(WEB)
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(hosts.tick_s)
     assert there.look(WEB) is None
     assert look(here).healthy
     assert hosts.count(here, WEB) > counted
 
 
+@moving
 async def test_a_held_copy_is_held_still_after_a_crash_of_the_agent(here, hosts):
     there = hosts.open("h02")
     await here.start(SPEC, "o1")
+    await healthy(here)
     image = await crossed(here, there)
     there.close()
     again = hosts.open("h02")
@@ -267,15 +297,22 @@ async def test_a_held_copy_is_held_still_after_a_crash_of_the_agent(here, hosts)
     again.close()
 
 
+@moving
 async def test_a_size_given_while_frozen_stays(here, there):
     await here.start(SPEC, "o1")
+    await healthy(here)
+    endpoint = await there.receive(ROOM, "mv1")
+    await here.copy(WEB, endpoint)
     await here.pause(WEB)
     await here.resize(WEB, 6, 12)
-    await there.prepare(await here.dump(WEB))
+    image = await here.dump(WEB)
+    await here.transfer(image, endpoint)
+    await there.prepare(image)
     await there.go(WEB)
     assert (look(there).cloudlets, look(there).limit) == (6, 12)
 
 
+@moving
 async def test_an_altered_image_is_not_restored(here, there):
     await here.start(SPEC, "o1")
     await here.pause(WEB)
@@ -285,6 +322,7 @@ async def test_an_altered_image_is_not_restored(here, there):
     assert there.look(WEB) is None
 
 
+@moving
 async def test_what_runs_cannot_be_dropped_dumped_or_received_again(here):
     await here.start(SPEC, "o1")
     for work in (here.drop(WEB), here.dump(WEB), here.receive(ROOM, "mv1")):

@@ -27,7 +27,7 @@ TOP_LEVEL = {
 }
 LEFT_BY_TOOLS = {
     *(".git", ".venv", ".coverage", ".hypothesis", "htmlcov", "node_modules", "__pycache__"),
-    ".restow",
+    *(".restow", ".hosts"),
     *(".grimp_cache", ".import_linter_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
 }
 

@@ -1,0 +1,1 @@
+"""Real containers on this machine, each test in folders, cgroups and namespaces of its own."""
