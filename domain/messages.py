@@ -63,6 +63,7 @@ RECOVERY = r"^rc[1-9][0-9]{0,11}\Z"
 GROWTH = r"^gr[1-9][0-9]{0,11}\Z"
 TRIGGER = r"^tr[1-9][0-9]{0,11}\Z"
 DEAD = r"^dl[1-9][0-9]{0,11}\Z"
+TENANT = r"^(_others|[a-z0-9]|[a-z0-9][-a-z0-9]*[a-z0-9])\Z"
 PRINTABLE = r"^[\x21-\x7e]+\Z"
 
 HostName = Annotated[str, Meta(pattern=LABEL, min_length=1, max_length=63)]

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from domain.decider import NOTHING, Decision, Outcome
-from domain.messages import Event, PublicCommand, Tenant
+from domain.messages import TENANT, Event, PublicCommand, Tenant
 
 OTHERS = Tenant("_others")
 """Stands for every tenant without limits of its own; no tenant can be called so."""
@@ -29,7 +29,7 @@ KEPT_MAX = 1_000_000
 TenantName = Annotated[
     str,
     Meta(
-        pattern=r"^(_others|[a-z0-9]|[a-z0-9][-a-z0-9]*[a-z0-9])\Z",
+        pattern=TENANT,
         min_length=1,
         max_length=63,
         description="a tenant, or `_others`: every tenant without limits of its own",

@@ -318,7 +318,8 @@ def unknown(noun: str, name: str, known: Iterable[str], path: str = "") -> Refus
     """Say that there is no such thing, and what is named nearly so."""
     offer, near = did_you_mean(name, known)
     code = Code(f"{noun}.not_found")
-    return Refusal(code, f"there is no {noun} {name!r}{offer}", path or f"$.{noun}", {"near": near})
+    what = "dead letter" if noun == "dead" else noun
+    return Refusal(code, f"there is no {what} {name!r}{offer}", path or f"$.{noun}", {"near": near})
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> tuple[str, list[str]]:

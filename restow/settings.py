@@ -92,10 +92,15 @@ def find_region(url: str | None = None, prefix: str | None = None) -> Region:
         message = "no bus is named; start `restow up`, or give --url, RESTOW_URL or NATS_URL"
         raise NoRegionError(message)
     name = prefix or os.environ.get("RESTOW_PREFIX") or found.prefix
+    return msgspec.structs.replace(found, prefix=prefix_named(name))
+
+
+def prefix_named(name: str) -> str:
+    """Return the prefix. Raises `SettingsError` where it can be none."""
     if not PREFIX.fullmatch(name):
         message = f"prefix {name!r}: use a-z, 0-9 and inner hyphens, at least one"
         raise SettingsError(message)
-    return msgspec.structs.replace(found, prefix=name)
+    return name
 
 
 def find_server(url: str | None = None) -> Region | None:

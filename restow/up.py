@@ -165,6 +165,13 @@ def port_for(wanted: int) -> int:
 @contextmanager
 def _alone(data: Path) -> Generator[None]:
     try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = (
+            f"the data directory {data} cannot be made: {error.strerror}; name another: --data"
+        )
+        raise StartError(message) from error
+    try:
         with held(data):
             yield
     except HeldError:

@@ -23,6 +23,7 @@ from domain.messages import (
     OPERATION,
     PLAN,
     PRINTABLE,
+    TENANT,
     TRIGGER,
 )
 from domain.software import ARCHIVE_URL, NO_BLANKS, REF, REPOSITORY_URL, SHA256
@@ -48,6 +49,7 @@ NAMES: Mapping[str, str] = {
     EVACUATION: "the name of an evacuation, such as ev1",
     TRIGGER: "the name of a trigger, such as tr1",
     DEAD: "the name of a dead letter, such as dl3",
+    TENANT: "a DNS label: a-z, 0-9 and inner hyphens; or _others",
     PLAN: "the name of a plan, as a dry run tells it",
     PRINTABLE: "printable characters without blanks",
     LABELS: "DNS labels with dots",

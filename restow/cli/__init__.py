@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 
 from domain.problems import EXIT_OF_STATUS, Exit
 from restow.cli.app import app
@@ -36,10 +36,13 @@ def _run(words: list[str]) -> int:
             help_on_error=False,
             result_action="return_value",
         )
+    except UnusedCliTokensError as error:
+        command = " ".join(("restow", *(error.command_chain or ())))
+        return _wrong(f"{command} takes no {' '.join(error.unused_tokens or ())!r}", command)
     except CycloptsError as error:
         return _wrong(str(error), " ".join(("restow", *(error.command_chain or ()))))
     except UsageError as error:
-        return _wrong(str(error))
+        return _wrong(str(error), " ".join(("restow", *app.parse_commands(words)[0])))
     except ProblemError as error:
         explain(error.problem)
         return EXIT_OF_STATUS[error.problem.status]

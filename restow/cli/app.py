@@ -9,7 +9,13 @@ TEXT = "Restow: an open, event-sourced control plane for isolated containers on 
 NOUNS = Group("What there is", sort_key=1)
 LOOKING = Group("Looking closer", sort_key=2)
 RUNNING = Group("Running it", sort_key=3)
-ALIASES = {"environment": "env", "container": "ct", "operation": "op", "projection": "proj"}
+ALIASES = {
+    "environment": "env",
+    "container": "ct",
+    "operation": "op",
+    "migration": "mv",
+    "projection": "proj",
+}
 
 
 def _epilogue() -> str:
@@ -35,7 +41,7 @@ for group, parts in {
         ("container", "container:container"): "Containers (ct): scale and migrate one of them.",
         ("operation", "operation:operation"): "Operations (op) on layers: watch, pause, cancel.",
         ("growth", "growth:growth"): "Containers that outgrow their host, and who makes room.",
-        ("migration", "migration:migration"): "Live migrations.",
+        ("migration", "migration:migration"): "Live migrations (mv).",
         ("tenant", "tenant:tenant"): "Tenants: how much each may ask for.",
         ("dead", "dead:dead"): "Dead letters: commands that could not be carried out.",
         ("recovery", "recovery:recovery"): "What lost hosts carried, restarted elsewhere.",

@@ -60,6 +60,8 @@ async def history(stream: str, /, *, data: Data = None, how: Showing = SHOWN) ->
         lines = await asyncio.to_thread(_history, _file(data), stream)
     except FileNotFoundError as error:
         raise UsageError(str(error)) from error
+    if isinstance(lines, Refusal):
+        raise ProblemError(problem(lines))
     items: list[Item] = [msgspec.to_builtins(line) for line in lines]
     show_list(Page(items), HISTORY, how.look, lambda item: str(item["version"]))
 
@@ -74,6 +76,7 @@ def _known(path: Path, stream: str, version: int | None, *, exact: bool) -> Know
         return audit.exact(stream, version) if exact else audit.show(stream, version)
 
 
-def _history(path: Path, stream: str) -> Sequence[HistoryLine]:
+def _history(path: Path, stream: str) -> Sequence[HistoryLine] | Refusal:
     with closing(open_audit(path, create=False)) as audit:
-        return audit.history(stream)
+        known = audit.show(stream)
+        return known if isinstance(known, Refusal) else audit.history(stream)

@@ -27,6 +27,18 @@ def noun(name: str, text: str, *, alias: str = "") -> App:
     )
 
 
+SPEED_MAX = 1_000
+
+
+def _speed_in_range(_: object, value: float) -> None:
+    if not 0 < value <= SPEED_MAX:
+        message = f"Must be more than 0, and at most {SPEED_MAX:,}."
+        raise ValueError(message)
+
+
+SPEED = Parameter(validator=_speed_in_range)
+
+
 @Parameter(name="*", group=THE_BUS)
 @dataclass(frozen=True, kw_only=True)
 class At:

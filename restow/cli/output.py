@@ -102,7 +102,16 @@ def text(value: Json) -> str:
         case list() | tuple():
             return ",".join(text(one) for one in value)
         case _:
-            return str(value)
+            return shown(str(value))
+
+
+def shown(said: str) -> str:
+    """Return what somebody wrote so that it moves no cursor and breaks no line."""
+    if said.isprintable():
+        return said
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in said
+    )
 
 
 def field(header: str, key: str, *, wide: bool = False) -> Column:
@@ -189,12 +198,12 @@ def as_json(value: object) -> str:
 
 def explain(problem: Problem) -> None:
     """Say why something was not done: cause, numbers, next step, and where to read more."""
-    say(f"error: {problem.code}: {problem.detail}")
+    say(f"error: {problem.code}: {shown(problem.detail)}")
     numbers = facts(problem.facts)
     if numbers:
         say(f"  {numbers}")
     if problem.path:
-        say(f"  at    {problem.path}")
+        say(f"  at    {shown(problem.path)}")
     if problem.way_on:
         say(f"  try   {problem.way_on}")
     if problem.code is Code.RATE_LIMITED:
@@ -208,6 +217,8 @@ def facts(known: Mapping[str, Json]) -> str:
     """Return the numbers of a problem on one line, counts of reasons spelled out."""
     parts: list[str] = []
     for key, value in known.items():
+        if text(value) == NOTHING:
+            continue
         if isinstance(value, dict):
             parts += [f"{count:,} {reason}" for reason, count in value.items()]
         elif isinstance(value, int) and not isinstance(value, bool):

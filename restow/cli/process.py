@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from domain.lease import LEASE_MS_MIN, Terms, terms_of
+from domain.messages import HostName
 from domain.problems import Exit
 from domain.region import BrokenHistoryError
 from handlers.agent.behaviour import Behaviour
@@ -25,7 +28,7 @@ from projections.shelf import ShelfInUseError
 from projections.sqlite import StoreTooNewError
 from projections.web.serving import AddressInUseError
 from restow.cli.exits import EndedError, UsageError
-from restow.cli.flags import HERE, At
+from restow.cli.flags import HERE, SPEED, At
 from restow.cli.output import say
 from restow.cli.spelling import milliseconds
 from restow.cli.talk import reachable, region_of
@@ -56,7 +59,7 @@ class Hosts:
     """Be the router with simulated DNS and balancer, too."""
     seed: int = 0
     """What durations and failures are drawn from."""
-    speed: float = 1.0
+    speed: Annotated[float, SPEED] = 1.0
     """How much faster than real ones they are."""
     listen: Annotated[str, LISTEN] = LISTEN_DEFAULT
     runtime: Annotated[Literal["simulated", "runc"], RUNTIME] = "simulated"
@@ -72,7 +75,10 @@ LEASE = Parameter(
     help="How long a host may be silent before what runs there stops, to be restarted elsewhere"
     " a quarter later; the same for all engines of a region."
 )
-REPLICAS = Parameter(help="On how many NATS servers each stream is kept, when it is created.")
+REPLICAS = Parameter(
+    help="On how many NATS servers each stream is kept, when it is created.",
+    validator=Number(gte=1, lte=5),
+)
 ENDS: Mapping[type[Exception], Exit] = {
     UnsafeServerError: Exit.REFUSED,
     UnsafeStreamError: Exit.REFUSED,
@@ -143,8 +149,22 @@ def terms_from(lease: str) -> Terms:
     return terms_of(lease_ms)
 
 
+def host_named(text: str) -> None:
+    """Refuse what can be no host. Raises `UsageError`."""
+    try:
+        msgspec.convert(text, HostName)
+    except msgspec.ValidationError as error:
+        message = (
+            f"--host {text!r}: name each host that it serves by a DNS label, as in --host h01:"
+            " a-z, 0-9 and inner hyphens, 1..63 characters; or --routing"
+        )
+        raise UsageError(message) from error
+
+
 async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) -> None:
     """Run the agent of hosts: simulated ones, or with --runtime runc this very machine."""
+    for host in hosts.hosts or (() if hosts.routing else ("",)):
+        host_named(host)
     behaviour = Behaviour(seed=hosts.seed, speed=hosts.speed)
     keeps = data or data_directory()
     where, kind = keeps / AGENTS_FOLDER, None

@@ -32,4 +32,5 @@ def verdict(found: Item) -> str:
         return f"no room: {found['missing']} cloudlets are missing ({proof}); {found['why']}"
     count = len(found["moves"])
     proof = "none is cheaper" if found["certain"] else "the cheapest that was seen"
-    return f"{count} moves, {found['moved']} cloudlets ({proof})" if count else "it is free already"
+    moves = "1 move" if count == 1 else f"{count} moves"
+    return f"{moves}, {found['moved']} cloudlets ({proof})" if count else "it is free already"

@@ -11,19 +11,25 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from domain.problems import Exit
 from handlers.journal.safety import UnsafeServerError
 from handlers.nats_server import ServerStartError
+from restow.cli.exits import UsageError
+from restow.cli.flags import SPEED
 from restow.cli.output import say, tell
 from restow.cli.sure import Yes, meant, somebody
 from restow.crew import MemberEndedError
 from restow.locks import is_held
 from restow.logs import quiet
-from restow.settings import Up, data_directory, find_server, read_up
+from restow.settings import SettingsError, Up, data_directory, find_server, prefix_named, read_up
 from restow.stopping import stop_signals
 from restow.up import HTTP_DEFAULT, PORT_DEFAULT, AlreadyUpError, Plan, StartError, running
 
+HOSTS_MAX = 1_000
+ENGINES_MAX = 9
+PORT = Parameter(validator=Number(gte=-1, lte=65_535))
 DOWN_S = 30.0
 """How long `restow up` may take to stop everything."""
 POLL_S = 0.1
@@ -41,21 +47,21 @@ TRY = (
 class Machine:
     """What `restow up` runs."""
 
-    hosts: int = 6
+    hosts: Annotated[int, Parameter(validator=Number(gte=1, lte=HOSTS_MAX))] = 6
     """Simulated hosts."""
-    zones: int = 3
+    zones: Annotated[int, Parameter(validator=Number(gte=1, lte=HOSTS_MAX))] = 3
     """Zones that they are spread over; each has an agent process of its own."""
-    engines: int = 2
+    engines: Annotated[int, Parameter(validator=Number(gte=1, lte=ENGINES_MAX))] = 2
     """Engines; one is active, the others are warm standbys."""
     data: Path | None = None
     """Directory of everything that is kept; else RESTOW_DATA, ./.restow."""
-    port: int = PORT_DEFAULT
+    port: Annotated[int, PORT] = PORT_DEFAULT
     """Port of the NATS server on 127.0.0.1; -1 for any that is free."""
-    http: int = HTTP_DEFAULT
+    http: Annotated[int, PORT] = HTTP_DEFAULT
     """Port of the read API on 127.0.0.1; another one that is free where it is taken, or for -1."""
     seed: int = 0
     """What the simulated hosts' durations and failures are drawn from."""
-    speed: float = 1.0
+    speed: Annotated[float, SPEED] = 1.0
     """How much faster than real ones the simulated hosts are."""
     relaxed: bool = False
     """Accept that a power cut may lose what was acknowledged."""
@@ -94,7 +100,7 @@ async def up(*, machine: Machine = USUAL, server: Server = OWN) -> int:
         engines=machine.engines,
         port=machine.port,
         http=machine.http,
-        prefix=server.prefix,
+        prefix=_prefix(server.prefix),
         relaxed=machine.relaxed,
         seed=machine.seed,
         speed=machine.speed,
@@ -114,6 +120,13 @@ async def up(*, machine: Machine = USUAL, server: Server = OWN) -> int:
         say(f"error: {error}")
         return Exit.FAILED
     return Exit.DONE
+
+
+def _prefix(text: str) -> str:
+    try:
+        return prefix_named(text)
+    except SettingsError as error:
+        raise UsageError(str(error)) from error
 
 
 async def _until_stopped(plan: Plan) -> None:

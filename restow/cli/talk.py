@@ -178,7 +178,8 @@ def sentence(reply: Reply) -> str:
             return f"unchanged, it is so already{position}"
         case "planned":
             count = len(reply.plan or ())
-            return f"planned, nothing was written; {count} events would be{position}"
+            events = "1 event" if count == 1 else f"{count} events"
+            return f"planned, nothing was written; {events} would be{position}"
 
 
 class Reader(Protocol):

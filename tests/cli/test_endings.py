@@ -108,6 +108,17 @@ async def test_where_nobody_names_a_bus_that_is_said(restow, monkeypatch, tmp_pa
         ("env create shop --file nowhere.json", "nowhere.json cannot be read"),
         ("command send layer.scale [1]", "no JSON object"),
         ("host list --prefix R.1", "inner hyphens"),
+        ("command asked nope", "restow command asked takes no 'nope'"),
+        ("up --zones 0", "Must be >= 1"),
+        ("up --hosts -3", "Must be >= 1"),
+        ("up --engines 0", "Must be >= 1"),
+        ("up --speed nan", "more than 0, and at most 1,000"),
+        ("up --port 65536", "Must be <= 65535"),
+        ("up --prefix R.1", "inner hyphens"),
+        ("agent", "as in --host h01"),
+        ("agent --host R.1", "as in --host h01"),
+        ("agent --host h01 --speed 0", "more than 0"),
+        ("engine --name e1 --replicas 9", "Must be <= 5"),
     ],
 )
 async def test_what_cannot_be_read_ends_with_2_and_help(restow, line, said):
@@ -115,7 +126,8 @@ async def test_what_cannot_be_read_ends_with_2_and_help(restow, line, said):
     assert (ended.code, ended.out) == (Exit.USAGE, "")
     assert ended.err.startswith("error: ")
     assert said in ended.err
-    assert "--help" in ended.err
+    command = " ".join(word for word in line.split()[:2] if word.isalpha() and word != "lst")
+    assert f"  try   restow {command}" in ended.err
 
 
 def test_the_codes_are_those_that_the_help_shows():

@@ -111,10 +111,24 @@ def test_never_is_a_dash():
         (False, "no"),
         (["a", "b"], "a,b"),
         ({"zone": "north", "n": 1}, "zone=north,n=1"),
+        ("zwölf 🚢", "zwölf 🚢"),
+        ("two\nlines, red: \x1b[31m", r"two\nlines, red: \x1b[31m"),
+        (["a\tb"], r"a\tb"),
     ],
 )
 def test_values_are_shown_as_people_write_them(value, expected):
     assert text(value) == expected
+
+
+def test_of_a_problem_nothing_is_said_that_is_empty_or_moves_the_cursor(capsys):
+    refusal = Refusal(Code.HOST_NOT_FOUND, "no host 'a\x1b[2J'", '$["a\r"]', {"near": []})
+
+    explain(problem(refusal))
+
+    first, second, third, *_ = capsys.readouterr().err.splitlines()
+    assert first == r"error: host.not_found: no host 'a\x1b[2J'"
+    assert second == r'  at    $["a\r"]'
+    assert third.startswith("  try   ")
 
 
 def test_a_problem_has_cause_numbers_way_on_and_handle(capsys):

@@ -228,6 +228,13 @@ def test_a_port_in_use_is_told_with_the_flag_that_chooses_another(machine, nats_
     assert "--port" in machine.text
 
 
+def test_a_directory_that_cannot_be_is_named(machine):
+    machine.up("--data", "/proc/restow")
+    assert machine.ended() == Exit.FAILED
+    assert "the data directory /proc/restow cannot be made" in machine.text
+    assert "Traceback" not in machine.text
+
+
 def test_down_with_nothing_up_says_so(machine):
     ended = machine.run("down")
     assert (ended.returncode, ended.stdout) == (0, "")
