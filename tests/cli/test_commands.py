@@ -351,6 +351,6 @@ async def test_a_dry_run_shows_what_would_be(restow, booth):
 
     assert booth.body("layer.restart")["dry_run"] is True
     assert ended.out == (
-        "planned, nothing was written; 1 events would be  position 1,234\n"
+        "planned, nothing was written; 1 event would be  position 1,234\n"
         "  + container.restarted  container=node1\n"
     )

@@ -119,7 +119,7 @@ async def test_a_dry_run_says_whether_it_can_be_done(restow, booth):
 
     assert booth.body("host.evacuate") == {"host": "h01", "dry_run": True}
     assert ended.out.splitlines()[0] == (
-        "planned, nothing was written; 1 events would be  position 7"
+        "planned, nothing was written; 1 event would be  position 7"
     )
     assert "note: feasible: there is a place for each of 2 containers" in ended.err
 

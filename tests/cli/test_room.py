@@ -26,7 +26,7 @@ async def test_the_moves_are_shown_with_what_they_cost(restow, booth):
     assert booth.heard[-1][1] == {"host": "h03", "cloudlets": 8, "disk_gib": 0}
     assert "node4" in ended.out
     assert "h05" in ended.out
-    assert "1 moves, 4 cloudlets (none is cheaper)" in ended.out
+    assert "1 move, 4 cloudlets (none is cheaper)" in ended.out
 
 
 @pytest.mark.parametrize(
