@@ -126,7 +126,7 @@ async def running(plan: Plan, say: Say) -> AsyncGenerator[Site]:
         ):
             await said.verify(monitors, relaxed=plan.relaxed)
             site = Site(members, _up(plan, region, monitors), said)
-            _write_down(plan, site)
+            keep_written(plan.data, site, say)
             try:
                 await _start(plan, site, say)
                 yield site
@@ -338,11 +338,17 @@ async def _reader(site: Site, say: Say) -> None:
     say(f"read side … position {answer['position']:,}, read API {site.up.http}/v1/status")
 
 
-def _write_down(plan: Plan, site: Site) -> None:
-    """Keep `up.json` true: now, and whenever a process is started again."""
+def keep_written(data: Path, site: Site, say: Say) -> None:
+    """Keep `up.json` true: now, and whenever a process is started again.
+
+    Where that cannot be written, for the disk is full, nothing else is to end.
+    """
 
     def write() -> None:
-        write_up(plan.data, replace(site.up, children=site.crew.pids))
+        try:
+            write_up(data, replace(site.up, children=site.crew.pids))
+        except OSError as error:
+            say(f"{data / UP_FILE} is not up to date: {error.strerror}")
 
     site.crew.on_change(write)
     write()

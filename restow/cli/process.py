@@ -22,7 +22,7 @@ from handlers.agent.runc.images import Images
 from handlers.agent.runc.runtime import real
 from handlers.journal.reader import JournalDamagedError
 from handlers.journal.safety import UnsafeServerError
-from handlers.journal.stream import UnsafeStreamError
+from handlers.journal.stream import JetStreamError, UnsafeStreamError
 from projections.audit import AuditDamagedError
 from projections.shelf import ShelfInUseError
 from projections.sqlite import StoreTooNewError
@@ -82,6 +82,7 @@ REPLICAS = Parameter(
 ENDS: Mapping[type[Exception], Exit] = {
     UnsafeServerError: Exit.REFUSED,
     UnsafeStreamError: Exit.REFUSED,
+    JetStreamError: Exit.REFUSED,
     JournalDamagedError: Exit.DIFFERENT,
     BrokenHistoryError: Exit.DIFFERENT,
     RecordsDamagedError: Exit.DIFFERENT,

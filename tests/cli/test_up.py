@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import httpx
 import msgspec
@@ -16,8 +17,11 @@ import pytest
 
 from domain.problems import Exit
 from handlers.nats_server import Server, ServerOptions, start
+from restow.crew import Member, crew
 from restow.locks import is_held
 from restow.settings import UP_FILE, Up, read_up
+from restow.talk import Talk
+from restow.up import Site, keep_written
 
 PATIENCE_S = 45.0
 NOT_OURS = {"NATS_URL", "NATS_CONTEXT", "NATS_CREDS", "RESTOW_URL", "PYTHONUNBUFFERED"}
@@ -233,6 +237,19 @@ def test_a_directory_that_cannot_be_is_named(machine):
     assert machine.ended() == Exit.FAILED
     assert "the data directory /proc/restow cannot be made" in machine.text
     assert "Traceback" not in machine.text
+
+
+async def test_a_full_disk_ends_nothing_that_runs(tmp_path):
+    said: list[str] = []
+    async with crew(tmp_path / "logs", said.append) as members:
+        site = Site(members, Up("nats://a", "r", 1, 2), cast("Talk", None))
+        keep_written(tmp_path, site, said.append)
+        (tmp_path / "up.new").mkdir()  # as good as a full disk: nothing can be written
+        sleeper = (sys.executable, "-c", "import time; time.sleep(60)")
+        pid = await members.start(Member("sleeper", sleeper))
+
+        assert psutil.pid_exists(pid)
+        assert said == [f"{tmp_path / UP_FILE} is not up to date: Is a directory"]
 
 
 def test_down_with_nothing_up_says_so(machine):
