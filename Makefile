@@ -8,7 +8,7 @@ ARGS   ?=
 BIN     := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check fix planted bench hosts test-hosts lock clean
+.PHONY: help install demo test check check-web fix web pictures planted bench hosts test-hosts lock clean
 
 help:     ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,10 +28,28 @@ check: install  ## everything a change must pass, apart from the tests
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-logo --no-cache  # its cache misses a second edit within one second
 	$(BIN)/python -m pytest -q tests/guards
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory check-web; else echo "no npm here: the dashboard's sources are not checked"; fi
 
 fix: install  ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+web: web/node_modules/stamp  ## build the dashboard into projections/web/static (needs Node 20.19 or newer)
+	cd web && npm run --silent build
+
+check-web: web/node_modules/stamp
+	@cd web && npm run --silent check && npm run --silent test
+	@cd web && npm run --silent build -- --outDir /tmp/restow-dashboard-$$$$ --logLevel error && \
+	  diff --recursive --brief /tmp/restow-dashboard-$$$$ ../projections/web/static; \
+	  same=$$?; rm -r /tmp/restow-dashboard-$$$$; \
+	  [ $$same -eq 0 ] || { echo "projections/web/static is not the build of web/: make web, and commit it" >&2; exit 1; }
+
+web/node_modules/stamp: web/package-lock.json
+	cd web && npm ci --silent
+	@touch $@
+
+pictures: install web/node_modules/stamp  ## make the pictures of docs/pictures anew (needs chromium)
+	$(BIN)/python -m tests.browser.pictures
 
 planted: install  ## hunt every planted bug from the first world on, for docs/reliability.md
 	$(BIN)/python -m tests.simulation.planted

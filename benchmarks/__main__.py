@@ -9,6 +9,7 @@ from rich.markdown import Markdown
 
 from benchmarks import (
     commands,
+    dashboard,
     fairness,
     feasibility,
     giant,
@@ -36,6 +37,7 @@ def main() -> None:
         *hours.run(),
         *replay.run(),
         *views.run(),
+        *asyncio.run(dashboard.run()),
         *asyncio.run(moments.run()),
         *asyncio.run(giant.run()),
     ]

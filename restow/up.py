@@ -336,6 +336,7 @@ async def _reader(site: Site, say: Say) -> None:
             raise StartError(message)
         await asyncio.sleep(POLL_S)
     say(f"read side … position {answer['position']:,}, read API {site.up.http}/v1/status")
+    say(f"dashboard {site.up.http}")
 
 
 def keep_written(data: Path, site: Site, say: Say) -> None:

@@ -34,11 +34,12 @@ class Asking:
         return await client.ask(name, body)
 
 
-def about() -> About:
+def about(prefix: str) -> About:
     """Return what this process says of itself."""
     versions = {
         "restow": version("restow"),
         "contract": CONTRACT_VERSION,
+        "prefix": prefix,
         "python": platform.python_version(),
     }
     return About(versions, encoded())

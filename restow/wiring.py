@@ -103,7 +103,12 @@ async def run_reader(
             if http is not None:
                 listening = listen(http.host, http.port)
                 log.info("reader.listens", address=listening.getsockname())
-                web = Web(keeping, Reaching(frames, keyframes), Asking(bus, subjects), about())
+                web = Web(
+                    keeping,
+                    Reaching(frames, keyframes),
+                    Asking(bus, subjects),
+                    about(region.prefix),
+                )
                 parts.append(web.run(listening))
             await _until(asyncio.create_task(together(*parts)), stop)
     finally:

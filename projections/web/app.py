@@ -18,6 +18,7 @@ from projections.feed import H
 from projections.keeping import Keeping
 from projections.sqlite import StoreDamagedError, StoreLockedError
 from projections.views import ALL, View
+from projections.web import page
 from projections.web.changes import Hub
 from projections.web.lists import CATCHING_UP, Lists, Said
 from projections.web.meters import CONTENT_TYPE, Meters, family
@@ -94,7 +95,7 @@ class Api(Generic[H]):
         }
         routes.extend(Route(path, answer, name=path) for path, answer in fixed.items())
         post = Route("/v1/commands", self._command, methods=["POST"], name="POST /v1/commands")
-        return [post, *routes]
+        return [post, *routes, *page.routes()]
 
     async def _list(self, view: View, request: Request) -> Response:
         if len(request.url.query) > QUERY_BYTES_MAX:

@@ -1,6 +1,6 @@
 """Readings kept open for the pages that follow: a list stays as it was while it is read."""
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
 
 from projections.keeping import Live
@@ -22,37 +22,42 @@ class Pin:
 
 
 class Pins:
-    """Open readings by their position. A reading that is taken belongs to whoever took it."""
+    """Open readings by their position. A reading that is taken belongs to whoever took it.
+
+    As many lists are read at one position, so many readings of it are open: a list that goes on
+    finds its own, or one that is just like it.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._open: OrderedDict[int, Pin] = OrderedDict()
+        self._open: deque[tuple[int, Pin]] = deque()
+        """The one that was kept first is in front."""
 
     def take(self, position: int) -> Pin | None:
-        """Return the reading at a position, which is in nobody else's hands then."""
+        """Return a reading at a position, which is in nobody else's hands then."""
         self._expire()
-        return self._open.pop(position, None)
+        found = next((entry for entry in self._open if entry[0] == position), None)
+        if found is None:
+            return None
+        self._open.remove(found)
+        return found[1]
 
     def keep(self, position: int, live: Live, reader: SqliteReader) -> None:
-        """Keep a reading open for the next page; if there is one like it, that one suffices."""
+        """Keep a reading open for the next page."""
         self._expire()
-        if position in self._open:
-            self._open[position].until = self._clock() + PIN_S
-            live.back(reader)
-            return
-        self._open[position] = Pin(live, reader, self._clock() + PIN_S)
+        self._open.append((position, Pin(live, reader, self._clock() + PIN_S)))
         while len(self._open) > PINS_MAX:
-            self._close(next(iter(self._open)))
+            self._close_first()
 
     def close(self) -> None:
-        for position in list(self._open):
-            self._close(position)
+        while self._open:
+            self._close_first()
 
     def _expire(self) -> None:
         now = self._clock()
-        for position in [at for at, pin in self._open.items() if pin.until < now]:
-            self._close(position)
+        while self._open and self._open[0][1].until < now:
+            self._close_first()
 
-    def _close(self, position: int) -> None:
-        pin = self._open.pop(position)
+    def _close_first(self) -> None:
+        _, pin = self._open.popleft()
         pin.live.back(pin.reader)

@@ -61,6 +61,7 @@ for group, parts in {
     RUNNING: {
         ("demo", "restow.demo.command:demo"): "Show a fleet at work, and prove it (a minute).",
         ("up", "running:up"): "Start everything on this machine, with simulated hosts.",
+        ("open", "opening:open_"): "Open the dashboard of what `restow up` runs.",
         ("down", "running:down"): "Stop what `restow up` started.",
         ("engine", "process:engine"): "Run one engine.",
         ("agent", "process:agent"): "Run the agent of hosts: simulated ones, or this machine.",

@@ -100,7 +100,7 @@ Data = Annotated[
 
 
 Http = Annotated[
-    str | None, Parameter(help="Serve the read API there: 127.0.0.1:8080. Loopback alone.")
+    str | None, Parameter(help="Serve dashboard and read API: 127.0.0.1:8080. Loopback alone.")
 ]
 
 

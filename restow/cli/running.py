@@ -35,6 +35,7 @@ DOWN_S = 30.0
 POLL_S = 0.1
 TRY = (
     "restow status",
+    "restow open",
     "restow env create shop --layer bl:1 --layer app:3:reserved=2:limit=8 --layer sql:2:hard",
     "restow layer scale shop/app 6",
     "restow ct list -o wide",
@@ -58,7 +59,7 @@ class Machine:
     port: Annotated[int, PORT] = PORT_DEFAULT
     """Port of the NATS server on 127.0.0.1; -1 for any that is free."""
     http: Annotated[int, PORT] = HTTP_DEFAULT
-    """Port of the read API on 127.0.0.1; another one that is free where it is taken, or for -1."""
+    """Port of dashboard and read API on 127.0.0.1; where it is taken, or for -1, another one."""
     seed: int = 0
     """What the simulated hosts' durations and failures are drawn from."""
     speed: Annotated[float, SPEED] = 1.0
@@ -158,7 +159,7 @@ def _already(plan: Plan, found: Up | None) -> int:
         say(f"`restow up` is just starting in {plan.data}")
     else:
         tell(f"already up: {found.url}, prefix {found.prefix}, process {found.pid}, in {plan.data}")
-        say("  try   restow status      stop  restow down")
+        say("  try   restow status      see   restow open      stop  restow down")
     return Exit.DONE
 
 

@@ -48,6 +48,7 @@ LAYERS = (
     },
 )
 TRY = (
+    "restow open",
     "restow status",
     "restow ct list -o wide",
     "restow layer scale shop/app 9",
@@ -127,6 +128,7 @@ async def _stay(site: Site, data: Path, stop: asyncio.Event) -> None:
     tell(f"\nstays up until Ctrl-C, in {data}; from another terminal, with RESTOW_DATA={data}")
     tell("\n".join(f"  {line}" for line in TRY))
     tell(f"or from anywhere with {where}")
+    tell(f"the whole of it on the dashboard: {site.up.http}")
     await stop.wait()
     tell("stopping")
 

@@ -1,0 +1,281 @@
+"""What people see and do on the dashboard, from the bus to the pixels."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from domain.fleet import Fleet
+from domain.messages import ContainerId, EnvironmentId, LayerName, OperationId
+from domain.operation import OperationState
+from domain.problems import Problem
+from tests.browser.conftest import HOSTS, PATIENCE_MS, Served, Tab, tab_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PAGES = (
+    "fleet",
+    "fleet?as=table",
+    "operations",
+    "events",
+    "time",
+    "commands",
+    "commands/layer.restart",
+    "hosts",
+    "environments",
+    "containers",
+    "health",
+)
+expect.set_options(timeout=PATIENCE_MS)
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+async def environment(served: Served, name: str, count: int) -> list[str]:
+    """Create an environment for one test alone; return its containers."""
+    layer = {"name": "app", "count": count, "reserved": 1, "limit": 2}
+    await served.place.done("environment.create", environment=name, layers=[layer])
+    fleet = (await served.place.quiet()).fleet
+    return [*fleet.layers[EnvironmentId(name), LayerName("app")].containers]
+
+
+async def position_seen(page: Page) -> int:
+    text = await page.locator(".figures b").inner_text()
+    return int(text.replace(",", ""))
+
+
+async def test_the_fleet_is_shown_and_a_container_explains_itself(tab: Tab):
+    page = await tab.open("fleet")
+    await expect(page.get_by_role("button", name=re.compile("^operable"))).not_to_contain_text("0")
+    fleet = page.get_by_role("application")
+    await expect(fleet).to_have_attribute("aria-label", re.compile(f"{HOSTS} hosts"))
+    await fleet.focus()
+    await fleet.press("ArrowRight")
+    await fleet.press("]")
+    await fleet.press("Enter")
+    drawer = page.get_by_role("complementary")
+    await expect(drawer).to_contain_text("Why it is where it is")
+    await expect(drawer).to_contain_text("hosts fitted")
+    await expect(drawer).to_contain_text("container.placed")
+    await page.keyboard.press("Escape")
+    await expect(drawer).to_have_count(0)
+
+
+async def test_what_is_pointed_at_is_named_and_opened(tab: Tab):
+    page = await tab.open("fleet")
+    fleet = page.get_by_role("application")
+    await fleet.hover(position={"x": 12, "y": 32})
+    await expect(page.locator(".tip")).to_contain_text("cloudlets")
+    await fleet.click(position={"x": 12, "y": 32})
+    await expect(page).to_have_url(re.compile("#/fleet/host/h0"))
+    await expect(page.get_by_role("complementary")).to_contain_text("Zone")
+
+
+async def test_the_map_has_a_table_twin_that_can_be_filtered(tab: Tab, served: Served):
+    names = await environment(served, "twin", 2)
+    page = await tab.open("fleet?as=table&q=env:twin")
+    rows = page.locator("tbody tr")
+    await expect(rows).to_have_count(2)
+    for name in names:
+        await expect(page.locator("tbody")).to_contain_text(name)
+    await page.keyboard.press("/")
+    await page.keyboard.press("Control+A")
+    await page.keyboard.type("nothing-like-this")
+    await expect(rows).to_have_count(0)
+
+
+async def test_a_move_is_seen_live(tab: Tab, served: Served):
+    (name,) = await environment(served, "mover", 1)
+    region = await served.place.region()
+    before = region.fleet.containers[ContainerId(name)].host
+    page = await tab.open(f"fleet/container/{name}")
+    drawer = page.get_by_role("complementary")
+    await expect(drawer).to_contain_text(before)
+    reply = await served.place.done("container.migrate", container=name)
+    chip = page.locator("footer .chip", has_text=name)
+    await expect(chip).to_contain_text("→")
+    await expect(drawer).to_contain_text("moving")
+    after = (await served.place.quiet()).fleet.containers[ContainerId(name)].host
+    await expect(drawer.locator("dd", has_text=after).first).to_be_visible()
+    await expect(chip).to_have_count(0)
+    await page.goto(f"{served.url}/#/operations/{reply.operation_id}")
+    story = page.get_by_label(f"Operation {reply.operation_id}")
+    await expect(story).to_contain_text("Frozen for")
+    await expect(story).to_contain_text("migration.completed")
+
+
+async def test_an_operation_is_paused_resumed_and_cancelled(tab: Tab, served: Served):
+    await environment(served, "paused", 3)
+    reply = await served.place.done(
+        "layer.restart", environment="paused", layer="app", delay_s=2, reason="a new certificate"
+    )
+    name = OperationId(reply.operation_id)
+    page = await tab.open(f"operations/{name}")
+    story = page.get_by_label(f"Operation {name}")
+    await expect(story).to_contain_text("a new certificate")
+    await story.get_by_role("button", name="Pause").click()
+    await expect(story.locator(".tag", has_text="paused")).to_be_visible()
+    await served.place.until(lambda fleet: fleet.operations[name].paused)
+    await story.get_by_role("button", name="Resume").click()
+    await served.place.until(lambda fleet: not fleet.operations[name].paused)
+    await story.get_by_role("button", name="Cancel …").click()
+    await story.get_by_placeholder("reason").fill("seen enough")
+    await story.get_by_role("button", name=f"Cancel {name}").click()
+    await expect(story.locator(".tag").first).to_have_text("cancelled")
+    await expect(story.get_by_role("button", name="Pause")).to_have_count(0)
+
+
+async def test_an_operation_that_asks_is_answered(tab: Tab, served: Served):
+    await environment(served, "asks", 2)
+    reply = await served.place.done(
+        "layer.restart", environment="asks", layer="app", delay_s=0, ask=True
+    )
+    name = OperationId(reply.operation_id)
+
+    def asks(fleet: Fleet) -> bool:
+        return fleet.operations[name].state is OperationState.ASKING
+
+    await served.place.until(asks)
+    page = await tab.open(f"operations/{name}")
+    await page.get_by_role("button", name="Go on").click()
+    await expect(page.get_by_label(f"Operation {name}").locator(".tag").first).to_have_text("done")
+
+
+async def test_events_are_followed_and_explained(tab: Tab, served: Served):
+    page = await tab.open("events")
+    (name,) = await environment(served, "told", 1)
+    row = page.locator("tbody tr", has_text=f"container.{name}").filter(has_text="container.placed")
+    await row.get_by_role("link").first.click()
+    told = page.locator("section.one")
+    await expect(told.locator(".why")).to_contain_text("command environment.create")
+    await expect(told.locator("pre")).to_contain_text('"environment": "told"')
+    await page.goto(f"{served.url}/#/events?stream=environment.told")
+    await expect(page.locator("tbody tr").first).to_contain_text("environment.told")
+    await expect(page.locator("tbody")).not_to_contain_text("environment.shop")
+
+
+async def test_time_travel_shows_the_past_and_what_changed(tab: Tab, served: Served):
+    names = await environment(served, "then", 1)
+    page = await tab.open("fleet")
+    before = (await served.place.region()).position
+    await served.place.done("layer.scale", environment="then", layer="app", count=2)
+    fleet = (await served.place.quiet()).fleet
+    new = ({*fleet.layers[EnvironmentId("then"), LayerName("app")].containers} - {*names}).pop()
+    await page.goto(f"{served.url}/#/time/container/{new}?at={before}")
+    await expect(page.locator("[data-past]")).to_contain_text(f"position {before:,}")
+    await expect(page.get_by_role("complementary")).to_contain_text("not there at this moment")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Compare from here").click()
+    slider = page.get_by_role("slider")
+    await slider.press("End")
+    await expect(page.locator("[data-diff=container]")).to_contain_text(f"+ {new}")
+    await expect(page.get_by_label("What changed")).to_contain_text("layer.scale")
+    await slider.press("Home")
+    await expect(page.locator("[data-past]")).to_contain_text("position 1")
+
+
+async def test_a_command_is_planned_first_and_then_done(tab: Tab, served: Served):
+    await environment(served, "typed", 1)
+    key = (EnvironmentId("typed"), LayerName("app"))
+    page = await tab.open("commands/layer.scale?environment=typed&layer=app")
+    do = page.get_by_role("button", name="Do just this")
+    await expect(do).to_be_disabled()
+    await page.get_by_label("count").first.fill("2")
+    await expect(page.locator("pre").first).to_contain_text(
+        """restow command send layer.scale '{"environment":"typed","layer":"app","count":2}'"""
+    )
+    await page.get_by_role("button", name="Dry run").click()
+    await expect(page.locator("[data-plan]")).to_contain_text("would end done")
+    assert len((await served.place.region()).fleet.layers[key].containers) == 1
+    await do.click()
+    await expect(page.locator("[data-answer=accepted]")).to_be_visible()
+    assert len((await served.place.quiet()).fleet.layers[key].containers) == 2
+
+
+async def test_the_command_line_that_is_shown_is_taken_by_the_bus(tab: Tab, served: Served):
+    page = await tab.open("commands/host.cordon?host=h06")
+    line = await page.locator("pre").nth(1).inner_text()
+    found = re.fullmatch(r"nats req (\S+) '(.*)'", line)
+    assert found is not None
+    assert found[1] == served.place.subjects.service("host.cordon")
+    assert found[2] == '{"host":"h06"}'
+
+
+async def test_a_refusal_says_which_field_and_what_is_allowed(tab: Tab):
+    page = await tab.open("commands/layer.scale?environment=nowhere&layer=app&count=2")
+    await page.get_by_role("button", name="Dry run").click()
+    await expect(page.locator(".note.bad")).to_contain_text("environment.not_found")
+    await page.get_by_label("count").first.fill("100000")
+    await page.get_by_role("button", name="Dry run").click()
+    await expect(page.locator("label.wrong")).to_contain_text("count")
+
+
+async def test_a_lost_connection_shows_how_old_the_data_are(tab: Tab, served: Served):
+    page = await tab.open("fleet")
+    position = await position_seen(page)
+    await served.stop()
+    try:
+        await expect(page.locator("[data-status=lost]")).to_contain_text(re.compile(r"\d+s old"))
+        await expect(page.get_by_role("alert")).to_contain_text("Connection lost")
+        await expect(page.locator(".frame.stale")).to_be_visible()
+        (name,) = await environment(served, "meanwhile", 1)
+    finally:
+        await served.start()
+    await page.locator("[data-status=live]").wait_for()
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    assert await position_seen(page) > position
+    await page.goto(f"{served.url}/#/containers?q={name}")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+
+
+async def test_nobody_elses_words_become_markup(tab: Tab, served: Served):
+    """A reason may hold anything; it is text on every page."""
+    evil = "<img src=x onerror=document.title='caught'>"
+    reply = await served.place.ask("host.cordon", host="nowhere", reason=evil)
+    assert isinstance(reply, Problem)
+    await served.place.done(
+        "host.relabel", host="h05", labels={"zone": "c", "rack": "r1"}, reason=evil
+    )
+    page = await tab.open("events?stream=host.h05")
+    row = page.locator("tbody tr", has_text="host.relabelled")
+    await row.first.get_by_role("link").first.click()
+    await expect(page.locator(".why")).to_contain_text(evil)
+    assert await page.title() == "Events · Restow"
+
+
+VIOLATIONS = "async (how) => (await axe.run(document, how)).violations"
+LOOKS = {
+    "light": {},
+    "dark": {"runOnly": ["color-contrast"]},
+}
+"""Only colours are not the same in the dark."""
+
+
+@pytest.mark.parametrize("scheme", LOOKS)
+async def test_everybody_can_read_every_page(browser, served, scheme):
+    """Labels, names, roles, contrast: what axe-core can see."""
+    if not AXE.exists():
+        pytest.skip("there is no axe-core in web/node_modules: make web")
+    async with tab_of(browser, served, color_scheme=scheme, reduced_motion="reduce") as tab:
+        told = []
+        for place in PAGES:
+            page = await tab.open(place)
+            await page.wait_for_timeout(200)
+            await page.evaluate(AXE.read_text())
+            found = await page.evaluate(VIOLATIONS, LOOKS[scheme])
+            told += [
+                (place, one["id"], node["html"], node["failureSummary"])
+                for one in found
+                for node in one["nodes"]
+            ]
+        assert told == []
+
+
+async def test_a_phone_shows_every_page_without_scrolling_sideways(browser, served):
+    size = {"width": 390, "height": 844}
+    async with tab_of(browser, served, viewport=size, is_mobile=True, has_touch=True) as tab:
+        for place in PAGES:
+            page = await tab.open(place)
+            await page.wait_for_timeout(150)
+            width = await page.evaluate("document.documentElement.scrollWidth")
+            assert (place, width) == (place, 390)
