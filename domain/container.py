@@ -120,9 +120,10 @@ class ContainerRouted(Event, frozen=True, gc=False, tag="container.routed"):
 
 
 class ContainerUnrouted(Event, frozen=True, gc=False, tag="container.unrouted"):
-    """DNS and balancer confirmed that they do not name it any more."""
+    """DNS and balancer confirmed that they do not name it any more; `cut` sessions were ended."""
 
     container: ContainerId
+    cut: int = 0
 
 
 class ContainerScaled(Event, frozen=True, gc=False, tag="container.scaled"):
@@ -207,9 +208,10 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     out; `start_order` that of the last order to start it, first or anew, that was given, and
     `work_order` that of the last one to start or halt it that was carried out. `unrouted_at` is
     when it was confirmed that it is out of DNS, `unrouting` the order to take it out of which
-    nobody knows yet whether it was carried out. `software` is what
-    it was last started from; `halted`: it stands still because its environment was stopped;
-    `recovered` are the last times it was restarted because its host was lost.
+    nobody knows yet whether it was carried out; `cut` is how many sessions the last removal from
+    the balancer ended. `software` is what it was last started from; `halted`: it stands still
+    because its environment was stopped; `recovered` are the last times it was restarted because
+    its host was lost.
     """
 
     id: ContainerId
@@ -244,6 +246,7 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     work_order: int = 0
     unrouted_at: Instant = Instant(0)
     unrouting: OrderId | None = None
+    cut: int = 0
 
     @property
     def unborn(self) -> bool:

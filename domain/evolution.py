@@ -191,7 +191,7 @@ def container_routed(fleet: Fleet, event: ct.ContainerRouted, _at: Instant) -> N
 
 def container_unrouted(fleet: Fleet, event: ct.ContainerUnrouted, at: Instant) -> None:
     old = fleet.containers[event.container]
-    fleet.put(fleet.containers, old.id, replace(old, routed=False, unrouted_at=at))
+    fleet.put(fleet.containers, old.id, replace(old, routed=False, unrouted_at=at, cut=event.cut))
 
 
 def container_scaled(fleet: Fleet, event: ct.ContainerScaled, _at: Instant) -> None:

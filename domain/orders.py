@@ -114,17 +114,29 @@ class CallOff(Work, frozen=True, gc=False, tag="call-off"):
 
 
 class RouteIn(Work, frozen=True, gc=False, tag="route-in"):
-    """Put the container's records into DNS and its server into the balancer."""
+    """Put the container's records into DNS and its server into the balancer.
+
+    `names` are its own and then its layer's. The balancer leads to its `ports`; `stateful` says
+    that what it serves are connections that somebody may hold on to, not requests.
+    """
 
     names: tuple[str, ...]
     address: str
+    ports: tuple[int, ...] = ()
+    stateful: bool = False
 
 
 class RouteOut(Work, frozen=True, gc=False, tag="route-out"):
-    """Take the container's records out of DNS, drain its server, and confirm both."""
+    """Take the container's records out of DNS, drain its server, and confirm both.
+
+    `keep_last`: nothing is taken out where the layer's name would be left without a record.
+    """
 
     names: tuple[str, ...]
     address: str
+    ports: tuple[int, ...] = ()
+    stateful: bool = False
+    keep_last: bool = False
 
 
 AnyWork = (
@@ -175,7 +187,10 @@ class Report(Command, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ReportOrder(Report, frozen=True, kw_only=True, tag="agent.order"):
-    """An order's outcome. `running`: whether the container's process runs here afterwards."""
+    """An order's outcome. `running`: whether the container's process runs here afterwards.
+
+    `cut`: how many sessions did not end by themselves while it was taken out of the balancer.
+    """
 
     order: OrderId
     done: bool
@@ -184,6 +199,7 @@ class ReportOrder(Report, frozen=True, kw_only=True, tag="agent.order"):
     located: HostId | None = None
     freeze_ms: Integer = 0
     total_ms: Integer = 0
+    cut: Integer = 0
 
 
 class ReportHealth(Report, frozen=True, kw_only=True, tag="agent.health"):

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from domain.availability import operable
 from domain.container import Container
 from domain.decider import NOTHING, Decision, Outcome
-from domain.environment import layer_name
 from domain.fleet import Fleet
 from domain.host import unknown
 from domain.loss import RecoverHost
@@ -26,7 +25,7 @@ from domain.messages import (
     number_of,
 )
 from domain.operation import HEALTH_MAX_MS, StepKind
-from domain.orders import ORDER_LIFE_MS, ROUTER, OrderIssued, RouteIn, next_order
+from domain.orders import ORDER_LIFE_MS, ROUTER, OrderIssued, next_order
 from domain.placement import place, wish_for
 from domain.recovery import (
     AT_ONCE_MAX,
@@ -52,6 +51,7 @@ from domain.recovery import (
     RecoveryWaiting,
     Stage,
 )
+from domain.routing import route_in
 from domain.scaling import at_work
 from domain.step import start_work
 
@@ -249,7 +249,7 @@ def on(
         return (ended(recovery, container, ""),)
     order = next_order(fleet.next_number("order"))
     expires = Instant(now + ORDER_LIFE_MS)
-    route = RouteIn(names(fleet, container), container.address)
+    route = route_in(fleet, container)
     issued = OrderIssued(order, ROUTER, container.id, route, recovery.id, expires)
     return (RecoveryAdvanced(recovery.id, container.id, Stage.ROUTING, order), issued)
 
@@ -265,12 +265,6 @@ def tried(recovery: Recovery, case: Case, container: Container, why: str) -> Fac
         why = f"started {case.fallen.tries} times, the last one failed: {why}"
         return (RecoveryEnded(recovery.id, container.id, Fate.FAILED, container.host, why),)
     return (RecoveryFailed(recovery.id, container.id, container.host, why),)
-
-
-def names(fleet: Fleet, container: Container) -> tuple[str, ...]:
-    environment = fleet.environments[container.environment]
-    layer = layer_name(container.layer, environment.id, environment.domain)
-    return (container.name, layer)
 
 
 def looks(fleet: Fleet) -> tuple[Command, ...]:

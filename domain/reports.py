@@ -93,7 +93,7 @@ def effects(fleet: Fleet, order: Order, report: ReportOrder, now: Instant) -> tu
         late = "it was stopped, and its environment is to run again"
         return (ContainerStopped(container.id, late),) if container.running else ()
     if report.done:
-        return done(container.id, work)
+        return done(container.id, work, report.cut)
     if isinstance(work, Start) and report.running and not container.running:
         software = container.software or Software(work.image, work.application)
         return (
@@ -134,8 +134,9 @@ def is_to_halt(fleet: Fleet, order: Order, container: Container) -> bool:
 def done(
     container: ContainerId,
     work: Start | Restart | Redeploy | Halt | Resize | RouteIn | RouteOut,
+    cut: int = 0,
 ) -> tuple[Event, ...]:
-    """Return what is so when an order was carried out."""
+    """Return what is so when an order was carried out; `cut`: see `ReportOrder`."""
     match work:
         case Start(cloudlets=cloudlets, limit=limit):
             started = ContainerStarted(container, Software(work.image, work.application))
@@ -144,7 +145,9 @@ def done(
             return (ContainerRedeployed(container, Software(work.image, work.application)),)
         case Resize(cloudlets=cloudlets, limit=limit):
             return (ContainerResized(container, cloudlets, limit),)
-        case Restart() | Halt() | RouteIn() | RouteOut():
+        case RouteOut():
+            return (ContainerUnrouted(container, cut),)
+        case Restart() | Halt() | RouteIn():
             return (DONE[type(work)](container),)
 
 
@@ -152,7 +155,6 @@ DONE: dict[type[Work], Callable[[ContainerId], Event]] = {
     Restart: ContainerRestarted,
     Halt: ContainerHalted,
     RouteIn: ContainerRouted,
-    RouteOut: ContainerUnrouted,
 }
 """What is so when an order was carried out that says no more than that."""
 

@@ -13,7 +13,6 @@ import msgspec
 
 from domain.container import Container, ContainerHalted, ContainerRemoved, ContainerScaled
 from domain.decider import Decision, Outcome
-from domain.environment import layer_name
 from domain.fleet import Fleet
 from domain.growing import overtaken, sized, start
 from domain.growth import GROWTH_MAX_MS, Aim
@@ -39,12 +38,11 @@ from domain.orders import (
     OrderIssued,
     Redeploy,
     Restart,
-    RouteIn,
-    RouteOut,
     Start,
     Stop,
     next_order,
 )
+from domain.routing import route_in, route_out
 from domain.scaling import grow
 from domain.software import Software
 
@@ -85,7 +83,8 @@ def gone(kind: StepKind) -> tuple[StepOutcome, str]:
 def opened(at: At) -> tuple[Event, ...]:
     """Return the first stage of a step that has just begun."""
     if leaves_dns(at):
-        return order(at, Stage.UNROUTING, ROUTER, RouteOut(names(at), at.container.address))
+        out = route_out(at.fleet, at.container, keep_last=not may_be_last(at))
+        return order(at, Stage.UNROUTING, ROUTER, out)
     until = Instant(at.container.unrouted_at + TTL_MS + GRACE_MS)
     if at.container.running and ends_service(at.step.planned.kind) and at.now < until:
         return (enter(at, Stage.DRAINING, until),)
@@ -101,32 +100,28 @@ def ends_service(kind: StepKind) -> bool:
 
 
 def leaves_dns(at: At) -> bool:
-    """Say whether the step takes its container out of DNS first; the last record never goes.
-
-    Only with the whole layer its name goes too, when its environment is stopped, or where
-    downtime was accepted for a removal.
-    """
+    """Say whether the step takes its container out of DNS first."""
     kind = at.step.planned.kind
     if not at.container.routed or kind is StepKind.START:
         return False
-    if kind is StepKind.STOP:
-        return True
-    if not at.operation.settings.remove_from_dns and kind is not StepKind.REMOVE:
-        return False
+    removed = at.operation.settings.remove_from_dns or kind in {StepKind.REMOVE, StepKind.STOP}
+    if not removed or may_be_last(at):
+        return removed
     layer = at.fleet.layers[at.operation.key]
-    if layer.leaving or (kind is StepKind.REMOVE and at.operation.settings.accept_downtime):
-        return True
     others = (at.fleet.containers[name] for name in layer.containers if name != at.container.id)
     return any(other.findable and not other.claim for other in others)
 
 
-def names(at: At) -> tuple[str, ...]:
-    """Return the names in DNS that lead to the container: its own and its layer's."""
-    environment = at.fleet.environments[at.container.environment]
-    return (
-        at.container.name,
-        layer_name(at.container.layer, environment.id, environment.domain),
-    )
+def may_be_last(at: At) -> bool:
+    """Say whether the layer's last record may go: else it never does.
+
+    With the whole layer its name goes too, when its environment is stopped, or where downtime was
+    accepted for a removal.
+    """
+    kind = at.step.planned.kind
+    if kind is StepKind.STOP or at.fleet.layers[at.operation.key].leaving:
+        return True
+    return kind is StepKind.REMOVE and at.operation.settings.accept_downtime
 
 
 def order(at: At, stage: Stage, to: HostId, what: AnyWork, failed: str = "") -> tuple[Event, ...]:
@@ -161,7 +156,13 @@ def done(at: At) -> tuple[Event, ...]:
     """Finish the step: well, or as the failure that it has been putting right."""
     if at.step.failed:
         return failed(at, at.step.failed)
-    return (finish(at.operation.id, at.step, StepOutcome.DONE),)
+    return (finish(at.operation.id, at.step, StepOutcome.DONE, what_was_cut(at)),)
+
+
+def what_was_cut(at: At) -> str:
+    """Say how many sessions this step ended that would not end by themselves, or ""."""
+    cut = at.container.cut if at.step.unrouted else 0
+    return f"{cut} session{'s' if cut > 1 else ''} cut" if cut > 0 else ""
 
 
 def work(at: At) -> tuple[Event, ...]:
@@ -278,12 +279,8 @@ def make_room_for(at: At, aim: Aim) -> tuple[Event, ...]:
 def restore(at: At, detail: str) -> tuple[Event, ...]:
     """Put a container that still serves back into DNS if this step took it out, then fail."""
     if at.step.unrouted and not at.container.halted:
-        return order(at, Stage.ROUTING, ROUTER, route_in(at), detail)
+        return order(at, Stage.ROUTING, ROUTER, route_in(at.fleet, at.container), detail)
     return failed(at, detail)
-
-
-def route_in(at: At) -> RouteIn:
-    return RouteIn(names(at), at.container.address)
 
 
 def put_back(at: At) -> tuple[Event, ...]:
@@ -294,7 +291,7 @@ def put_back(at: At) -> tuple[Event, ...]:
     first = at.container.healthy and not at.container.introduced
     again = at.step.unrouted or at.step.planned.kind is StepKind.START
     if first or (again and not at.container.halted):
-        return order(at, Stage.ROUTING, ROUTER, route_in(at))
+        return order(at, Stage.ROUTING, ROUTER, route_in(at.fleet, at.container))
     return done(at)
 
 
@@ -305,7 +302,7 @@ def leave_opening(at: At, why: str) -> tuple[Event, ...]:
 def leave_unrouting(at: At, why: str) -> tuple[Event, ...]:
     if why:
         unsure = f"its removal from DNS could not be confirmed: {why}"
-        return order(at, Stage.ROUTING, ROUTER, route_in(at), unsure)
+        return order(at, Stage.ROUTING, ROUTER, route_in(at.fleet, at.container), unsure)
     return (enter(at, Stage.DRAINING, Instant(at.now + TTL_MS + GRACE_MS)),)
 
 

@@ -58,7 +58,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to run. `server` is a bus to use instead of an own NATS server.
 
     `lease` is how long a host may be silent. Hosts that are `alone` have an agent process each;
-    the others of a zone share one.
+    the others of a zone share one. `traffic` are the settings of real DNS and a real balancer.
     """
 
     data: Path
@@ -76,6 +76,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     lease: str = "20s"
     alone: tuple[str, ...] = ()
     runtime: str = "simulated"
+    traffic: Path | None = None
 
 
 class StartError(Exception):
@@ -267,17 +268,21 @@ async def _start_engines(plan: Plan, site: Site, at: Sequence[str]) -> None:
 async def _start_agents(
     plan: Plan, site: Site, at: Sequence[str], zones: Mapping[str, str]
 ) -> None:
-    """Start an agent process for each zone; the first one also simulates DNS and balancer."""
+    """Start an agent process for each zone; the first one is the router, too."""
     dice = ("--seed", str(plan.seed), "--speed", str(plan.speed))
     how = ("--data", str(plan.data), "--runtime", plan.runtime, *dice)
     for number, zone in enumerate(dict.fromkeys(zones.values())):
         shared = [name for name in zones if zones[name] == zone and name not in plan.alone]
         hosts = [word for name in shared for word in ("--host", name)]
-        routing = () if number else ("--routing",)
+        routing = () if number else _routing(plan)
         command = restow("agent", *hosts, *routing, *at, *how)
         await site.crew.start(Member(f"agent-{zone}", command))
     for name in plan.alone:
         await site.crew.start(Member(f"agent-{name}", restow("agent", "--host", name, *at, *how)))
+
+
+def _routing(plan: Plan) -> tuple[str, ...]:
+    return ("--routing",) if plan.traffic is None else ("--routing", "--traffic", str(plan.traffic))
 
 
 async def _leader(site: Site, say: Say) -> None:

@@ -13,6 +13,7 @@ from handlers.agent import process as agent
 from handlers.agent.behaviour import Behaviour
 from handlers.bus import close, connect
 from handlers.engine import process as engine
+from handlers.traffic.gates import Gates
 from projections import process as projecting
 from projections.audit import Audit, AuditFeed, open_audit
 from projections.keeping import Keeping
@@ -59,9 +60,15 @@ async def run_agent(  # noqa: PLR0913 - the settings of a process
     routing: bool,
     listen: str = agent.LISTEN_DEFAULT,
     kind: agent.Kind | None = None,
+    traffic: Path | None = None,
 ) -> None:
-    """Run the agent of some hosts until told to stop; simulated ones, unless `kind`."""
+    """Run the agent of some hosts until told to stop; simulated ones, unless `kind`.
+
+    Where `traffic` names settings, its router drives real DNS and a real balancer. Raises
+    `TrafficSettingsError`, and what `handlers.agent.process.run` does.
+    """
     logs.verbose()
+    gates = None if traffic is None else Gates(traffic)
     await agent.run(
         hosts,
         url=region.address,
@@ -71,6 +78,7 @@ async def run_agent(  # noqa: PLR0913 - the settings of a process
         behaviour=behaviour,
         listen=listen,
         kind=kind,
+        gates=gates,
     )
 
 

@@ -38,6 +38,7 @@ class Done(msgspec.Struct, frozen=True):
     located: HostId | None = None
     freeze_ms: int = 0
     total_ms: int = 0
+    cut: int = 0
 
 
 class Crew(Protocol):

@@ -24,7 +24,8 @@ from handlers.agent.pace import Pace, pace_at
 from handlers.agent.peers import Peers
 from handlers.agent.post import Post, always
 from handlers.agent.records import Records, RecordsDamagedError, RecordsInUseError
-from handlers.agent.router import RouterCrew
+from handlers.agent.router import Balancer, Names, RouterCrew
+from handlers.agent.routes import Routes
 from handlers.agent.runtime import Runtime
 from handlers.agent.simulated import SimulatedRuntime
 from handlers.agent.tenure import LostError, Tenure
@@ -33,6 +34,9 @@ from handlers.bus import Address, connect
 
 log = structlog.stdlib.get_logger(__name__)
 
+
+Gates = Callable[[Routes], tuple[Names, Balancer]]
+"""Makes the DNS and the balancer that a router speaks to, for its table of routes."""
 
 LISTEN_DEFAULT = "127.0.0.1"
 """Where other hosts may ask this one whether it is cut off too."""
@@ -93,15 +97,20 @@ class Site:
         runtime = SimulatedRuntime(folder / "containers", host, self.behaviour, opened=self.opened)
         return runtime, SimulatedFetch(self.behaviour, host)
 
-    async def router(self) -> None:
-        """Be the router with simulated DNS and balancer, until cancelled."""
+    async def router(self, gates: Gates | None = None) -> None:
+        """Be the router until cancelled; without `gates` with simulated DNS and balancer."""
         folder = self.data / ROUTER
         with contextlib.ExitStack() as files:
             ledger = Ledger.open(folder / "ledger", ROUTER, opened=self.opened)
             files.callback(ledger.close)
-            zone = ZoneFile(folder / "zone", ROUTER, self.behaviour, opened=self.opened)
-            files.callback(zone.close)
-            crew = RouterCrew(SimulatedNames(zone), SimulatedBalancer(zone))
+            routes = Routes(folder / "routes", opened=self.opened)
+            files.callback(routes.close)
+            if gates is None:
+                zone = ZoneFile(folder / "zone", ROUTER, self.behaviour, opened=self.opened)
+                files.callback(zone.close)
+                crew = RouterCrew(SimulatedNames(zone), SimulatedBalancer(zone), routes)
+            else:
+                crew = RouterCrew(*gates(routes), routes)
             await Desk(ledger, crew, self.link, self.subjects, pace=self.pace).run(now)
 
 
@@ -115,8 +124,9 @@ async def run(  # noqa: PLR0913 - the settings of a process
     behaviour: Behaviour,
     listen: str = LISTEN_DEFAULT,
     kind: Kind | None = None,
+    gates: Gates | None = None,
 ) -> None:
-    """Serve these hosts until SIGTERM or SIGINT; their containers go on.
+    """Serve these hosts until SIGTERM or SIGINT; their containers go on. `gates`: see `router`.
 
     Raises `BusUnavailableError`, `RecordsInUseError`, `RecordsDamagedError`.
     """
@@ -130,7 +140,7 @@ async def run(  # noqa: PLR0913 - the settings of a process
         site = Site(link, subjects, data, behaviour, pace, neighbours=neighbours, kind=kind)
         agents = [site.host(HostId(host)) for host in hosts]
         if routing:
-            agents.append(site.router())
+            agents.append(site.router(gates))
         await log.ainfo("agent.serving", hosts=list(hosts), routing=routing, data=str(data))
         try:
             await _until(stop, agents)

@@ -11,6 +11,7 @@ from handlers.agent.behaviour import Behaviour, Dice
 from handlers.agent.ledger import Open
 from handlers.agent.records import Records
 from handlers.agent.router import RoutingFailedError
+from handlers.agent.routes import Route
 
 TTL_S = 1
 """How long a resolver may go on giving the answer it has."""
@@ -67,15 +68,30 @@ class SimulatedNames:
     def __init__(self, file: ZoneFile) -> None:
         self._file = file
 
-    async def put(self, name: str, address: str) -> None:
-        await self._file.work("route-in", name)
-        self._set(name, await self.read(name) | {address})
+    async def put(self, route: Route) -> None:
+        for name in route.names:
+            await self._file.work("route-in", name)
+            self._set(name, self._read(name) | {route.address})
 
-    async def take(self, name: str, address: str) -> None:
-        await self._file.work("route-out", name)
-        self._set(name, await self.read(name) - {address})
+    async def take(self, route: Route, *, keep_last: bool) -> None:
+        if keep_last and self._read(route.layer) == frozenset({route.address}):
+            message = f"{route.address} is the last record of {route.layer}, which stays"
+            raise RoutingFailedError(message)
+        for name in route.names:
+            await self._file.work("route-out", name)
+            self._set(name, self._read(name) - {route.address})
 
-    async def read(self, name: str) -> frozenset[str]:
+    async def lacking(self, route: Route) -> tuple[str, ...]:
+        return tuple(name for name in route.names if route.address not in self._read(name))
+
+    async def still(self, route: Route) -> tuple[str, ...]:
+        return tuple(name for name in route.names if route.address in self._read(name))
+
+    async def mend(self) -> tuple[str, ...]:
+        """Forget nothing, so that there is nothing to mend."""
+        return ()
+
+    def _read(self, name: str) -> frozenset[str]:
         record = self._file.zone.names.get(name)
         return frozenset() if record is None else frozenset(record.addresses)
 
@@ -93,15 +109,20 @@ class SimulatedBalancer:
     def __init__(self, file: ZoneFile) -> None:
         self._file = file
 
-    async def put(self, address: str) -> None:
-        await self._file.work("route-in", address)
-        servers = {*self._file.zone.servers, address}
+    async def put(self, route: Route) -> None:
+        await self._file.work("route-in", route.address)
+        servers = {*self._file.zone.servers, route.address}
         self._file.write(replace(self._file.zone, servers=tuple(sorted(servers))))
 
-    async def drain(self, address: str) -> None:
-        await self._file.work("route-out", address)
-        servers = {*self._file.zone.servers} - {address}
+    async def drain(self, route: Route) -> int:
+        await self._file.work("route-out", route.address)
+        servers = {*self._file.zone.servers} - {route.address}
         self._file.write(replace(self._file.zone, servers=tuple(sorted(servers))))
+        return 0
 
-    async def read(self, address: str) -> bool:
-        return address in self._file.zone.servers
+    async def serves(self, route: Route) -> bool:
+        return route.address in self._file.zone.servers
+
+    async def mend(self) -> tuple[str, ...]:
+        """Forget nothing, so that there is nothing to mend."""
+        return ()

@@ -23,6 +23,7 @@ from handlers.agent.runc.runtime import real
 from handlers.journal.reader import JournalDamagedError
 from handlers.journal.safety import UnsafeServerError
 from handlers.journal.stream import JetStreamError, UnsafeStreamError
+from handlers.traffic.settings import TrafficSettingsError
 from projections.audit import AuditDamagedError
 from projections.shelf import ShelfInUseError
 from projections.sqlite import StoreTooNewError
@@ -45,6 +46,7 @@ from restow.stopping import stop_signals
 from restow.wiring import run_agent, run_engine, run_reader
 
 RUNTIME = Parameter(help="What runs containers: simulated, or runc for real ones.")
+TRAFFIC = Parameter(help="Settings of the router's DNS servers and HAProxy, in TOML.")
 LISTEN = Parameter(help="Address where other hosts may ask whether this one is cut off too.")
 
 
@@ -56,7 +58,8 @@ class Hosts:
     hosts: Annotated[tuple[str, ...], Parameter(name="--host")] = ()
     """Name of a host that it serves; as often as needed."""
     routing: bool = False
-    """Be the router with simulated DNS and balancer, too."""
+    """Be the router, too: with simulated DNS and balancer, or those that --traffic names."""
+    traffic: Annotated[Path | None, TRAFFIC] = None
     seed: int = 0
     """What durations and failures are drawn from."""
     speed: Annotated[float, SPEED] = 1.0
@@ -91,6 +94,7 @@ ENDS: Mapping[type[Exception], Exit] = {
     StoreTooNewError: Exit.REFUSED,
     ShelfInUseError: Exit.CONFLICT,
     AddressInUseError: Exit.CONFLICT,
+    TrafficSettingsError: Exit.USAGE,
 }
 """How a process ends that must not run."""
 Data = Annotated[
@@ -171,6 +175,9 @@ async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) ->
     where, kind = keeps / AGENTS_FOLDER, None
     if hosts.runtime == "runc":
         kind = real(Images(keeps / IMAGES_FOLDER), hosts.profile, address=hosts.listen)
+    if hosts.traffic is not None and not hosts.routing:
+        message = "--traffic is for the router: say --routing too"
+        raise UsageError(message)
     region = region_of(at)
     with explained(region):
         await run_agent(
@@ -181,6 +188,7 @@ async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) ->
             routing=hosts.routing,
             listen=hosts.listen,
             kind=kind,
+            traffic=hosts.traffic,
         )
 
 

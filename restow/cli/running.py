@@ -68,6 +68,8 @@ class Machine:
     """Accept that a power cut may lose what was acknowledged."""
     runtime: Literal["simulated", "runc"] = "simulated"
     """What runs containers: simulated, or runc for real ones on this machine (as root)."""
+    traffic: Path | None = None
+    """Settings of real DNS servers and a real HAProxy, in TOML; else both are simulated."""
 
 
 @Parameter(name="*")
@@ -108,6 +110,7 @@ async def up(*, machine: Machine = USUAL, server: Server = OWN) -> int:
         server=find_server(server.url),
         monitors=server.monitor,
         runtime=machine.runtime,
+        traffic=machine.traffic,
     )
     quiet()
     try:

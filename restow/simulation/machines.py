@@ -119,6 +119,7 @@ class Machines:
         self.sick: set[str] = set()
         self.fatal: set[str] = set()
         self.slow: dict[str, int] = {}
+        self.clinging: dict[str, int] = {}
         self.unheard: set[type[Work]] = set()
         self.answered_unheard: list[ReportOrder] = []
         self.excuse = "bad luck"
@@ -165,6 +166,8 @@ class Machines:
             answer = replace(answer, done=False, detail=self.excuse, running=runs)
         else:
             self._succeed(order, dice)
+            if isinstance(order.work, RouteOut):
+                answer = replace(answer, cut=self.clinging.pop(order.container, 0))
         self._say(order, answer, takes)
 
     def _succeed(self, order: Order, dice: Random) -> None:

@@ -26,6 +26,7 @@ from domain.operation import (
     ScaleLayer,
     Stage,
     StepAdvanced,
+    StepFinished,
     StepKind,
     StepStarted,
 )
@@ -198,6 +199,30 @@ class TestAStepThatFails:
         assert "could not be confirmed: no answer" in scene.operation(2).detail
         assert scene.container("node1").routed
         assert scene.container("node1").operable
+
+    @pytest.mark.parametrize(
+        ("cut", "said"), [(0, ""), (1, "1 session cut"), (3, "3 sessions cut")]
+    )
+    def test_sessions_that_were_cut_are_counted_and_said(self, cut: int, said: str) -> None:
+        scene = given(hosts(3), shop(2))
+        scene.world.machines.clinging["node1"] = cut
+
+        scene.ask(restart())
+        scene.settle()
+
+        assert [fact.cut for fact in scene.happened(ContainerUnrouted)] == [cut, 0]
+        assert [fact.detail for fact in scene.happened(StepFinished)][-2:] == [said, ""]
+
+    def test_the_router_is_told_ports_and_that_the_layers_last_record_stays(self) -> None:
+        scene = given(hosts(3), shop(2), restart())
+
+        works = [fact.work for fact in scene.happened(OrderIssued)]
+        outs = [work for work in works if isinstance(work, RouteOut)]
+        assert [work.keep_last for work in outs] == [True, True]
+        names = ("node1-shop.restow.internal", "app.shop.restow.internal")
+        assert outs[0].names == names
+        (spec,) = (layer.spec for layer in scene.fleet.layers.values())
+        assert (outs[0].ports, outs[0].stateful) == (spec.ports, spec.stateful)
 
     def test_a_return_into_dns_that_cannot_be_confirmed_is_said(self) -> None:
         scene = given(hosts(3), shop(2)).fail("node1", RouteIn)

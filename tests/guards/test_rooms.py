@@ -40,6 +40,7 @@ SPOKEN_IN = {
         "benchmarks.echo",
     },
     "apsw": {"projections.sqlite"},
+    "dns": {"handlers.traffic.authority"},
     "starlette": {"projections.web"},
     "uvicorn": {"projections.web.serving"},
     "eventsourcing": {"handlers.recorder", "projections.audit"},

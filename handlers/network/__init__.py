@@ -1,0 +1,1 @@
+"""The network of real containers: each environment has one of its own, and no way out of it."""

@@ -1,0 +1,1 @@
+"""How traffic finds containers: real DNS zones and a real balancer, driven by the router."""

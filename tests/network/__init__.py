@@ -1,0 +1,1 @@
+"""Networks of environments over hosts that are network namespaces of this machine."""

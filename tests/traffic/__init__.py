@@ -1,0 +1,1 @@
+"""The router before real DNS servers and a real balancer."""
