@@ -28,6 +28,14 @@ def obstacle(fleet: Fleet, container: Container) -> str:
     )
 
 
+def may_move(fleet: Fleet, container: Container) -> bool:
+    """Say whether nothing but room keeps a container from being moved live now."""
+    if not container.running or container.claim or container.migration is not None:
+        return False
+    layer = fleet.layers[container.environment, container.layer]
+    return not layer.leaving and (len(layer.containers) == 1 or not obstacle(fleet, container))
+
+
 def would_break(layer: Layer, verb: str) -> Refusal:
     """Refuse to take the only container of a layer out of service."""
     return Refusal(

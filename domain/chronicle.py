@@ -5,18 +5,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from domain import evacuation as ev
-from domain import growth as gr
 from domain import host as h
 from domain import migration as mv
 from domain import operation as op
 from domain.aftermath import AFTERMATH, forget_recoveries
 from domain.evolution import EVOLVE, charge, release
-from domain.facts import FACTS, Fact, members
+from domain.facts import FACTS, Fact
 from domain.fleet import Fleet
 from domain.messages import Event, HostId, Instant
 from domain.migration import Migration, MigrationState
 from domain.operation import Finished, Operation, OperationState, Outcome, Stage, Step, StepKind
+from domain.shifts import SHIFTS
 
 NONE = Instant(0)
 DEPLOYING = {StepKind.REDEPLOY, StepKind.DEPLOY}
@@ -246,19 +245,6 @@ def returning(fleet: Fleet, event: mv.MigrationReturning, _at: Instant) -> None:
     fleet.put_migration(replace(old, order=event.order, detail=event.detail, returning=True))
 
 
-def evacuation_requested(fleet: Fleet, event: ev.EvacuationRequested, at: Instant) -> None:
-    """Keep a new evacuation; of each host the last one is enough for the way back."""
-    for old in list(fleet.evacuations.values()):
-        if (old.host, old.kind) == (event.host, event.kind):
-            fleet.put(fleet.evacuations, old.id, None)
-    fleet.put(fleet.counters, "evacuation", int(event.evacuation.removeprefix("ev")))
-    fleet.put_evacuation(ev.begin(event, at))
-
-
-def evacuation_event(fleet: Fleet, event: ev.Progressed, at: Instant) -> None:
-    fleet.put_evacuation(ev.evolve(fleet.evacuations[event.evacuation], event, at))
-
-
 def host_removed(fleet: Fleet, event: h.HostRemoved, at: Instant) -> None:
     """Forget a host, what was recovered from it, and the evacuations whose way back led to it."""
     EVOLVE[h.HostRemoved](fleet, event, at)
@@ -319,36 +305,11 @@ def abandoned(fleet: Fleet, event: mv.MigrationAbandoned, at: Instant) -> None:
     fleet.retire(old.id)
 
 
-def growth_requested(fleet: Fleet, event: gr.GrowthRequested, at: Instant) -> None:
-    """Keep a new growth; what was deferred is its business now."""
-    container = fleet.containers[event.container]
-    fleet.put(fleet.counters, "growth", int(event.growth.removeprefix("gr")))
-    fleet.put_growth(gr.begin(event, (container.reserved, container.limit), at))
-    if container.deferred is not None:
-        fleet.put(fleet.containers, container.id, replace(container, deferred=None))
-
-
-def growth_event(fleet: Fleet, event: gr.Progressed, at: Instant) -> None:
-    fleet.put_growth(gr.evolve(fleet.growths[event.growth], event, at))
-
-
-def growth_settled(fleet: Fleet, event: gr.GrowthSettled, at: Instant) -> None:
-    growth_event(fleet, event, at)
-    fleet.retire(event.growth)
-
-
-PROGRESSED: dict[type[Event], Callable[[Fleet, Any, Instant], None]] = dict.fromkeys(
-    members(ev.Progressed), evacuation_event
-)
 CHRONICLE: dict[type[Event], Callable[[Fleet, Any, Instant], None]] = (
     EVOLVE
     | AFTERMATH
-    | PROGRESSED
+    | SHIFTS
     | {
-        gr.GrowthRequested: growth_requested,
-        gr.GrowthPlanned: growth_event,
-        gr.GrowthMoveBegun: growth_event,
-        gr.GrowthSettled: growth_settled,
         op.OperationRequested: requested,
         op.OperationStarted: started,
         op.OperationWaiting: waiting,
@@ -368,7 +329,6 @@ CHRONICLE: dict[type[Event], Callable[[Fleet, Any, Instant], None]] = (
         mv.MigrationOverdue: overdue,
         mv.MigrationStopped: stopped,
         mv.MigrationReturning: returning,
-        ev.EvacuationRequested: evacuation_requested,
         h.HostRemoved: host_removed,
         mv.MigrationCompleted: completed,
         mv.MigrationReverted: reverted,

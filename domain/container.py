@@ -124,6 +124,7 @@ class ContainerUnrouted(Event, frozen=True, gc=False, tag="container.unrouted"):
 
     container: ContainerId
     cut: int = 0
+    keeps: bool = False
 
 
 class ContainerScaled(Event, frozen=True, gc=False, tag="container.scaled"):
@@ -211,7 +212,8 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     nobody knows yet whether it was carried out; `cut` is how many sessions the last removal from
     the balancer ended. `software` is what it was last started from; `halted`: it stands still
     because its environment was stopped; `recovered` are the last times it was restarted because
-    its host was lost.
+    its host was lost. `keeps`: it was started so that it runs on where its host is cut off,
+    whatever its layer says by now.
     """
 
     id: ContainerId
@@ -247,6 +249,7 @@ class Container(msgspec.Struct, frozen=True, gc=False, array_like=True):
     unrouted_at: Instant = Instant(0)
     unrouting: OrderId | None = None
     cut: int = 0
+    keeps: bool = False
 
     @property
     def unborn(self) -> bool:

@@ -7,14 +7,13 @@
 from domain import dead
 from domain.container import ReconcileSize
 from domain.decider import NOTHING, Decision, Outcome
-from domain.evacuation import AdvanceEvacuation
 from domain.fleet import Fleet
 from domain.growth import AdvanceGrowth
 from domain.messages import Command, ContainerId, Instant, MigrationId, OperationId
 from domain.migration import GrantMigration, MigrationState
 from domain.moving import call_off
 from domain.operation import AdvanceOperation, AdvanceStep
-from domain.recovery import AdvanceRecovery
+from domain.reactions import LOOK
 from domain.step import overdue
 
 
@@ -34,10 +33,8 @@ def passed(fleet: Fleet, ask: DeadlinePassed, now: Instant) -> Outcome:
     if ask.saga.startswith("size/"):
         container = ContainerId(ask.saga.removeprefix("size/"))
         return Decision(then=(ReconcileSize(container=container),))
-    if ask.saga.startswith("ev"):
-        return Decision(then=(AdvanceEvacuation(evacuation=ask.saga),))
-    if ask.saga.startswith("rc"):
-        return Decision(then=(AdvanceRecovery(recovery=ask.saga),))
+    if ask.saga[:2] in LOOK:
+        return Decision(then=(LOOK[ask.saga[:2]](ask.saga),))
     if ask.saga.startswith("mv"):
         return migration_due(fleet, MigrationId(ask.saga))
     if ask.saga.startswith("gr"):

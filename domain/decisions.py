@@ -13,6 +13,7 @@ from domain import (
     layers,
     losing,
     moving,
+    rebalancing,
     recovering,
     reports,
     scaling,
@@ -64,6 +65,8 @@ from domain.operation import (
     SetCloudletLimits,
 )
 from domain.orders import AnyReport
+from domain.rebalance import AdvanceRebalance
+from domain.rebalancing import RebalanceCommand
 from domain.recovery import AdvanceCase, AdvanceRecovery, BeginRecovery
 from domain.tenant import TenantCommand
 from domain.trigger import (
@@ -131,6 +134,10 @@ DECIDE: dict[type[Command], Decide] = {
         members(EvacuationCommand), lambda fleet, c, _ask, _now: evacuating.decide(fleet, c)
     ),
     AdvanceEvacuation: lambda fleet, c, _ask, now: emptying.advance(fleet, c, now),
+    **dict.fromkeys(
+        members(RebalanceCommand), lambda fleet, c, _ask, _now: rebalancing.decide(fleet, c)
+    ),
+    AdvanceRebalance: lambda fleet, c, _ask, now: rebalancing.advance(fleet, c, now),
     WatchHosts: lambda fleet, c, _ask, _now: losing.watch(fleet, c),
     LoseHost: lambda fleet, c, _ask, _now: losing.lose_host(fleet, c),
     ReturnHost: lambda fleet, c, _ask, _now: losing.come_back(fleet, c),

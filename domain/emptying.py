@@ -6,11 +6,11 @@ What may not move now is waited for; what cannot move at all is listed at the en
 
 from collections.abc import Iterable
 
-import msgspec
 from msgspec.structs import replace
 
 from domain.container import Container, Placing
 from domain.decider import NOTHING, Decision, Outcome
+from domain.departing import Manner, Obstacle, clipped, depart, held_up
 from domain.evacuation import (
     TRIES_MAX,
     WAIT_MAX_MS,
@@ -25,7 +25,6 @@ from domain.evacuation import (
     EvacuationWaiting,
     Kind,
     Move,
-    MoveOutcome,
     Wanted,
 )
 from domain.feasibility import can_leave
@@ -37,12 +36,10 @@ from domain.host import (
     unknown,
 )
 from domain.messages import (
-    MIGRATION_DEADLINE_S,
     EvacuationId,
     Event,
     HostId,
     Instant,
-    MigrationId,
     Refusal,
 )
 from domain.migration import (
@@ -50,22 +47,11 @@ from domain.migration import (
     LEAVING_MAX,
     MOVING_MAX,
     Migration,
-    MigrationRequested,
     MigrationState,
 )
-from domain.moving import choose, move_of, waits_for, wish, word
-from domain.offline import cold_word
+from domain.moves import MoveOutcome
+from domain.moving import choose, waits_for, wish
 from domain.placement import Chosen, objection, place, reluctance
-
-WHY_MAX = 200
-"""Characters of a reason why one container could not go."""
-
-
-class Obstacle(msgspec.Struct, frozen=True):
-    """Why a container does not move now; `lasting` where waiting alone will not help."""
-
-    why: str
-    lasting: bool = False
 
 
 def advance(fleet: Fleet, ask: AdvanceEvacuation, now: Instant) -> Outcome:
@@ -178,14 +164,9 @@ def waiting(one: Evacuation, why: str, now: Instant) -> tuple[Event, ...]:
 
 def look(fleet: Fleet, one: Evacuation, wanted: Wanted, container: Container) -> Chosen | Obstacle:
     """Return where a container may go now, or why it may not."""
-    if container.migration is not None:
-        return Obstacle(f"migration {container.migration} has it")
-    if container.claim:
-        return Obstacle(f"{container.claim} has it")
-    if container.halted:
-        return Obstacle("it stands still with its environment; start that first", lasting=True)
-    if one.live and not container.running:
-        return Obstacle("it does not run, so it cannot be moved live", lasting=True)
+    obstacle = held_up(container, live=one.live)
+    if obstacle is not None:
+        return obstacle
     chosen = find_target(fleet, one, wanted, container)
     if isinstance(chosen, Refusal):
         return Obstacle(chosen.detail, lasting=True)
@@ -236,30 +217,10 @@ def begin(
     fleet: Fleet, one: Evacuation, container: Container, chosen: Chosen, now: Instant
 ) -> tuple[Event, ...]:
     """Ask for a migration that begins at once, live or cold."""
-    migration = MigrationId(f"mv{fleet.next_number('migration')}")
-    deadline_ms = MIGRATION_DEADLINE_S * 1_000
-    requested = MigrationRequested(
-        migration,
-        container.id,
-        container.host,
-        chosen.host,
-        deadline_ms,
-        Instant(now + deadline_ms),
-        reason=f"{one.kind.value} {one.host} ({one.id})",
-        cold=not one.live,
-    )
-    if one.live:
-        move = move_of(container, migration, chosen.host, deadline_ms)
-        facts = word(fleet, container, move, chosen.why, now)
-    else:
-        facts = cold_word(fleet, container, migration, chosen)
+    manner = Manner(one.live, f"{one.kind.value} {one.host} ({one.id})")
+    migration, facts = depart(fleet, container, chosen, manner, now)
     begun = EvacuationMoveBegun(one.id, container.id, migration, chosen.host, cold=not one.live)
-    return (requested, *facts, begun)
-
-
-def clipped(why: str) -> str:
-    """Return a reason that is short enough to be said of every container of a host at once."""
-    return why if len(why) <= WHY_MAX else f"{why[: WHY_MAX - 2]} …"
+    return (*facts, begun)
 
 
 def finish(fleet: Fleet, one: Evacuation, now: Instant) -> tuple[Event, ...]:

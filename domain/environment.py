@@ -120,13 +120,17 @@ class AddLayer(PublicCommand, frozen=True, kw_only=True, tag="layer.add"):
 
 
 class ChangeLayer(PublicCommand, frozen=True, kw_only=True, tag="layer.change"):
-    """Change what a layer's next containers are like; those that run keep what they have."""
+    """Change what a layer's next containers are like; those that run keep what they have.
+
+    `on_lost` holds for a container from when it is next started: stop and start its environment.
+    """
 
     environment: EnvironmentName
     layer: LayerLabel
     policy: Policy | None = None
     variables: Variables | None = None
     ports: Annotated[tuple[Port, ...], Meta(max_length=16)] | None = None
+    on_lost: OnLost | None = None
 
 
 class RemoveLayer(PublicCommand, frozen=True, kw_only=True, tag="layer.remove"):

@@ -13,7 +13,6 @@ from domain.evacuation import (
     EvacuationState,
     EvacuationStopped,
     Kind,
-    MoveOutcome,
     PauseEvacuation,
     RestoreHost,
     ResumeEvacuation,
@@ -36,6 +35,7 @@ from domain.messages import (
     Refusal,
     number_of,
 )
+from domain.moves import MoveOutcome
 from domain.tenancy import missing
 
 EvacuationCommand = EvacuateHost | RestoreHost | PauseEvacuation | ResumeEvacuation | StopEvacuation

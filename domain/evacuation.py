@@ -24,6 +24,7 @@ from domain.messages import (
     PublicCommand,
 )
 from domain.migration import LEAVING_MAX
+from domain.moves import Ended, MoveOutcome
 
 TRIES_MAX = 3
 """How often one container is tried to be moved; a reverted move goes to another target."""
@@ -83,15 +84,6 @@ class Kind(StrEnum):
     RESTORE = "restore"
 
 
-class MoveOutcome(StrEnum):
-    """What became of a container. `gone`: it is no more; `left`: the evacuation was stopped."""
-
-    MOVED = "moved"
-    FAILED = "failed"
-    GONE = "gone"
-    LEFT = "left"
-
-
 class Wanted(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A container that is to move: to `target` if it fits then, never to `avoid` if it can be."""
 
@@ -107,15 +99,6 @@ class Move(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     wanted: Wanted
     migration: MigrationId
     target: HostId
-
-
-class Ended(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What became of one container, and why where it did not move."""
-
-    container: ContainerId
-    outcome: MoveOutcome
-    target: HostId | None = None
-    detail: str = ""
 
 
 class EvacuationRequested(Event, frozen=True, gc=False, tag="evacuation.requested"):
@@ -223,18 +206,7 @@ Progressed = (
     | EvacuationStopped
     | EvacuationFinished
 )
-EvacuationEvent = (
-    EvacuationRequested
-    | EvacuationExtended
-    | EvacuationMoveBegun
-    | EvacuationMoveReverted
-    | EvacuationMoveEnded
-    | EvacuationWaiting
-    | EvacuationPaused
-    | EvacuationResumed
-    | EvacuationStopped
-    | EvacuationFinished
-)
+EvacuationEvent = EvacuationRequested | Progressed
 
 
 class EvacuationState(StrEnum):

@@ -254,7 +254,9 @@ def order_issued(fleet: Fleet, event: OrderIssued, _at: Instant) -> None:
         forget_resize(fleet, old.id)
     elif isinstance(event.work, Start | Restart | Redeploy):
         old = fleet.containers[event.container]
-        fleet.put(fleet.containers, old.id, replace(old, start_order=number_of(event.order)))
+        keeps = event.work.keep if isinstance(event.work, Start) else old.keeps
+        new = replace(old, start_order=number_of(event.order), keeps=keeps)
+        fleet.put(fleet.containers, old.id, new)
     elif isinstance(event.work, RouteOut):
         old = fleet.containers[event.container]
         fleet.put(fleet.containers, old.id, replace(old, unrouting=event.order))

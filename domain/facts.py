@@ -14,6 +14,7 @@ from domain.messages import Event
 from domain.migration import MigrationEvent
 from domain.operation import OperationEvent
 from domain.orders import OrderAnswered, OrderIssued
+from domain.rebalance import RebalanceEvent
 from domain.recovery import ContainerReplaced, RecoveryEvent
 from domain.tenant import TenantEvent
 from domain.trigger import TriggerEvent
@@ -34,6 +35,7 @@ Fact = (
     | ContainerReplaced
     | GrowthEvent
     | TriggerEvent
+    | RebalanceEvent
 )
 
 

@@ -28,6 +28,7 @@ from domain.messages import (
     MigrationId,
     OperationId,
     OrderId,
+    RebalanceId,
     RecoveryId,
     Tenant,
     TriggerId,
@@ -35,6 +36,7 @@ from domain.messages import (
 from domain.migration import Migration, MigrationState
 from domain.operation import Operation, OperationState
 from domain.orders import Order
+from domain.rebalance import Rebalance
 from domain.recovery import Recovery
 from domain.tenant import Limits
 from domain.trigger import Trigger
@@ -43,7 +45,7 @@ RECENT_MAX = 1_000
 """Operations and migrations that are over and still remembered; older ones are in the journal."""
 
 ALL_LAYERS: LayerKey = (EnvironmentId(""), LayerName(""))
-"""What an evacuation and a recovery wait for: whatever happens in any layer may let it go on."""
+"""What sagas that move many wait for: whatever happens in any layer may let them go on."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -79,6 +81,7 @@ class Fleet:
         self.vigil: dict[str, Vigil] = {}
         self.growths: dict[GrowthId, Growth] = {}
         self.growing: dict[GrowthId, ContainerId] = {}
+        self.rebalances: dict[RebalanceId, Rebalance] = {}
         self.triggers: dict[TriggerId, Trigger] = {}
         self.orders: dict[OrderId, Order] = {}
         self.limits: dict[Tenant, Limits] = {}
@@ -176,6 +179,13 @@ class Fleet:
         self.put(self.recoveries, recovery.id, recovery)
         self._watch(recovery.id, recovery.due)
         self._await(recovery.id, None if recovery.finished_at else ALL_LAYERS)
+
+    def put_rebalance(self, rebalance: Rebalance) -> None:
+        """Keep a rebalance, and what is derived from it; it hears of everything until over."""
+        self.put(self.rebalances, rebalance.id, rebalance)
+        over = rebalance.finished_at > 0
+        self._watch(rebalance.id, None if over else rebalance.until or None)
+        self._await(rebalance.id, None if over else ALL_LAYERS)
 
     @property
     def seats(self) -> Seats:

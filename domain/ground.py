@@ -7,11 +7,11 @@ the whole is thrown away with the search.
 import msgspec
 import numpy as np
 
-from domain.availability import obstacle
+from domain.availability import may_move
 from domain.container import Container
 from domain.fleet import Fleet
-from domain.growth import LiveMove
 from domain.messages import ContainerId, HostId
+from domain.moves import LiveMove
 from domain.occupancy import ACTIVE, GroupKey, Numbers, Occupancy, hard_groups
 
 WIDTH = 16
@@ -107,16 +107,12 @@ class Ground:
                 self._residents.setdefault(one.host, []).append(one)
         if host not in self._pieces:
             residents = self._residents.get(host, ())
-            movable = [one for one in residents if self._may_move(one)]
+            movable = [
+                one for one in residents if one.id not in self.stay and may_move(self.fleet, one)
+            ]
             movable.sort(key=lambda one: (len(one.id), one.id))
             self._pieces[host] = tuple(self._piece(one) for one in movable)
         return self._pieces[host]
-
-    def _may_move(self, one: Container) -> bool:
-        if one.id in self.stay or not one.running or one.claim or one.migration is not None:
-            return False
-        layer = self.fleet.layers[one.environment, one.layer]
-        return not layer.leaving and (len(layer.containers) == 1 or not obstacle(self.fleet, one))
 
     def _piece(self, one: Container) -> Piece:
         return Piece(one.id, one.host, one.allocated, one.disk_gib, self.hard(one.id))

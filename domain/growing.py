@@ -23,7 +23,6 @@ from domain.growth import (
     GrowthRequested,
     GrowthSettled,
     GrowthState,
-    LiveMove,
 )
 from domain.messages import (
     Accepted,
@@ -36,6 +35,7 @@ from domain.messages import (
     Refusal,
 )
 from domain.migration import MigrateContainer, MigrationRequested, MigrationState
+from domain.moves import LiveMove
 from domain.moving import abandon, migrate
 from domain.operation import ScaleNode
 from domain.placement import Chosen, place, wish_for

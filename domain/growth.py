@@ -21,6 +21,7 @@ from domain.messages import (
     OperationId,
     PublicCommand,
 )
+from domain.moves import LiveMove
 
 GROWTH_MAX_MS = 600_000
 """How long a growth may take; then it is refused."""
@@ -53,16 +54,6 @@ class AdvanceGrowth(Command, frozen=True, kw_only=True, tag="growth.advance"):
     """Look whether there is room now; else go on with the plan, or make another. Internal."""
 
     growth: str
-
-
-class LiveMove(msgspec.Struct, frozen=True, gc=False):
-    """One live move that makes room: what it takes along, and from where to where."""
-
-    container: ContainerId
-    source: HostId
-    target: HostId
-    cloudlets: int
-    disk_gib: int = 0
 
 
 class GrowthState(StrEnum):

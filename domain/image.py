@@ -22,6 +22,7 @@ from domain.messages import AskId, GrowthId, Instant, MigrationId, OperationId
 from domain.migration import Migration
 from domain.operation import Operation
 from domain.orders import Order
+from domain.rebalance import Rebalance
 from domain.recovery import Recovery
 from domain.region import Region
 from domain.tenant import Limits
@@ -55,6 +56,7 @@ class Image(msgspec.Struct, frozen=True, array_like=True):
     recoveries: list[Recovery]
     vigil: dict[str, Vigil]
     triggers: list[Trigger]
+    rebalances: list[Rebalance]
 
 
 class StrangeImageError(ValueError):
@@ -97,6 +99,7 @@ def to_image(region: Region) -> bytes:
         list(fleet.recoveries.values()),
         fleet.vigil,
         list(fleet.triggers.values()),
+        list(fleet.rebalances.values()),
     )
     return SHAPE + _encoder.encode(image)
 
@@ -139,6 +142,7 @@ def _furnish(fleet: Fleet, image: Image) -> None:
     fleet.limits.update((one.tenant, one) for one in image.limits)
     fleet.dead.update((letter.id, letter) for letter in image.dead)
     fleet.triggers.update((one.id, one) for one in image.triggers)
+    fleet.rebalances.update((one.id, one) for one in image.rebalances)
     fleet.deadlines.update(image.deadlines)
     fleet.waiting.update(image.waiting)
     for number, saga in image.ended.items():

@@ -170,6 +170,21 @@ def evacuating_hosts_are_closed(fleet: Fleet) -> Iterator[str]:
             yield f"{container} is moved by {count} evacuations"
 
 
+def rebalances_keep_to_their_plans(fleet: Fleet) -> Iterator[str]:
+    """One goes on at a time, within its budget, and each container of its plan is in one place."""
+    going = [one.id for one in fleet.rebalances.values() if not one.finished_at]
+    if len(going) > 1:
+        yield f"{', '.join(going)} go on at once"
+    for one in fleet.rebalances.values():
+        todo = [move.container for move in one.todo]
+        moving = [begun.move.container for begun in one.moves]
+        names = sorted((*todo, *moving, *(ended.container for ended in one.over)))
+        if names != sorted(move.container for move in one.plan):
+            yield f"{one.id} plans {[move.container for move in one.plan]} and has {names}"
+        if len(one.plan) > one.budget or len(moving) > one.at_once:
+            yield f"{one.id} has {len(one.plan)} moves of {one.budget}, {len(moving)} at once"
+
+
 def lost_hosts_do_nothing(fleet: Fleet) -> Iterator[str]:
     """Nothing is known to run on a lost host, and nothing is ordered of one.
 
@@ -236,6 +251,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     the_halted_stand_still,
     dead_letters_are_bounded,
     evacuating_hosts_are_closed,
+    rebalances_keep_to_their_plans,
     lost_hosts_do_nothing,
     one_recovery_a_host,
     growths_come_to_an_end,
@@ -255,6 +271,7 @@ READS: Mapping[Invariant, frozenset[str]] = {
     the_halted_stand_still: frozenset({"containers"}),
     dead_letters_are_bounded: frozenset({"dead", "deadlines"}),
     evacuating_hosts_are_closed: frozenset({"evacuations", "hosts", "migrations"}),
+    rebalances_keep_to_their_plans: frozenset({"rebalances"}),
     growths_come_to_an_end: frozenset({"deadlines", "growing", "growths"}),
     triggers_belong: frozenset({"layers", "operations", "triggers"}),
 }

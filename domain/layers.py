@@ -255,6 +255,7 @@ def change(fleet: Fleet, ask: ChangeLayer) -> Outcome:
         policy=ask.policy or layer.spec.policy,
         variables=layer.spec.variables if ask.variables is None else ask.variables,
         ports=layer.spec.ports if ask.ports is None else ask.ports,
+        on_lost=ask.on_lost or layer.spec.on_lost,
     )
     if spec == layer.spec:
         return Decision()

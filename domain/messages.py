@@ -26,6 +26,7 @@ OrderId = NewType("OrderId", str)
 EvacuationId = NewType("EvacuationId", str)
 GrowthId = NewType("GrowthId", str)
 TriggerId = NewType("TriggerId", str)
+RebalanceId = NewType("RebalanceId", str)
 Tenant = NewType("Tenant", str)
 DeadId = NewType("DeadId", str)
 
@@ -64,6 +65,7 @@ GROWTH = r"^gr[1-9][0-9]{0,11}\Z"
 TRIGGER = r"^tr[1-9][0-9]{0,11}\Z"
 DEAD = r"^dl[1-9][0-9]{0,11}\Z"
 TENANT = r"^(_others|[a-z0-9]|[a-z0-9][-a-z0-9]*[a-z0-9])\Z"
+REBALANCE = r"^rb[1-9][0-9]{0,11}\Z"
 PRINTABLE = r"^[\x21-\x7e]+\Z"
 
 HostName = Annotated[str, Meta(pattern=LABEL, min_length=1, max_length=63)]
@@ -79,6 +81,7 @@ GrowthName = Annotated[str, Meta(pattern=GROWTH)]
 TriggerName = Annotated[str, Meta(pattern=TRIGGER)]
 Integer = Annotated[int, Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)]
 Position = Annotated[int, Meta(ge=0, le=POSITION_MAX)]
+RebalanceName = Annotated[str, Meta(pattern=REBALANCE)]
 AskName = Annotated[str, Meta(pattern=PRINTABLE, min_length=1, max_length=128)]
 Cloudlets = Annotated[int, Meta(ge=1, le=CLOUDLETS_MAX, description="cloudlets")]
 DiskGib = Annotated[int, Meta(ge=0, le=65_536, description="GiB of disk")]
@@ -150,6 +153,8 @@ class Code(StrEnum):
     GROWTH_NOT_FOUND = "growth.not_found"
     GROWTH_ENDED = "growth.ended"
     TRIGGER_NOT_FOUND = "trigger.not_found"
+    REBALANCE_NOT_FOUND = "rebalance.not_found"
+    REBALANCE_ENDED = "rebalance.ended"
     VERSION_CONFLICT = "version.conflict"
     PLAN_OUTDATED = "plan.outdated"
     CAPACITY_INSUFFICIENT = "capacity.insufficient"
@@ -195,9 +200,10 @@ class Accepted(msgspec.Struct, frozen=True, omit_defaults=True, tag="accepted"):
 
 
 class Unchanged(msgspec.Struct, frozen=True, omit_defaults=True, tag="unchanged"):
-    """It is already as asked; nothing was written but this answer."""
+    """It is already as asked; nothing was written but this answer. `notices` may say why."""
 
     version: int = 0
+    notices: tuple[str, ...] = ()
 
 
 Answer = Accepted | Unchanged | Refusal

@@ -29,6 +29,7 @@ from domain.messages import (
     MigrationId,
     OperationId,
     OrderId,
+    RebalanceId,
     RecoveryId,
     number_of,
 )
@@ -43,6 +44,7 @@ from domain.orders import (
     ReportOrder,
 )
 from domain.plan import BIRTHS, Source
+from domain.rebalance import Rebalance, RebalanceState
 from domain.recovery import Recovery, RecoveryState
 from domain.streams import stream_of
 
@@ -268,7 +270,7 @@ class Play:
 
 def saga_at(
     fleet: Fleet, saga: str
-) -> Operation | Migration | Evacuation | Recovery | Growth | None:
+) -> Operation | Migration | Evacuation | Recovery | Growth | Rebalance | None:
     """Return a saga by its name; None where it is long over."""
     return (
         fleet.operations.get(OperationId(saga))
@@ -276,6 +278,7 @@ def saga_at(
         or fleet.evacuations.get(EvacuationId(saga))
         or fleet.recoveries.get(RecoveryId(saga))
         or fleet.growths.get(GrowthId(saga))
+        or fleet.rebalances.get(RebalanceId(saga))
     )
 
 
@@ -296,10 +299,13 @@ def holders(fleet: Fleet, saga: str) -> Iterable[str]:
         yield from before_migration(fleet, migration)
     evacuation = fleet.evacuations.get(EvacuationId(saga))
     if evacuation is not None and evacuation.state is EvacuationState.WAITING:
-        yield from before_evacuation(fleet, evacuation)
+        yield from before_moves(fleet, (wanted.container for wanted in evacuation.todo))
     recovery = fleet.recoveries.get(RecoveryId(saga))
     if recovery is not None and recovery.state is RecoveryState.WAITING:
         yield from before_recovery(fleet, recovery)
+    rebalance = fleet.rebalances.get(RebalanceId(saga))
+    if rebalance is not None and rebalance.state is RebalanceState.WAITING:
+        yield from before_moves(fleet, (move.container for move in rebalance.todo))
     growth = fleet.growths.get(GrowthId(saga))
     if growth is not None and not growth.finished_at:
         yield from before_growth(fleet, growth)
@@ -331,10 +337,10 @@ def before_operation(fleet: Fleet, operation: Operation) -> Iterable[str]:
         yield from (claim for claim in claims if claim)
 
 
-def before_evacuation(fleet: Fleet, evacuation: Evacuation) -> Iterable[str]:
+def before_moves(fleet: Fleet, names: Iterable[ContainerId]) -> Iterable[str]:
     """Give who has the containers that are to move, and the migrations that may make room."""
-    for wanted in evacuation.todo:
-        container = fleet.containers.get(wanted.container)
+    for name in names:
+        container = fleet.containers.get(name)
         if container is not None and (container.claim or container.migration):
             yield container.claim or str(container.migration)
     yield from sorted(fleet.moving, key=number_of)

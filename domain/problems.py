@@ -208,6 +208,12 @@ PROBLEMS: Mapping[Code, Kind] = {
     Code.EVACUATION_ENDED: Kind(
         409, "The evacuation is over", "Nothing is left to change; see `restow evacuation show`."
     ),
+    Code.REBALANCE_NOT_FOUND: Kind(
+        404, "There is no such rebalance", "See `restow rebalance list`; names are `rb<number>`."
+    ),
+    Code.REBALANCE_ENDED: Kind(
+        409, "The rebalance is over", "Nothing is left to change; see `restow rebalance show`."
+    ),
     Code.GROWTH_NOT_FOUND: Kind(
         404, "There is no such growth", "See `restow growth list`; names are `gr<number>`."
     ),

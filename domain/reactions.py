@@ -4,7 +4,7 @@
 are decided in the same commit, under names made of the ask's own, so a crash repeats nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from domain import container as ct
@@ -12,6 +12,7 @@ from domain import evacuation as ev
 from domain import host as h
 from domain import migration as mv
 from domain import operation as op
+from domain import rebalance as rb
 from domain import recovery as rc
 from domain.container import GrowDeferred, ReconcileSize
 from domain.evacuation import AdvanceEvacuation, StopEvacuation
@@ -37,6 +38,14 @@ from domain.trigger import SettleTrigger
 React = Callable[[Fleet, Any], tuple[Command, ...]]
 
 
+LOOK: Mapping[str, Callable[[str], Command]] = {
+    "ev": lambda saga: ev.AdvanceEvacuation(evacuation=saga),
+    "rc": lambda saga: AdvanceRecovery(recovery=saga),
+    "rb": lambda saga: rb.AdvanceRebalance(rebalance=saga),
+}
+"""How a saga that waits for whatever happens is told to look again, by how it is named."""
+
+
 def in_turn(saga: str) -> tuple[int, str]:
     """Return where a saga stands among sagas of all kinds; tables keep no order after an undo."""
     return number_of(saga), saga
@@ -52,10 +61,8 @@ def wake(fleet: Fleet, container: ContainerId | None) -> tuple[Command, ...]:
     for saga in sorted(fleet.waiting, key=in_turn):
         if saga.startswith("mv"):
             asks.append(GrantMigration(migration=saga))
-        elif saga.startswith("ev"):
-            asks.append(AdvanceEvacuation(evacuation=saga))
-        elif saga.startswith("rc"):
-            asks.append(AdvanceRecovery(recovery=saga))
+        elif saga[:2] in LOOK:
+            asks.append(LOOK[saga[:2]](saga))
         elif key is None or fleet.waiting[saga] == key:
             asks.append(AdvanceOperation(operation=saga))
     return tuple(asks)
@@ -235,13 +242,13 @@ def on_with(_fleet: Fleet, event: Any) -> tuple[Command, ...]:
 
 
 def look_again(fleet: Fleet, _event: Any) -> tuple[Command, ...]:
-    """Let evacuations and recoveries look again: there may be room, or a container is free."""
-    return tuple(
-        AdvanceEvacuation(evacuation=saga)
-        if saga.startswith("ev")
-        else AdvanceRecovery(recovery=saga)
-        for saga in sorted((s for s in fleet.waiting if s[:2] in {"ev", "rc"}), key=number_of)
-    )
+    """Let those look again that wait for anything: there may be room, or a container is free."""
+    waiting = sorted((saga for saga in fleet.waiting if saga[:2] in LOOK), key=in_turn)
+    return tuple(LOOK[saga[:2]](saga) for saga in waiting)
+
+
+def evens_on(_fleet: Fleet, event: Any) -> tuple[Command, ...]:
+    return (rb.AdvanceRebalance(rebalance=event.rebalance),)
 
 
 def case_answered(event: OrderAnswered) -> tuple[Command, ...]:
@@ -339,6 +346,11 @@ REACT: dict[type[Event], React] = {
     ev.EvacuationMoveEnded: on_with,
     ev.EvacuationResumed: on_with,
     ev.EvacuationStopped: on_with,
+    rb.RebalanceRequested: evens_on,
+    rb.RebalanceMoveBegun: evens_on,
+    rb.RebalanceMoveEnded: evens_on,
+    rb.RebalanceResumed: evens_on,
+    rb.RebalanceStopped: evens_on,
     h.HostLost: host_lost,
     h.HostReturned: host_returned,
     h.HostRegistered: look_again,

@@ -169,9 +169,8 @@ def spared(
 ) -> RecoveryEnded | None:
     """Say that a container is left alone, and why; None if it is not."""
     host = fleet.hosts[container.host]
-    keeps = fleet.layers[container.environment, container.layer].spec.on_lost == "keep"
-    if host.lost and keeps and not host.vouched:
-        why = f"its layer keeps: if {host.id} is dead, vouch for it (restow host lose {host.id})"
+    if host.lost and container.keeps and not host.vouched:
+        why = f"it keeps: if {host.id} is dead, vouch for it (restow host lose {host.id})"
         return RecoveryEnded(recovery.id, container.id, Fate.KEPT, host.id, why)
     often = sum(at > now - MEMORY_MS for at in container.recovered)
     if often < MEMORY_MAX or recovery.asked or one.tries:

@@ -200,15 +200,7 @@ Progressed = (
     | RecoveryWaiting
     | RecoveryFinished
 )
-RecoveryEvent = (
-    RecoveryBegun
-    | RecoveryStarting
-    | RecoveryAdvanced
-    | RecoveryFailed
-    | RecoveryEnded
-    | RecoveryWaiting
-    | RecoveryFinished
-)
+RecoveryEvent = RecoveryBegun | Progressed
 
 
 class Recovery(msgspec.Struct, frozen=True, gc=False):

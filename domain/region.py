@@ -263,11 +263,11 @@ class Region:
     ) -> Answer:
         stream = stream_named(ask.command)
         version = versions.get(stream, self.versions.get(stream, 0))
+        notices = tuple(note for answer in accepted for note in answer.notices)
         if not events:
-            return Unchanged(version)
+            return Unchanged(version, notices)
         operations = tuple(answer.operation for answer in accepted if answer.operation)
         containers = tuple(name for answer in accepted for name in answer.containers)
-        notices = tuple(note for answer in accepted for note in answer.notices)
         first = operations[0] if operations else ""
         return Accepted(first, operations, version, containers, notices)
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from domain.fleet import Fleet
 from domain.ground import Cost, Ground, Moves, Need, NoRoom, Piece, Wants, lacks
-from domain.growth import LiveMove
 from domain.host import HostState
 from domain.messages import HostId
+from domain.moves import LiveMove
 from domain.occupancy import Occupancy, occupancy
 
 MOVES_MAX = 8

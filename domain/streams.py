@@ -15,6 +15,7 @@ from domain.messages import Command, Event
 from domain.migration import MigrationEvent
 from domain.operation import OperationEvent
 from domain.orders import OrderAnswered, OrderIssued
+from domain.rebalance import RebalanceEvent
 from domain.recovery import ContainerReplaced, RecoveryEvent
 from domain.tenant import TenantEvent
 from domain.trigger import TriggerEvent
@@ -22,6 +23,7 @@ from domain.trigger import TriggerEvent
 NOUNS = (
     "trigger",
     "evacuation",
+    "rebalance",
     "operation",
     "migration",
     "recovery",
@@ -46,6 +48,7 @@ _NOUN_OF: dict[type[Event], str] = {
     **dict.fromkeys(members(EvacuationEvent), "evacuation"),
     **dict.fromkeys(members(GrowthEvent), "growth"),
     **dict.fromkeys(members(TriggerEvent), "trigger"),
+    **dict.fromkeys(members(RebalanceEvent), "rebalance"),
     OrderIssued: "container",
     OrderAnswered: "container",
     CapacityForced: "host",

@@ -5,7 +5,7 @@ from domain.environment import CreateEnvironment
 from domain.fleet import Fleet
 from domain.messages import Code, ContainerId, GrowthId, OperationId, Refusal, Tenant, TriggerId
 
-OPERATORS_ONLY = ("host.", "evacuation.", "tenant.", "dead.")
+OPERATORS_ONLY = ("host.", "evacuation.", "rebalance.", "tenant.", "dead.")
 
 
 def owner(fleet: Fleet, ask: Ask) -> Tenant | None:
@@ -51,6 +51,7 @@ def foreign(fleet: Fleet, ask: Ask) -> Refusal | None:
 MISSING: dict[str, tuple[Code, str]] = {
     "operation": (Code.OPERATION_NOT_FOUND, "see `restow op list`"),
     "evacuation": (Code.EVACUATION_NOT_FOUND, "see `restow evacuation list`"),
+    "rebalance": (Code.REBALANCE_NOT_FOUND, "see `restow rebalance list`"),
     "growth": (Code.GROWTH_NOT_FOUND, "see `restow growth list`"),
     "trigger": (Code.TRIGGER_NOT_FOUND, "see `restow trigger list`"),
     "container": (Code.CONTAINER_NOT_FOUND, "see `restow container list`"),

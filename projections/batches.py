@@ -26,6 +26,7 @@ from domain.messages import Event, Instant
 from domain.migration import Migration
 from domain.operation import Operation
 from domain.orders import Order
+from domain.rebalance import Rebalance
 from domain.recovery import Recovery, RecoveryEvent
 from domain.tenant import OTHERS, Limits
 from domain.trigger import Trigger
@@ -53,6 +54,7 @@ KEPT: Mapping[str, Any] = {
     "evacuations": Evacuation,
     "recoveries": Recovery,
     "growths": Growth,
+    "rebalances": Rebalance,
     "growing": str,
     "vigil": Vigil,
     "triggers": Trigger,

@@ -91,9 +91,13 @@ def timestamp(at: Instant) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
 
 
+SAGAS = ("evacuation", "rebalance", "growth", "operation", "migration", "recovery", "saga")
+"""Members by which facts name the saga that they are part of."""
+
+
 def story(fact: Event) -> str:
     """Return the saga that a fact names, "" where it names none."""
-    for field in ("evacuation", "growth", "operation", "migration", "recovery", "saga"):
+    for field in SAGAS:
         name = getattr(fact, field, "")
         if name:
             return str(name)

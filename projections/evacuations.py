@@ -3,10 +3,11 @@
 import msgspec
 
 from domain import evacuation as ev
-from domain.evacuation import Evacuation, EvacuationFinished, EvacuationRequested, MoveOutcome
+from domain.evacuation import Evacuation, EvacuationFinished, EvacuationRequested
 from domain.feasibility import Verdict
 from domain.fleet import Fleet
 from domain.messages import ContainerId, Instant
+from domain.moves import MoveOutcome
 from projections.feed import Placed
 from projections.lines import Line
 

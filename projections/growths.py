@@ -6,8 +6,9 @@ from msgspec.structs import replace
 
 from domain.fleet import Fleet
 from domain.ground import Moves, Need, NoRoom
-from domain.growth import Growth, LiveMove
+from domain.growth import Growth
 from domain.messages import GrowthId, HostId, Instant, Refusal
+from domain.moves import LiveMove
 from domain.room import make_room
 from projections import questions as q
 from projections.answers import is_older, unknown

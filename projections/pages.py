@@ -9,7 +9,7 @@ from msgspec import UNSET, Raw, UnsetType
 from domain.contracts.decoding import plain
 from domain.contracts.explaining import explain
 from domain.messages import Code, Refusal
-from projections import answers, growths
+from projections import answers, growths, rebalances
 from projections import questions as q
 from projections.answers import did_you_mean
 from projections.lines import EngineLine, EventLine, LayerLine, Line
@@ -74,6 +74,8 @@ QUERIES: Mapping[str, Query] = {
     "host.feasibility": Query(q.HostFeasibility, answers.feasibility, name_of),
     "evacuation.list": Query(q.EvacuationList, answers.evacuations, name_of),
     "evacuation.show": Query(q.EvacuationShow, answers.evacuation),
+    "rebalance.list": Query(q.RebalanceList, rebalances.rebalances, name_of),
+    "rebalance.show": Query(q.RebalanceShow, rebalances.rebalance),
     "recovery.list": Query(q.RecoveryList, answers.recoveries, name_of),
     "recovery.show": Query(q.RecoveryShow, answers.recovery),
     "growth.list": Query(q.GrowthList, growths.growths, name_of),

@@ -22,11 +22,13 @@ from domain.messages import (
     NodeName,
     OperationName,
     Position,
+    RebalanceName,
     RecoveryName,
     TriggerName,
 )
 from domain.migration import MigrationState
 from domain.operation import OperationState
+from domain.rebalance import RebalanceState
 
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1_000
@@ -103,6 +105,13 @@ class EvacuationList(Listing, frozen=True, kw_only=True):
     host: Text | None = None
     state: EvacuationState | None = None
     after: EvacuationName | None = None
+
+
+class RebalanceList(Listing, frozen=True, kw_only=True):
+    """Rebalances, newest first."""
+
+    state: RebalanceState | None = None
+    after: RebalanceName | None = None
 
 
 class RecoveryList(Listing, frozen=True, kw_only=True):
@@ -225,6 +234,10 @@ class MigrationShow(Question, frozen=True, kw_only=True):
 
 class EvacuationShow(Question, frozen=True, kw_only=True):
     evacuation: Text
+
+
+class RebalanceShow(Question, frozen=True, kw_only=True):
+    rebalance: Text
 
 
 class RecoveryShow(Question, frozen=True, kw_only=True):

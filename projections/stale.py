@@ -74,6 +74,7 @@ STALE: Mapping[str, Callable[[Fleet, Key, Any], Marks]] = {
     "evacuations": of_story,
     "recoveries": of_story,
     "growths": of_story,
+    "rebalances": of_story,
     "growing": of_story,
     "vigil": of_vigil,
     "counters": of_story,

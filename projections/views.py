@@ -42,6 +42,7 @@ from projections.lines import (
     layer_line,
 )
 from projections.reads import Reads, command_key
+from projections.rebalances import RebalanceLine, rebalance_line
 from projections.recoveries import RecoveryLine, recovery_line
 from projections.triggers import FiringLine, TriggerLine, trigger_line
 
@@ -143,6 +144,11 @@ def tell_growth(reads: Reads, name: Any) -> GrowthLine | None:
     return None if found is None else growth_line(found, reads.version("growth", name))
 
 
+def tell_rebalance(reads: Reads, name: Any) -> RebalanceLine | None:
+    found = reads.fleet.rebalances.get(name)
+    return None if found is None else rebalance_line(found, reads.version("rebalance", name))
+
+
 def tell_trigger(reads: Reads, name: Any) -> TriggerLine | None:
     found = reads.fleet.triggers.get(name)
     return None if found is None else trigger_line(found, reads.version("trigger", name))
@@ -185,7 +191,7 @@ def without_steps(line: OperationLine) -> Line:
     return replace(line, steps=())
 
 
-def without_containers(line: EvacuationLine | RecoveryLine) -> Line:
+def without_containers(line: EvacuationLine | RebalanceLine | RecoveryLine) -> Line:
     return replace(line, containers=())
 
 
@@ -258,6 +264,15 @@ ALL: tuple[View, ...] = (
         "evacuations",
         EvacuationLine,
         tell_evacuation,
+        number=of_id,
+        latest_first=True,
+        brief=without_containers,
+    ),
+    View(
+        "rebalance",
+        "rebalances",
+        RebalanceLine,
+        tell_rebalance,
         number=of_id,
         latest_first=True,
         brief=without_containers,

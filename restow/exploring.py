@@ -5,8 +5,9 @@ order may succeed or fail, each container fall ill or recover, each deadline pas
 the search be asked. States that differ only in the hour or in the numbers of orders are one.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -16,22 +17,16 @@ from domain.container import Container
 from domain.deadlines import DeadlinePassed
 from domain.decider import Ask
 from domain.evacuation import (
-    Evacuation,
     PauseEvacuation,
     ResumeEvacuation,
     StopEvacuation,
 )
 from domain.facts import Fact
 from domain.fleet import Fleet
-from domain.growth import CancelGrowth, Growth
-from domain.messages import AskId, Command, ContainerId, Instant, number_of
-from domain.migration import Migration
+from domain.growth import CancelGrowth
+from domain.messages import AskId, Command, Instant
 from domain.operation import (
-    GRACE_MS,
-    TTL_MS,
     CancelOperation,
-    Operation,
-    OperationState,
     PauseOperation,
     ResumeOperation,
 )
@@ -47,9 +42,13 @@ from domain.orders import (
     Start,
     Stop,
 )
-from domain.recovery import Recovery
+from domain.rebalance import (
+    PauseRebalance,
+    ResumeRebalance,
+    StopRebalance,
+)
 from domain.region import Region
-from domain.reports import is_overtaken
+from restow.sameness import key
 
 START = Instant(1_700_000_000_000)
 STATES_MAX = 20_000
@@ -103,14 +102,14 @@ def explore(search: Search) -> Iterator[Happening]:
     for command in search.first:
         world, happened = take(world, asked(command, world))
         yield from happened
-    seen = {key(world)}
+    seen = {name_of(world)}
     frontier = deque([world])
     while frontier:
         world = frontier.popleft()
         for heard in inputs(world, search.without):
             new, happened = take(world, heard)
             yield from happened
-            name = key(new)
+            name = name_of(new)
             if name not in seen:
                 seen.add(name)
                 if under_way(new):
@@ -118,6 +117,10 @@ def explore(search: Search) -> Iterator[Happening]:
         if len(seen) > STATES_MAX:
             message = f"search {search.name!r} has more than {STATES_MAX} states"
             raise AssertionError(message)
+
+
+def name_of(world: World) -> object:
+    return key(world.fleet, world.now), world.left
 
 
 def under_way(world: World) -> bool:
@@ -128,6 +131,8 @@ def under_way(world: World) -> bool:
     if operations or emptied or fleet.growing:
         return True
     if any(not one.finished_at for one in fleet.recoveries.values()):
+        return True
+    if any(not one.finished_at for one in fleet.rebalances.values()):
         return True
     return any(not one.finished_at for one in fleet.migrations.values())
 
@@ -275,118 +280,33 @@ def dues(world: World) -> Iterator[Input]:
             yield Input("deadline", saga, DeadlinePassed(saga=saga, due=due), due)
 
 
+STEERED: tuple[tuple[Callable[[Fleet], Iterable[Any]], str, tuple[type[Command], ...]], ...] = (
+    (
+        lambda fleet: fleet.evacuations.values(),
+        "evacuation",
+        (PauseEvacuation, ResumeEvacuation, StopEvacuation),
+    ),
+    (
+        lambda fleet: fleet.rebalances.values(),
+        "rebalance",
+        (PauseRebalance, ResumeRebalance, StopRebalance),
+    ),
+    (
+        lambda fleet: fleet.operations.values(),
+        "operation",
+        (PauseOperation, ResumeOperation, CancelOperation),
+    ),
+)
+"""What may be paused, resumed and given up while it goes on."""
+
+
 def steering(world: World) -> Iterator[Input]:
-    """Give what may be asked of operations, evacuations and growths that are not over."""
+    """Give what may be asked of operations, evacuations, growths, rebalances that go on."""
     for growth in world.fleet.growing:
         yield asked(CancelGrowth(growth=growth), world)
-    for one in world.fleet.evacuations.values():
-        if not one.finished_at:
-            for asking in (PauseEvacuation, ResumeEvacuation, StopEvacuation):
-                yield asked(asking(evacuation=one.id), world)
-    for operation in world.fleet.operations.values():
-        if operation.state is not OperationState.FINISHED:
-            for shape in (PauseOperation, ResumeOperation, CancelOperation):
-                command = shape(operation=operation.id)
-                name = str(command.__struct_config__.tag)
-                yield Input(name, operation.id, command, world.now)
-
-
-# When two states are one
-
-
-def key(world: World) -> object:
-    """Return what a state is, apart from the hour and the numbers of its orders."""
-    fleet, now = world.fleet, world.now
-    return (
-        tuple(
-            replace(
-                one,
-                resizing=one.resizing and "it is",
-                unrouting=one.unrouting and "it is",
-                restarts=0,
-                recovered=(),
-                dns_order=0,
-                start_order=0,
-                work_order=0,
-                unrouted_at=Instant(max(0, one.unrouted_at + TTL_MS + GRACE_MS - now)),
-            )
-            for one in fleet.containers.values()
-        ),
-        tuple(operation_key(one, now) for _, one in sorted(fleet.operations.items())),
-        tuple(
-            migration_key(one, now)
-            for _, one in sorted(fleet.migrations.items())
-            if not one.finished_at
-        ),
-        tuple(evacuation_key(one, now) for _, one in sorted(fleet.evacuations.items())),
-        tuple(recovery_key(one, now) for _, one in sorted(fleet.recoveries.items())),
-        tuple((host.id, host.state) for host in fleet.hosts.values()),
-        tuple(growth_key(one, now) for _, one in sorted(fleet.growths.items())),
-        tuple((one.rule, one.enabled, one.operation) for one in fleet.triggers.values()),
-        tuple(
-            (o.operation, o.queue, o.leaving, o.software) for _, o in sorted(fleet.layers.items())
-        ),
-        tuple(sorted(orders_key(fleet))),
-        tuple(sorted((saga, due - now) for saga, due in fleet.deadlines.items())),
-        world.left,
-    )
-
-
-def orders_key(fleet: Fleet) -> Iterator[tuple[object, ...]]:
-    """Give each order by its turn among those of its container, and whether a later one counts."""
-    turns: Counter[ContainerId] = Counter()
-    for one in sorted(fleet.orders.values(), key=lambda order: number_of(order.id)):
-        container = fleet.containers.get(one.container)
-        late = container is not None and is_overtaken(one, container)
-        turns[one.container] += 1
-        yield one.container, turns[one.container], one.to, str(one.work), late
-
-
-def operation_key(one: Operation, now: Instant) -> object:
-    if one.state is OperationState.FINISHED:
-        return (one.id, one.outcome)
-    steps = tuple(
-        (step.planned, step.stage, step.until - now, step.unrouted, step.failed, step.ran)
-        for step in one.steps
-    )
-    over = tuple((step.planned, step.outcome, step.ran) for step in one.over)
-    rest = 0 if one.rested else one.rest_from - now
-    return (
-        one.id,
-        one.state,
-        one.todo,
-        steps,
-        over,
-        one.until and one.until - now,
-        rest,
-        one.paused,
-        one.cancelled,
-        one.rolling_back,
-    )
-
-
-def evacuation_key(one: Evacuation, now: Instant) -> object:
-    """Return what an evacuation is; which migrations carried it on does not matter."""
-    until = one.until and one.until - now
-    moves = tuple((move.wanted, move.target) for move in one.moves)
-    return (one.id, one.state, one.todo, moves, one.over, until, one.outcome)
-
-
-def recovery_key(one: Recovery, now: Instant) -> object:
-    until = one.until and one.until - now
-    cases = tuple((case.fallen, case.stage, case.until and case.until - now) for case in one.cases)
-    return (one.id, one.todo, cases, one.over, until, one.outcome)
-
-
-def growth_key(one: Growth, now: Instant) -> object:
-    """Return what a growth is; how many there were before it does not matter."""
-    if one.finished_at:
-        return one.state
-    until = one.until - now
-    return (one.state, one.container, one.aim, one.todo, one.plans, one.migration, until)
-
-
-def migration_key(one: Migration, now: Instant) -> object:
-    until = one.until and one.until - now
-    cold = (one.cold, one.stopped_at > 0, one.returning)
-    return (one.id, one.state, one.source, one.target, until, one.phases, cold)
+    for table, noun, shapes in STEERED:
+        for one in table(world.fleet):
+            for shape in shapes if not one.finished_at else ():
+                command = shape(**{noun: one.id})
+                about = one.id if noun == "operation" else ""
+                yield replace(asked(command, world), about=about)

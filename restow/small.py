@@ -36,6 +36,9 @@ STEERING = frozenset(
         "evacuation.pause",
         "evacuation.resume",
         "evacuation.stop",
+        "rebalance.pause",
+        "rebalance.resume",
+        "rebalance.stop",
     }
 )
 PHASES = frozenset({"phase"})

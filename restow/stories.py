@@ -29,6 +29,8 @@ from domain.operation import (
     StepStarted,
 )
 from domain.orders import ORDER_LIFE_MS, OrderIssued
+from domain.rebalance import WAIT_MAX_MS as REBALANCE_WAIT_MS
+from domain.rebalance import Rebalance, RebalanceEvent, RebalanceMoveBegun
 from domain.recovery import WAIT_MAX_MS as RECOVERY_WAIT_MS
 from domain.recovery import (
     Recovery,
@@ -40,10 +42,10 @@ from domain.recovery import (
 )
 from domain.step import ANSWER_MAX_MS
 from domain.trigger import TriggerEvent, TriggerRemoved
-from restow import searches, watching
+from restow import evening, searches, watching
 from restow.exploring import Happening, explore
 
-SEARCHES = (*searches.SEARCHES, *watching.SEARCHES)
+SEARCHES = (*searches.SEARCHES, *watching.SEARCHES, *evening.SEARCHES)
 NOWHERE = "[*]"
 WISHES = ("growth.", "container.", "layer.", "agent.follow-usage")
 """What is heard by growths and is not the end of something else."""
@@ -51,7 +53,7 @@ ALIKE = {StepKind.DEPLOY: StepKind.REDEPLOY}
 """Steps that are told as another kind, from which they differ only in what they order."""
 ASKED_FOR = "container.migrate"
 TO_COME = "to come"
-NAMED_BY_EVENT = {"operation", "evacuation", "recovery", "growth", "trigger"}
+NAMED_BY_EVENT = {"operation", "evacuation", "rebalance", "recovery", "growth", "trigger"}
 """Stories whose arrows say what happened, not what was heard."""
 
 
@@ -93,8 +95,10 @@ def seen(happening: Happening) -> Iterator[Transition]:
 
 
 def of_wishes(happening: Happening) -> Iterator[Transition]:
-    """Give what a growth or a trigger did."""
+    """Give what a growth, a trigger or a rebalance did."""
     event = happening.event
+    if isinstance(event, RebalanceEvent):
+        yield of_rebalance(happening, event)
     if isinstance(event, GrowthEvent):
         yield of_growth(happening, event)
     if isinstance(event, TriggerEvent):
@@ -142,9 +146,10 @@ def of_migration(happening: Happening, event: MigrationEvent) -> Transition:
 
 def begun_by(happening: Happening, migration: MigrationId) -> str:
     """Return what asked for a migration that nobody outside asked for."""
-    begun = (fact for fact in happening.commit if isinstance(fact, GrowthMoveBegun))
-    grows = any(fact.migration == migration for fact in begun)
-    return "a growth" if grows else "an evacuation"
+    for fact in happening.commit:
+        if isinstance(fact, GrowthMoveBegun | RebalanceMoveBegun) and fact.migration == migration:
+            return "a growth" if isinstance(fact, GrowthMoveBegun) else "a rebalance"
+    return "an evacuation"
 
 
 def of_evacuation(happening: Happening, event: EvacuationEvent) -> Transition:
@@ -160,6 +165,18 @@ def evacuation_at(fleet: Fleet, name: str) -> str:
     if one is None:
         return NOWHERE
     return one.outcome if one.finished_at else one.state
+
+
+def of_rebalance(happening: Happening, event: RebalanceEvent) -> Transition:
+    before = rebalance_at(happening.before.rebalances.get(event.rebalance))
+    after = rebalance_at(happening.after.rebalances[event.rebalance])
+    command = happening.heard.name
+    heard = command if command.startswith("rebalance.") else ""
+    return Transition("rebalance", before, after, tag(event), "", heard)
+
+
+def rebalance_at(one: Rebalance | None) -> str:
+    return (one.outcome or one.state) if one else NOWHERE
 
 
 def of_recovery(happening: Happening, event: RecoveryEvent) -> Transition:
@@ -292,6 +309,7 @@ def deadlines() -> str:
         ("a migration waits for what it needs", QUEUE_MAX_MS, "it is abandoned"),
         ("a migration, unless asked otherwise", MIGRATION_DEADLINE_S * 1_000, "back on the source"),
         ("an evacuation under which nothing moves", WAIT_MAX_MS, "the rest is given up"),
+        ("a rebalance under which nothing moves", REBALANCE_WAIT_MS, "the rest stays"),
         ("a recovery under which nothing can be started", RECOVERY_WAIT_MS, "the rest is given up"),
         ("a growth that waits for room", GROWTH_MAX_MS, "it is refused"),
         ("the report after a migration's deadline", SLACK_MS, "it is called off"),

@@ -50,6 +50,7 @@ from domain.operation import (
     ScaleNode,
     SetCloudletLimits,
 )
+from domain.rebalance import PauseRebalance, RebalanceRegion, ResumeRebalance, StopRebalance
 from domain.streams import noun_of
 from domain.tenant import LimitTenant, ResetTenant
 from domain.trigger import DisableTrigger, EnableTrigger, RemoveTrigger, SetTrigger
@@ -82,6 +83,7 @@ ON_A_LAYER = (
 )
 IN_SEQUENCE = (*ON_A_LAYER, Code.AVAILABILITY_WOULD_BREAK)
 ON_AN_EVACUATION = (Code.EVACUATION_NOT_FOUND, Code.EVACUATION_ENDED)
+ON_A_REBALANCE = (Code.REBALANCE_NOT_FOUND, Code.REBALANCE_ENDED)
 ON_AN_OPERATION = (Code.OPERATION_NOT_FOUND, Code.OPERATION_ENDED)
 
 CLI_NOUNS: Mapping[str, str] = {"environment": "env", "operation": "op"}
@@ -302,6 +304,13 @@ COMMANDS: Mapping[str, CommandContract] = {
         CommandContract(PauseEvacuation(evacuation="ev1"), ON_AN_EVACUATION),
         CommandContract(ResumeEvacuation(evacuation="ev1"), ON_AN_EVACUATION),
         CommandContract(StopEvacuation(evacuation="ev1"), ON_AN_EVACUATION),
+        CommandContract(
+            RebalanceRegion(moves=20, zone="north", reason="two new hosts"),
+            (Code.HOST_NOT_FOUND, Code.ENVIRONMENT_NOT_FOUND, Code.OPERATION_BUSY),
+        ),
+        CommandContract(PauseRebalance(rebalance="rb1"), ON_A_REBALANCE),
+        CommandContract(ResumeRebalance(rebalance="rb1"), ON_A_REBALANCE),
+        CommandContract(StopRebalance(rebalance="rb1"), ON_A_REBALANCE),
         CommandContract(
             SetTrigger(
                 environment="shop",

@@ -23,6 +23,7 @@ from domain.messages import (
     OPERATION,
     PLAN,
     PRINTABLE,
+    REBALANCE,
     TENANT,
     TRIGGER,
 )
@@ -47,6 +48,7 @@ NAMES: Mapping[str, str] = {
     GROWTH: "the name of a growth, such as gr2",
     MIGRATION: "the name of a migration, such as mv5",
     EVACUATION: "the name of an evacuation, such as ev1",
+    REBALANCE: "the name of a rebalance, such as rb1",
     TRIGGER: "the name of a trigger, such as tr1",
     DEAD: "the name of a dead letter, such as dl3",
     TENANT: "a DNS label: a-z, 0-9 and inner hyphens; or _others",

@@ -74,6 +74,7 @@ def _yes(answer: Accepted | Unchanged, answered: Answered, command_id: str) -> R
             command_id=command_id,
             position=answered.position,
             version=answer.version,
+            notices=answer.notices,
         )
     return Reply(
         status="accepted" if answer.operation else "done",

@@ -6,7 +6,6 @@ takes none of an earlier term.
 """
 
 import asyncio
-import time
 
 import msgspec
 import structlog
@@ -21,6 +20,7 @@ from handlers.agent.neighbours import Neighbours
 from handlers.agent.runtime import Runtime, RuntimeFailedError
 from handlers.agent.switch import NEVER_S
 from handlers.bus import UNREADABLE
+from handlers.clock import clock_ms
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -31,11 +31,6 @@ _readmitted = msgspec.json.Decoder(Readmitted)
 
 class LostError(Exception):
     """The engine says that this host was lost: everything begins anew, under another term."""
-
-
-def clock_ms() -> int:
-    """Return a time that never jumps and goes on over the death of a process, in milliseconds."""
-    return time.monotonic_ns() // 1_000_000
 
 
 class Tenure:

@@ -15,11 +15,12 @@ from domain.subjects import Subjects
 from domain.watch import Watch
 from handlers import doors
 from handlers.bus import Bus, Message, listen, silence
+from handlers.clock import clock_ms
 from handlers.engine import timers, usage
 from handlers.engine.agents import Agents
 from handlers.engine.clock import now
 from handlers.engine.desk import Desk
-from handlers.engine.lookout import Lookout, clock_ms
+from handlers.engine.lookout import Lookout
 from handlers.engine.outbox import Outbox
 from handlers.engine.standby import BEAT_S, Beat
 from handlers.journal.writer import FencedError, Writer

@@ -23,6 +23,7 @@ from domain.messages import AskId, Code, Command, Refusal
 from domain.subjects import Subjects
 from domain.watch import Watch
 from handlers.bus import UNREADABLE, Bus, Message, listen, silence
+from handlers.clock import clock_ms
 from handlers.doors.desk import DeskClosedError
 
 log = structlog.stdlib.get_logger(__name__)
@@ -38,11 +39,6 @@ _beats = msgspec.json.Decoder(Beat)
 _backs = msgspec.json.Decoder(Back)
 
 AskOf = Callable[[Ask], asyncio.Future[Answered]]
-
-
-def clock_ms() -> int:
-    """Return a time that never jumps, in milliseconds."""
-    return time.monotonic_ns() // 1_000_000
 
 
 class Lookout:

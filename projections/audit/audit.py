@@ -43,6 +43,7 @@ _TABLES = {
     "recovery": "recoveries",
     "watch": "vigil",
     "growth": "growths",
+    "rebalance": "rebalances",
     "trigger": "triggers",
 }
 

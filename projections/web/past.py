@@ -161,6 +161,7 @@ def told(reads: Reads) -> Iterator[tuple[str, list[Any]]]:
         "evacuation": reads.evacuations,
         "recovery": reads.recoveries,
         "growth": fleet.growths,
+        "rebalance": fleet.rebalances,
         "firing": reads.firings,
     }
     yield from ((name, list(table)) for name, table in tables.items())

@@ -46,6 +46,7 @@ for group, parts in {
         ("dead", "dead:dead"): "Dead letters: commands that could not be carried out.",
         ("recovery", "recovery:recovery"): "What lost hosts carried, restarted elsewhere.",
         ("evacuation", "evacuation:evacuation"): "Hosts that are emptied: watch, pause, stop.",
+        ("rebalance", "rebalance:rebalance"): "The fleet made more even by a few live moves.",
         ("trigger", "trigger:trigger"): "Triggers: more or fewer containers, as usage asks.",
     },
     LOOKING: {

@@ -43,6 +43,7 @@ NOUNS = (
     "evacuation",
     "recovery",
     "growth",
+    "rebalance",
     "trigger",
 )
 PREFIXES: Mapping[str, str] = {
@@ -52,9 +53,16 @@ PREFIXES: Mapping[str, str] = {
     "ev": "evacuation",
     "rc": "recovery",
     "gr": "growth",
+    "rb": "rebalance",
     "tr": "trigger",
 }
-SAGAS = {"op": "operation", "mv": "migration", "ev": "evacuation", "rc": "recovery"}
+SAGAS = {
+    "op": "operation",
+    "mv": "migration",
+    "ev": "evacuation",
+    "rb": "rebalance",
+    "rc": "recovery",
+}
 CHAIN_MAX = 20
 """Links of a chain of causes that are followed."""
 

@@ -98,6 +98,8 @@ class Kind:
     """Environment variable KEY=VALUE; those given replace all."""
     port: tuple[int, ...] = ()
     """Port that it serves; those given replace all."""
+    on_lost: Literal["fence", "keep"] | None = None
+    """Stop where its host is cut off, or run on; from when a container is next started."""
 
     @property
     def body(self) -> Body:
@@ -106,6 +108,7 @@ class Kind:
             policy=self.policy,
             variables=pairs(self.var, "variable") or None,
             ports=list(self.port) or None,
+            on_lost=self.on_lost,
         )
 
 

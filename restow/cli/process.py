@@ -10,7 +10,6 @@ import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from domain.lease import LEASE_MS_MIN, Terms, terms_of
 from domain.messages import HostName
 from domain.problems import Exit
 from domain.region import BrokenHistoryError
@@ -30,8 +29,8 @@ from projections.sqlite import StoreTooNewError
 from projections.web.serving import AddressInUseError
 from restow.cli.exits import EndedError, UsageError
 from restow.cli.flags import HERE, SPEED, At
+from restow.cli.leases import LEASE, LEASE_USUAL, terms_from
 from restow.cli.output import say
-from restow.cli.spelling import milliseconds
 from restow.cli.talk import reachable, region_of
 from restow.settings import (
     AGENTS_FOLDER,
@@ -70,14 +69,9 @@ class Hosts:
     """How real containers are shut in that do not say it: movable (live), or isolated."""
 
 
-LEASE_USUAL = "20s"
 NO_HOSTS = Hosts()
 RELAXED = Parameter(help="Accept that a power cut may lose what was acknowledged.")
 MONITOR = Parameter(help="Monitoring address of each NATS server, to verify that they sync always.")
-LEASE = Parameter(
-    help="How long a host may be silent before what runs there stops, to be restarted elsewhere"
-    " a quarter later; the same for all engines of a region."
-)
 REPLICAS = Parameter(
     help="On how many NATS servers each stream is kept, when it is created.",
     validator=Number(gte=1, lte=5),
@@ -143,15 +137,6 @@ async def engine(  # noqa: PLR0913 - the settings of a process
         await run_engine(
             region, name, monitors=monitor, relaxed=relaxed, replicas=replicas, terms=terms
         )
-
-
-def terms_from(lease: str) -> Terms:
-    """Read how long a lease lasts. Raises `UsageError` where that is too short."""
-    lease_ms = milliseconds(lease)
-    if lease_ms < LEASE_MS_MIN:
-        message = f"--lease {lease}: at least {LEASE_MS_MIN // 1_000}s; 20s is usual"
-        raise UsageError(message)
-    return terms_of(lease_ms)
 
 
 def host_named(text: str) -> None:

@@ -84,7 +84,8 @@ def headline(story: Story) -> str:
         waits = f", waits: {story['why']}" if story["why"] else ""
         verb = "restarted" if "restarted" in story else "moved"
         count = f"{story[verb]} of {len(story['containers'])} {verb}"
-        return f"{story['id']} {state}: {story['kind']} {story['host']}, {count}{waits}"
+        what = "rebalance" if "skew_before" in story else f"{story['kind']} {story['host']}"
+        return f"{story['id']} {state}: {what}, {count}{waits}"
     state = "paused" if story["paused"] else story["outcome"] or story["state"]
     where = f"{story['kind']} {story['environment']}/{story['layer']}"
     counts = f"{story['done']} of {len(story['steps'])} done"

@@ -18,6 +18,7 @@ from handlers.journal.safety import UnsafeServerError
 from handlers.nats_server import ServerStartError
 from restow.cli.exits import UsageError
 from restow.cli.flags import SPEED
+from restow.cli.leases import LEASE, LEASE_USUAL, terms_from
 from restow.cli.output import say, tell
 from restow.cli.sure import Yes, meant, somebody
 from restow.crew import MemberEndedError
@@ -64,6 +65,7 @@ class Machine:
     """What the simulated hosts' durations and failures are drawn from."""
     speed: Annotated[float, SPEED] = 1.0
     """How much faster than real ones the simulated hosts are."""
+    lease: Annotated[str, LEASE] = LEASE_USUAL
     relaxed: bool = False
     """Accept that a power cut may lose what was acknowledged."""
     runtime: Literal["simulated", "runc"] = "simulated"
@@ -96,6 +98,7 @@ async def up(*, machine: Machine = USUAL, server: Server = OWN) -> int:
     --runtime runc: the agents are the real ones, their runtime keeps a counter for each container
     instead of a process.
     """
+    terms_from(machine.lease)
     plan = Plan(
         data=machine.data or data_directory(),
         hosts=machine.hosts,
@@ -107,6 +110,7 @@ async def up(*, machine: Machine = USUAL, server: Server = OWN) -> int:
         relaxed=machine.relaxed,
         seed=machine.seed,
         speed=machine.speed,
+        lease=machine.lease,
         server=find_server(server.url),
         monitors=server.monitor,
         runtime=machine.runtime,

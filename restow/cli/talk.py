@@ -45,7 +45,7 @@ EVENTS_SHOWN_MAX = 12
 CONNECT_S = 4.0
 """How long someone who types waits for a connection."""
 
-VERBS = {"ev": "evacuation", "rc": "recovery"}
+VERBS = {"ev": "evacuation", "rb": "rebalance", "rc": "recovery"}
 """Nouns under which what goes on is watched; all others are operations to the one who types."""
 
 
@@ -159,7 +159,10 @@ def scalars(data: Item) -> dict[str, Any]:
 
 def parts(data: Item) -> Iterator[str]:
     """Give each move of a plan: what it takes along, and from where to where."""
-    for move in data.get("moves", ()):
+    moves = (*data.get("moves", ()), *data.get("plan", ()))
+    for move in moves:
+        if "source" not in move:
+            continue
         route = f"{move['container']} {move['source']} -> {move['target']}"
         yield f"{route}, {move['cloudlets']} cloudlets"
 

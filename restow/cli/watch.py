@@ -15,7 +15,7 @@ POLL_S = 0.2
 FAULT_S = 15.0
 """How long the read side may be away before watching gives up."""
 
-NOUNS = {"mv": "migration", "ev": "evacuation", "rc": "recovery", "gr": "growth"}
+NOUNS = {"mv": "migration", "ev": "evacuation", "rc": "recovery", "gr": "growth", "rb": "rebalance"}
 
 Story = Mapping[str, Any]
 
@@ -89,6 +89,8 @@ def ways_on(name: str) -> str:
     """Return what can be typed next about something that goes on."""
     if name.startswith("ev"):
         return f"restow evacuation watch {name} | restow evacuation stop {name}"
+    if name.startswith("rb"):
+        return f"restow rebalance watch {name} | restow rebalance stop {name}"
     if name.startswith("rc"):
         return f"restow recovery watch {name}"
     if name.startswith("gr"):
@@ -109,6 +111,8 @@ def summary(story: Story) -> str:
         times = f"frozen {story['freeze_ms']} ms, {story['total_ms']} ms in all"
         route = f"{story['container']} {story['source']} -> {story['target']}"
         return f"{story['id']} {story['state']}: {route}, {times}{detail}"
+    if "skew_before" in story:
+        return evened(story, f"{took_s:.1f} s{detail}")
     if "restarted" in story:
         counts = f"{story['restarted']} restarted, {story['left']} left"
         return (
@@ -124,6 +128,16 @@ def summary(story: Story) -> str:
     counts = f"{story['done']} done, {story['failed']} failed, {story['skipped']} skipped"
     where = f"{story['kind']} {story['environment']}/{story['layer']}"
     return f"{story['id']} {story['outcome']}: {where}, {counts}, {took_s:.1f} s{detail}"
+
+
+def evened(story: Story, rest: str) -> str:
+    """Return how a rebalance ended: what moved, and how even it was and is."""
+    counts = f"{story['moved']} moved, {story['skipped']} skipped, {story['failed']} failed"
+    uneven = f"uneven layers {story['uneven_before']} -> {story['uneven_after']}"
+    skew = f"skew {story['skew_before']} -> {story['skew_after']}"
+    before = f"{story['least_before']}..{story['most_before']} %"
+    load = f"load {before} -> {story['least_after']}..{story['most_after']} %"
+    return f"{story['id']} {story['outcome']}: {counts}, {uneven}, {skew}, {load}, {rest}"
 
 
 def what_of(story: Story) -> str:

@@ -39,6 +39,7 @@ def stuck(world: World) -> Iterator[str]:
         ],
         "migrations": [one for one in fleet.migrations.values() if not one.finished_at],
         "evacuations": [one for one in fleet.evacuations.values() if not one.finished_at],
+        "rebalances": [one for one in fleet.rebalances.values() if not one.finished_at],
         "recoveries": [one for one in fleet.recoveries.values() if not one.finished_at],
         "orders": fleet.orders,
         "waiting": fleet.waiting,

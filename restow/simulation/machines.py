@@ -110,6 +110,7 @@ class Machines:
         self.truth: dict[ContainerId, HostId] = {}
         self.well: dict[ContainerId, bool] = {}
         self.records: set[ContainerId] = set()
+        self.kept: set[ContainerId] = set()
         self.software: dict[ContainerId, Software] = {}
         self.sizes: dict[ContainerId, tuple[int, int]] = {}
         self.started: dict[ContainerId, int] = {}
@@ -197,6 +198,7 @@ class Machines:
         self.software[name] = Software(work.image, work.application)
         if isinstance(work, Start):
             self.sizes[name] = (work.cloudlets, work.limit)
+            (self.kept.add if work.keep else self.kept.discard)(name)
 
     def _fail(self, order: Order, dice: Random) -> bool:
         """Fail, and say whether the container runs."""

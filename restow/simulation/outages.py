@@ -101,9 +101,8 @@ class Outages:
                 self._town.machines.fell(name)
 
     def keeps(self, name: ContainerId) -> bool:
-        one = self._fleet.containers.get(name)
-        layer = self._fleet.layers.get((one.environment, one.layer)) if one else None
-        return layer is not None and layer.spec.on_lost == "keep"
+        """Say whether a container was started so that it runs on where its host is cut off."""
+        return name in self._town.machines.kept
 
     def _fence(self, host: HostId, cut: Cut) -> None:
         """The lease is over: stop, unless most hosts are cut off too."""

@@ -19,8 +19,10 @@ from domain.host import HostState
 from domain.messages import AskId, ContainerId, Event, Instant, OperationId, Tenant, number_of
 from domain.operation import Operation, Outcome, Planned, ScaleLayer, StepKind
 from domain.orders import Halt, OrderIssued, Redeploy, Restart, RouteIn, Stop
+from domain.rebalance import RebalanceEvent, RebalanceRequested
 from domain.region import Region
 from domain.trigger import TriggerEvent
+from restow.simulation.evening import Evening
 from restow.simulation.firings import Firings
 
 ENDS_SERVICE = (Stop, Restart, Redeploy, Halt)
@@ -45,6 +47,7 @@ class Promises:
         self._waits: dict[str, ContainerId] = {}
         self._rests: dict[str, Instant] = {}
         self._firings = Firings()
+        self._evening = Evening()
 
     def asked(self, _region: Region, commit: Commit[Fact]) -> Iterator[str]:
         """Check that an ask is answered once."""
@@ -76,6 +79,11 @@ class Promises:
 
     def triggered(self, fleet: Fleet, fact: TriggerEvent, at: Instant) -> Iterator[str]:
         yield from self._firings.happened(fleet, fact, at)
+
+    def evened(self, fleet: Fleet, fact: RebalanceEvent, _at: Instant) -> Iterator[str]:
+        if isinstance(fact, RebalanceRequested):
+            yield from self._new("rebalance", fact.rebalance)
+        yield from self._evening.happened(fleet, fact)
 
     def issued(self, fleet: Fleet, fact: OrderIssued, at: Instant) -> Iterator[str]:
         yield from self._new("order", fact.order)
@@ -226,6 +234,7 @@ CHECKS: dict[type[Event], Check] = {
     mv.MigrationGranted: Promises.granted,
     GrowthRequested: Promises.growth,
     **dict.fromkeys(members(TriggerEvent), Promises.triggered),
+    **dict.fromkeys(members(RebalanceEvent), Promises.evened),
 }
 
 

@@ -14,15 +14,29 @@ from domain.evacuation import EvacuationState, ResumeEvacuation, StopEvacuation
 from domain.messages import AskId, Command, HostId, PublicCommand, Tenant
 from domain.migration import MigrateContainer
 from domain.operation import CancelOperation, Operation, OperationState, ResumeOperation
+from domain.rebalance import RebalanceState, ResumeRebalance, StopRebalance
 from restow.simulation.machines import Nature
 from restow.simulation.waves import about_triggers, come_to_rest, watched, wave
-from restow.simulation.wishes import IN_A_CROWD, WISHES, Wish, about_letters, fill, limit_tenant
+from restow.simulation.wishes import (
+    EVENING,
+    IN_A_CROWD,
+    WISHES,
+    Wish,
+    about_letters,
+    fill,
+    limit_tenant,
+    steer_rebalance,
+)
 from restow.simulation.world import World
 
 PLANNED = 0.4
 """How often people ask by way of a plan."""
 CROWDED = 0.25
 """Of how many worlds the hosts are nearly full from the beginning."""
+MANY = CreateEnvironment(environment="many", layers=(LayerSpec(name="app", count=7),))
+"""What is uneven as soon as there are more hosts."""
+EVENED = 0.25
+"""In how many worlds people ask for rebalances."""
 SHOP = "shop"
 TENANTS = (("blog", Tenant("blue")), ("mail", Tenant("red")))
 """Environments besides the shop, and whose they are."""
@@ -88,6 +102,23 @@ def is_crowded(seed: int) -> bool:
     return Random(f"{seed} crowd").random() < CROWDED
 
 
+def is_evened(seed: int) -> bool:
+    """Say whether people want a world to be even; most are left as they were without."""
+    return Random(f"{seed} evened").random() < EVENED
+
+
+def even_out(world: World, dice: Random) -> None:
+    """Perhaps let somebody ask for a rebalance, or hold one; there is a layer of many for it."""
+    if MANY.environment not in world.fleet.environments:
+        world.ask(MANY)
+    if dice.random() < 0.7:
+        ask_for(world, dice.choice(EVENING)(world, dice), Tenant(""))
+    going = any(not one.finished_at for one in world.fleet.rebalances.values())
+    if going and dice.random() < 0.5:
+        world.pass_(dice.choice([0, 10, 500]))
+        ask_for(world, steer_rebalance(world, dice), Tenant(""))
+
+
 def wishes_of(seed: int) -> int:
     """Return how many wishes people have in the whole of this story."""
     return Random(f"{seed} wishes").randint(3, 14)
@@ -106,6 +137,8 @@ def play(story: Story, wishes: Sequence[Wish] | None = None) -> World:
         if number not in story.skipped:
             strike(world, Random(f"{story.seed} outage {number}"))
             wish(world, Random(f"{story.seed} wish {number}"), wishes or usual)
+            if wishes is None and is_evened(story.seed):
+                even_out(world, Random(f"{story.seed} even {number}"))
             if watched(world):
                 follow_usage(world, Random(f"{story.seed} wave {number}"))
     world.settle()
@@ -201,6 +234,9 @@ def waits_for_somebody(world: World, dice: Random) -> Iterator[Command]:
             yield (ResumeEvacuation if dice.random() < 0.7 else StopEvacuation)(
                 evacuation=emptied.id
             )
+    for evened in world.fleet.rebalances.values():
+        if evened.state is RebalanceState.PAUSED:
+            yield (ResumeRebalance if dice.random() < 0.7 else StopRebalance)(rebalance=evened.id)
 
 
 def is_held(operation: Operation) -> bool:

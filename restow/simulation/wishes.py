@@ -20,8 +20,17 @@ from domain.evacuation import (
     StopEvacuation,
 )
 from domain.growth import CancelGrowth
-from domain.host import CordonHost, RelabelHost, RemoveHost, UncordonHost
-from domain.messages import AskId, Code, Command, ContainerId, DeadId, Tenant
+from domain.host import CordonHost, RegisterHost, RelabelHost, RemoveHost, UncordonHost
+from domain.messages import (
+    CPU_OF_A_CLOUDLET_MHZ,
+    MEMORY_OF_A_CLOUDLET_MIB,
+    AskId,
+    Code,
+    Command,
+    ContainerId,
+    DeadId,
+    Tenant,
+)
 from domain.migration import MigrateContainer
 from domain.operation import (
     CancelOperation,
@@ -32,6 +41,13 @@ from domain.operation import (
     ScaleNode,
     SetCloudletLimits,
 )
+from domain.rebalance import (
+    Goal,
+    PauseRebalance,
+    RebalanceRegion,
+    ResumeRebalance,
+    StopRebalance,
+)
 from domain.tenant import LimitTenant, ResetTenant
 from domain.vertical import FollowUsage
 from restow.simulation.world import World
@@ -40,6 +56,7 @@ Wish = Callable[[World, Random], Command]
 
 CROWDS = ("full", "fuller")
 """Environments that fill the hosts."""
+HOSTS_MAX = 12
 MORE_MAX = 6
 """Cloudlets that one asks for beyond what a container has."""
 
@@ -235,6 +252,38 @@ def steer_evacuation(world: World, dice: Random) -> Command:
     return dice.choice([PauseEvacuation, ResumeEvacuation, StopEvacuation])(evacuation=one)
 
 
+def rebalance(world: World, dice: Random) -> Command:
+    hosts = sorted(world.fleet.hosts)
+    return RebalanceRegion(
+        moves=dice.choice([1, 3, 10, 10]),
+        goal=dice.choice(list(Goal)),
+        environment=dice.choice([None, None, "shop"]),
+        hosts=tuple(dice.sample(hosts, 2)) if dice.random() < 0.2 else (),
+        live=dice.random() < 0.8,
+        at_once=dice.choice([1, 1, 1, 2, 4]),
+    )
+
+
+def add_host(world: World, dice: Random) -> Command:
+    """Register one more host, which is empty: what makes a fleet uneven."""
+    number = min(len(world.fleet.hosts) + 1, HOSTS_MAX)
+    cloudlets = dice.choice([8, 16, 32])
+    return RegisterHost(
+        host=f"h{number:02}",
+        memory_mib=cloudlets * MEMORY_OF_A_CLOUDLET_MIB,
+        cpu_mhz=cloudlets * CPU_OF_A_CLOUDLET_MHZ,
+        disk_gib=500,
+        labels={"zone": dice.choice("abc")},
+    )
+
+
+def steer_rebalance(world: World, dice: Random) -> Command:
+    every = world.fleet.rebalances
+    going = [name for name, one in every.items() if not one.finished_at]
+    one = dice.choice(sorted(going or every) or ["rb1"])
+    return dice.choice([PauseRebalance, ResumeRebalance, StopRebalance])(rebalance=one)
+
+
 def held(world: World, name: str) -> int:
     one = world.fleet.containers.get(ContainerId(name))
     return one.allocated if one else 0
@@ -305,6 +354,8 @@ FIRST: tuple[Wish, ...] = (
 )
 """What people wished when the seeds of the first bank found their bugs."""
 EMPTYING: tuple[Wish, ...] = (evacuate, evacuate, uncordon, restore, steer_evacuation)
+EVENING: tuple[Wish, ...] = (add_host, add_host, rebalance, rebalance, rebalance)
+"""What those wish who want it even."""
 CROWDING: tuple[Wish, ...] = (fill, grow, grow, grow_together, use_more, use_more, give_up)
 """What those wish who have little room."""
 WISHES = (*FIRST, *EMPTYING)

@@ -65,7 +65,7 @@ LINES = [
         {"environment": "shop", "layer": {"name": "cache", "count": 2}},
     ),
     (
-        "layer change shop/app --policy pack --var A=1 --var B=2 --port 80",
+        "layer change shop/app --policy pack --var A=1 --var B=2 --port 80 --on-lost keep",
         "layer.change",
         {
             "environment": "shop",
@@ -73,6 +73,7 @@ LINES = [
             "policy": "pack",
             "variables": {"A": "1", "B": "2"},
             "ports": [80],
+            "on_lost": "keep",
         },
     ),
     ("layer remove shop/app --yes", "layer.remove", {"environment": "shop", "layer": "app"}),
@@ -177,6 +178,21 @@ LINES = [
     ("op pause op3", "operation.pause", {"operation": "op3"}),
     ("op resume op3", "operation.resume", {"operation": "op3"}),
     ("operation cancel op3", "operation.cancel", {"operation": "op3"}),
+    (
+        "rebalance start --moves 5 --goal load -e shop --zone north --at-once 1 --offline",
+        "rebalance.start",
+        {
+            "moves": 5,
+            "goal": "load",
+            "environment": "shop",
+            "zone": "north",
+            "live": False,
+            "at_once": 1,
+        },
+    ),
+    ("rebalance pause rb1", "rebalance.pause", {"rebalance": "rb1"}),
+    ("rebalance resume rb1", "rebalance.resume", {"rebalance": "rb1"}),
+    ("rebalance stop rb1 --reason no", "rebalance.stop", {"rebalance": "rb1", "reason": "no"}),
     (
         "host evacuate h01 --to h02,h03 --offline --at-once 1",
         "host.evacuate",

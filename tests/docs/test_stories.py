@@ -24,6 +24,7 @@ from domain.operation import (
     StepKind,
 )
 from domain.orders import ReportOrder
+from domain.rebalance import RebalanceEvent
 from domain.wire import decode_frame
 from restow.exploring import Happening, Input, copy, explore
 from restow.pages import filled, pages, parts
@@ -38,6 +39,7 @@ ROOT = Path(__file__).parents[2]
 WORLDS = range(40)
 STORIES = (
     *("operation", "migration", "evacuation", "recovery", "recovery of a container", "growth"),
+    "rebalance",
     "trigger",
     *(f"step {kind}" for kind in StepKind if kind not in ALIKE),
 )
@@ -120,8 +122,9 @@ def test_a_story_that_nobody_has_seen_is_refused():
 
 def test_every_event_of_a_saga_was_found():
     shapes = {*members(OperationEvent), *members(MigrationEvent), *members(GrowthEvent)}
+    shapes |= {*members(RebalanceEvent)}
 
-    sagas = ("operation", "migration", "growth")
+    sagas = ("operation", "migration", "growth", "rebalance")
     assert {tag(shape) for shape in shapes} == {
         one for one in found().tags if one.startswith(sagas)
     }

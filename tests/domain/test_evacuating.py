@@ -18,7 +18,6 @@ from domain.evacuation import (
     EvacuationRequested,
     EvacuationState,
     EvacuationWaiting,
-    MoveOutcome,
     PauseEvacuation,
     RestoreHost,
     ResumeEvacuation,
@@ -48,6 +47,7 @@ from domain.migration import (
     MigrationState,
     MigrationStopped,
 )
+from domain.moves import MoveOutcome
 from domain.operation import PauseOperation, RestartLayer, ScaleLayer
 from domain.orders import MigrateOut, ReportHealth, ReportOrder, Start, Stop
 from tests.examples import (

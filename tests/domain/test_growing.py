@@ -13,7 +13,6 @@ from domain.growth import (
     GrowthPlanned,
     GrowthSettled,
     GrowthState,
-    LiveMove,
 )
 from domain.host import CordonHost
 from domain.loss import LoseHost
@@ -31,6 +30,7 @@ from domain.migration import (
     MigrationGranted,
     MigrationState,
 )
+from domain.moves import LiveMove
 from domain.operation import CancelOperation, RestartLayer, ScaleNode, SetCloudletLimits
 from domain.orders import MigrateOut
 from domain.vertical import FollowUsage

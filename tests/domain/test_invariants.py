@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 from msgspec.structs import replace
 
-from domain import invariants
+from domain import invariants, rebalance
 from domain.evacuation import Evacuation, Kind, Move, Wanted
 from domain.fleet import Fleet
 from domain.host import HostState
@@ -22,10 +22,12 @@ from domain.messages import (
     MigrationId,
     OperationId,
     OrderId,
+    RebalanceId,
     RecoveryId,
     TriggerId,
 )
 from domain.migration import MigrateContainer, MigrationGranted
+from domain.moves import LiveMove
 from domain.operation import (
     RestartLayer,
     ScaleNode,
@@ -35,6 +37,7 @@ from domain.operation import (
     StepStarted,
 )
 from domain.orders import Order, Stop
+from domain.rebalance import Rebalance, RebalanceRequested
 from domain.recovery import Recovery
 from domain.trigger import Rule, Trigger
 from restow.simulation.stories import Story, begin, wish
@@ -74,6 +77,17 @@ def layer(fleet: Fleet, **other: object) -> None:
 
 def evacuations(fleet: Fleet, *every: Evacuation) -> None:
     fleet.evacuations.update((one.id, one) for one in every)
+
+
+def evened(name: str, **other: object) -> Rebalance:
+    """Return a rebalance that is to move node2."""
+    plan = (LiveMove(NODE2, H2, H3, 1),)
+    requested = RebalanceRequested(RebalanceId(name), plan, budget=1)
+    return replace(rebalance.begin(requested, Instant(0)), **other)
+
+
+def rebalances(fleet: Fleet, *every: Rebalance) -> None:
+    fleet.rebalances.update((one.id, one) for one in every)
 
 
 def lose(fleet: Fleet, name: HostId) -> None:
@@ -238,6 +252,21 @@ DAMAGES: list[tuple[Invariant, Damage, str]] = [
             {RecoveryId(name): Recovery(RecoveryId(name), H1, ()) for name in ("rc1", "rc2")}
         ),
         "2 recoveries of host h1 go on at once",
+    ),
+    (
+        invariants.rebalances_keep_to_their_plans,
+        lambda fleet: rebalances(fleet, evened("rb1"), evened("rb2")),
+        "rb1, rb2 go on at once",
+    ),
+    (
+        invariants.rebalances_keep_to_their_plans,
+        lambda fleet: rebalances(fleet, evened("rb1", todo=())),
+        "rb1 plans ['node2'] and has []",
+    ),
+    (
+        invariants.rebalances_keep_to_their_plans,
+        lambda fleet: rebalances(fleet, evened("rb1", budget=0)),
+        "rb1 has 1 moves of 0, 0 at once",
     ),
     (
         invariants.growths_come_to_an_end,

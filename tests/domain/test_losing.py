@@ -2,7 +2,13 @@
 
 from domain.container import ContainerStarted, ContainerStopped
 from domain.decider import Ask
-from domain.environment import CreateEnvironment, LayerSpec, StopEnvironment
+from domain.environment import (
+    ChangeLayer,
+    CreateEnvironment,
+    LayerSpec,
+    StartEnvironment,
+    StopEnvironment,
+)
 from domain.evacuation import EvacuateHost
 from domain.host import CordonHost, HostLost, HostReturned, HostState, RemoveHost, UncordonHost
 from domain.lease import Seats
@@ -35,6 +41,7 @@ from domain.recovery import (
 from tests.examples import Scene, accepted, code, facts, given, host, hosts, one, shop, unchanged
 
 H1, H2, H3 = HostId("h1"), HostId("h2"), HostId("h3")
+FENCE = ChangeLayer(environment="shop", layer="app", on_lost="fence")
 GONE = LoseHost(host="h1", reason="it burnt down")
 
 
@@ -244,6 +251,25 @@ class TestTheLost:
         commit = scene.ask(ReturnHost(host="h1", runs=runs))
 
         assert one(commit, ContainerStarted).container == "node1"
+
+    def test_what_runs_on_is_not_restarted_though_its_layer_fences_by_now(self) -> None:
+        scene = given(hosts(4), shop(4, on_lost="keep"))
+        accepted(scene.when(FENCE))
+        assert unchanged(scene.when(FENCE))
+
+        lost(scene)
+
+        assert fates(scene)["node1"] is Fate.KEPT
+
+    def test_who_was_started_anew_is_fenced_as_its_layer_says(self) -> None:
+        scene = given(hosts(4), shop(4, on_lost="keep"), FENCE)
+        for command in (StopEnvironment(environment="shop"), StartEnvironment(environment="shop")):
+            scene.ask(command)
+            scene.settle()
+
+        lost(scene)
+
+        assert fates(scene)["node1"] is Fate.RESTARTED
 
     def test_what_stands_still_is_placed_elsewhere_and_not_started(self) -> None:
         scene = given(hosts(4), shop(4), StopEnvironment(environment="shop"))

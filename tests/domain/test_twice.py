@@ -52,6 +52,8 @@ from domain.operation import (
     ScaleNode,
     SetCloudletLimits,
 )
+from domain.rebalance import PauseRebalance, RebalanceRegion, ResumeRebalance, StopRebalance
+from domain.rebalancing import RebalanceCommand
 from domain.tenant import LimitTenant, ResetTenant
 from domain.trigger import DisableTrigger, EnableTrigger, RemoveTrigger, SetTrigger
 from handlers.engine.desk import Desk
@@ -95,6 +97,10 @@ DONE: list[PublicCommand] = [
     PauseEvacuation(evacuation="ev2"),
     ResumeEvacuation(evacuation="ev3"),
     StopEvacuation(evacuation="ev2"),
+    RebalanceRegion(environment="crowd"),
+    PauseRebalance(rebalance="rb1"),
+    ResumeRebalance(rebalance="rb1"),
+    StopRebalance(rebalance="rb1"),
     SetTrigger(environment="shop", layer="app", resource="cpu", add_above=70),
     RemoveTrigger(trigger="tr1"),
     EnableTrigger(trigger="tr2"),
@@ -142,6 +148,10 @@ UNDER_A_NEW_ID: dict[type[PublicCommand], type | Code] = {
     PauseEvacuation: Unchanged,
     ResumeEvacuation: Unchanged,
     StopEvacuation: Unchanged,
+    RebalanceRegion: Unchanged,
+    PauseRebalance: Unchanged,
+    ResumeRebalance: Unchanged,
+    StopRebalance: Unchanged,
 }
 """What is said when it is asked again at once, though not repeated: a second wish."""
 
@@ -193,10 +203,37 @@ def fleet(command: PublicCommand) -> Scene:
     scene.ask(EvacuateHost(host="h6"))
     scene.ask(EvacuateHost(host="h7"))
     scene.ask(PauseEvacuation(evacuation="ev3"))
+    return furnished(scene, command)
+
+
+def furnished(scene: Scene, command: PublicCommand) -> Scene:
+    """Add to a fleet what only some commands want."""
     if isinstance(command, CancelGrowth):
-        scene.ask(MigrateContainer(container="node4"))
-        scene.ask(ScaleNode(container="node4", reserved=40))
+        too_little_room(scene)
+    if isinstance(command, RebalanceCommand):
+        crowd(scene, command)
     return scene
+
+
+def too_little_room(scene: Scene) -> None:
+    """Let a container want more than there is while it moves."""
+    scene.ask(MigrateContainer(container="node4"))
+    scene.ask(ScaleNode(container="node4", reserved=40))
+
+
+def crowd(scene: Scene, command: PublicCommand) -> None:
+    """Bring the containers of a layer together; where it is to be held, begin to part them."""
+    layers = (layer(count=3),)
+    scene.ask(CreateEnvironment(environment="crowd", layers=layers))
+    scene.settle()
+    first, *others = (c for c in scene.fleet.containers.values() if c.environment == "crowd")
+    for other in others:
+        scene.ask(MigrateContainer(container=other.id, target=first.host))
+        scene.settle()
+    if not isinstance(command, RebalanceRegion):
+        scene.ask(RebalanceRegion(environment="crowd", at_once=1))
+    if isinstance(command, ResumeRebalance):
+        scene.ask(PauseRebalance(rebalance="rb1"))
 
 
 class Shelf:

@@ -10,6 +10,7 @@ from domain.facts import Fact
 from domain.messages import EnvironmentId, LayerName, TriggerId
 from domain.migration import MigrateContainer
 from domain.operation import RestartLayer, ScaleLayer, ScaleNode
+from domain.rebalance import RebalanceRegion
 from domain.tenant import LimitTenant
 from domain.trigger import FireTrigger, SetTrigger
 from domain.triggers import AGAIN_MS
@@ -77,9 +78,21 @@ def frames_of(seed: int, failure: float = 0.1) -> tuple[Frame[Fact], ...]:
     world.ask(poison("CMD/1"))
     world.ask(EvacuateHost(host="h06"))
     world.settle()
+    even_out(world)
     world.outages.strike(min(world.truth.values()), LOST_MS, dead=True)
     world.settle()
     return tuple(decode_frame(data) for data in world.journal)
+
+
+def even_out(world: World) -> None:
+    """Bring two containers of a layer together, and let a rebalance part them."""
+    world.ask(CreateEnvironment(environment="crowd", layers=(LayerSpec(name="app", count=2),)))
+    world.settle()
+    one, other = (c for c in world.fleet.containers.values() if c.environment == "crowd")
+    world.ask(MigrateContainer(container=one.id, target=other.host))
+    world.settle()
+    world.ask(RebalanceRegion(environment="crowd"))
+    world.settle()
 
 
 def commits_of(frames: tuple[Frame[Fact], ...]) -> list[Commit[Fact]]:

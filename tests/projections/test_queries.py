@@ -132,7 +132,7 @@ async def test_an_operation_that_is_shown_has_its_steps(asking):
         ("host.room", {"cloudlets": 1, "host": "h0"}, "host.not_found"),
         ("environment.show", {"environment": "shopp"}, "environment.not_found"),
         ("layer.show", {"environment": "shop", "layer": "ap"}, "layer.not_found"),
-        ("container.show", {"container": "node11"}, "container.not_found"),
+        ("container.show", {"container": "node111"}, "container.not_found"),
         ("operation.show", {"operation": "op99"}, "operation.not_found"),
         ("migration.show", {"migration": "mv9"}, "migration.not_found"),
         ("evacuation.show", {"evacuation": "ev9"}, "evacuation.not_found"),

@@ -20,6 +20,7 @@ from tests.simulation import (
     bugs_of_capacity,
     bugs_of_course,
     bugs_of_crashes,
+    bugs_of_rebalances,
     bugs_of_service,
     bugs_of_triggers,
 )
@@ -32,6 +33,7 @@ MODULES = (
     bugs_of_service,
     bugs_of_course,
     bugs_of_crashes,
+    bugs_of_rebalances,
     bugs_of_triggers,
 )
 """Where they are planted."""

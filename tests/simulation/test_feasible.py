@@ -10,10 +10,11 @@ from random import Random
 import pytest
 
 from domain.environment import CreateEnvironment, LayerSpec
-from domain.evacuation import EvacuateHost, Evacuation, MoveOutcome
+from domain.evacuation import EvacuateHost, Evacuation
 from domain.feasibility import Verdict, can_leave
 from domain.host import CordonHost, HostState
 from domain.messages import EvacuationId, HostId
+from domain.moves import MoveOutcome
 from restow.simulation.ending import nothing_is_stuck
 from restow.simulation.world import World
 from tests.examples import host
