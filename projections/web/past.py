@@ -110,7 +110,7 @@ class Through:
         return reader
 
 
-COUNTED = ("operation", "migration", "evacuation", "recovery", "growth")
+COUNTED = ("operation", "migration", "evacuation", "recovery", "growth", "rebalance")
 """Stories whose numbers are given one after another: which there were is told by the last."""
 
 
