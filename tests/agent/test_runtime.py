@@ -157,8 +157,8 @@ async def test_what_is_not_here_cannot_be_restarted(here):
 async def test_a_redeploy_begins_a_new_life_once_an_order_and_keeps_the_size(here, hosts):
     await here.start(SPEC, "o1")
     await here.resize(WEB, 6, 12)
+    await healthy(here)
     await here.redeploy(WEB, "nginx:1.30", SHOP, "o2")
-    assert not look(here).healthy
     await healthy(here)
     counted = hosts.count(here, WEB)
     await here.redeploy(WEB, "nginx:1.30", SHOP, "o2")

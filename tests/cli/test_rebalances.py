@@ -137,7 +137,7 @@ async def test_a_preview_is_a_dry_run_that_shows_the_moves(restow, booth):
     body = {"goal": "spread", "hosts": ["h01", "h02"], "dry_run": True}
     assert booth.body("rebalance.start") == body
     assert ended.out.splitlines() == [
-        "planned, nothing was written; 1 events would be  position 7",
+        "planned, nothing was written; 1 event would be  position 7",
         "  + rebalance.requested  rebalance=rb1",
         "      node1 h01 -> h02, 2 cloudlets",
     ]

@@ -1,15 +1,17 @@
 """Rebalances through the doors of a real engine: done, refused, asked again; over a takeover."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.errors import NoRespondersError
 
 from domain.contracts import Reply
 from domain.messages import Code, RebalanceId
 from domain.problems import Problem
 from domain.subjects import Subjects
-from tests.engine.site import Site, members, site
+from tests.engine.site import PATIENCE_S, Site, members, site
 
 
 @pytest.fixture
@@ -19,6 +21,7 @@ async def uneven(nats_url: str, subjects: Subjects, tmp_path: Path):
         await whole.engine("e1")
         await whole.agents(3)
         for host in ("h02", "h03"):
+            await heard(whole, host)
             await whole.done("host.cordon", host=host)
         app = {"name": "app", "count": 4}
         await whole.done("environment.create", environment="shop", layers=[app])
@@ -26,6 +29,18 @@ async def uneven(nats_url: str, subjects: Subjects, tmp_path: Path):
         for host in ("h02", "h03"):
             await whole.done("host.uncordon", host=host)
         yield whole
+
+
+async def heard(whole: Site, host: str) -> None:
+    """Wait until a host answers others: before it holds its lease, moves to it come back."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                await whole.bus.request(whole.subjects.peer(host, "check"), b"?", timeout=1)
+            except NoRespondersError:
+                await asyncio.sleep(0.1)
+            else:
+                return
 
 
 def spread(fleet: Any) -> list[int]:

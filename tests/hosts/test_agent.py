@@ -42,6 +42,7 @@ async def test_orders_are_carried_out_on_real_containers(fleet, machine, tmp_pat
     started = await fleet.done("o1", H1, START)
     assert (started.done, started.running) == (True, True), started.detail
     await fleet.until(lambda: any(report.healthy for report in fleet.health()))
+    await fleet.until(lambda: fleet.usages)
     first = pid(machine)
     assert (await fleet.done("o2", H1, Resize(5, 9))).done
     assert pid(machine) == first
@@ -55,7 +56,6 @@ async def test_orders_are_carried_out_on_real_containers(fleet, machine, tmp_pat
     assert not (await fleet.done("o5", H1, Halt())).running
     assert (await fleet.done("o6", H1, Stop())).done
     assert machine.places(H1).homes() == ()
-    await fleet.until(lambda: fleet.usages)
 
 
 async def test_a_killed_agent_leaves_its_containers_alone_and_finds_them_again(fleet, machine):

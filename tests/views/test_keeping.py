@@ -138,7 +138,7 @@ async def test_locked_by_another_process_they_wait_and_say_so(tmp_path, monkeypa
         with closing(apsw.Connection(str(used(folder)))) as other:
             other.execute("BEGIN IMMEDIATE")
             await journal.write(*FRAMES[5:])
-            while "views.locked" not in capsys.readouterr().out:
+            while not any("views.locked" in stream for stream in capsys.readouterr()):
                 await asyncio.sleep(0.02)
             with keeping.reading() as (_, checkpoint):
                 assert checkpoint.position < END
