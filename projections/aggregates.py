@@ -17,6 +17,7 @@ TABLES: Mapping[str, str] = {
     "evacuation": "evacuations",
     "recovery": "recoveries",
     "growth": "growths",
+    "rebalance": "rebalances",
     "trigger": "triggers",
     "tenant": "limits",
     "dead": "dead",

@@ -7,7 +7,7 @@ import pytest
 
 from domain.fleet import Fleet
 from domain.messages import ContainerId
-from projections.aggregates import everything, find, named, spelled
+from projections.aggregates import TABLES, everything, find, named, spelled
 from projections.bisecting import NoTurn, Turn, bisect
 from projections.conditions import ConditionError, condition
 from projections.differing import CAUSES_MAX, Differing, changes_of, some
@@ -77,6 +77,12 @@ def test_changes_are_told_by_their_path():
         ("a.b[1]", 2, 3),
         ("list", [1], [1, 2]),
     ]
+
+
+def test_every_table_of_the_fleet_is_known_or_derived():
+    derived = {"orders", "growing", "counters", "ended", "deadlines", "waiting", "moving"}
+    tables = {name for name, one in vars(Fleet()).items() if isinstance(one, dict)}
+    assert set(TABLES.values()) == tables - derived
 
 
 def test_aggregates_are_found_as_they_are_called(history):

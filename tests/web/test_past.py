@@ -10,6 +10,7 @@ from projections.keeping import Keeping, Live
 from projections.keyframes import Keyframes
 from projections.moments import Moment, until
 from projections.reaching import Reaching
+from projections.reads import Reads
 from projections.rebuilding import rebuild
 from projections.shelf import Shelf
 from projections.views import ALL
@@ -126,3 +127,7 @@ async def test_a_moment_that_takes_too_long_is_said_to(pasts, monkeypatch):
     said = await pasts.at(Moment(position=END))
     assert isinstance(said, Refusal)
     assert "restow <noun> list --at" in said.detail
+
+
+def test_every_view_that_is_told_from_the_fold_is_told_of_the_past():
+    assert {name for name, _ in past.told(Reads())} == {view.name for view in ALL if view.tell}
