@@ -67,7 +67,10 @@ class Availability(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True, gc=False):
-    """What is known of one container. `step` is the operation that works on it now, if any."""
+    """What is known of one container. `step` is the operation that works on it now, if any.
+
+    `taken` by that step, `frozen` or `cold` by a migration: one may end while the other goes on.
+    """
 
     key: LayerKey
     running: bool = False
@@ -77,6 +80,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     intrusive: bool = False
     taken: bool = False
     frozen: bool = False
+    cold: bool = False
 
     @property
     def serving(self) -> bool:
@@ -84,7 +88,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def operable(self) -> bool:
-        return self.serving and not self.taken and not self.frozen
+        return self.serving and not self.taken and not self.frozen and not self.cold
 
 
 class Tally:
@@ -242,7 +246,7 @@ class Operability:
     def granted(self, event: mv.MigrationGranted) -> None:
         """A cold move stops its container, as somebody asked for; a live one freezes it."""
         if event.cold:
-            self._set(event.container, taken=True)
+            self._set(event.container, cold=True)
 
     def reached(self, event: mv.MigrationPhaseReached) -> None:
         if event.phase in {"frozen", "resumed"}:
@@ -252,8 +256,7 @@ class Operability:
         self, event: mv.MigrationCompleted | mv.MigrationReverted | mv.MigrationAbandoned
     ) -> None:
         del self._moving[event.migration]
-        begun = not isinstance(event, mv.MigrationAbandoned)
-        self._set(event.container, frozen=False, **({"taken": False} if begun else {}))
+        self._set(event.container, frozen=False, cold=False)
 
     def _set(self, name: ContainerId, *, failure: bool = False, **changes: Any) -> None:
         """Note what changed of a container, if it is still there, and count it in its layer."""
