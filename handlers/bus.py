@@ -158,8 +158,11 @@ class _Client(Client):
     def _build_message(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
     ) -> Message:
-        asked, answer = (said.decode(errors="replace").encode() for said in (subject, reply))
-        message: Message = super()._build_message(sid, asked, answer, data, headers)
+        try:
+            message: Message = super()._build_message(sid, subject, reply, data, headers)
+        except UnicodeDecodeError:
+            asked, answer = (said.decode(errors="replace").encode() for said in (subject, reply))
+            message = super()._build_message(sid, asked, answer, data, headers)
         return message
 
 
