@@ -25,13 +25,11 @@ from domain.orders import CallOff, MigrateOut, Order, ReportHealth, ReportOrder
 from domain.problems import Problem, problem
 from domain.region import Region
 from domain.wire import FRAME_VERSION
-from projections import pages
-from projections import questions as q
 from projections.differing import Difference, Differing
 from projections.reads import Reads
+from restow.answering import answered, understood
 from restow.talk import EngineStatus
 
-ANSWER_BYTES_MAX = 1024 * 1024
 SETTLE_MS = 2 * 60 * 60 * 1_000
 """How far ahead time runs, at most, until nothing more happens."""
 STEPS_MAX = 100_000
@@ -164,18 +162,8 @@ class Fork:
 
     async def read(self, query: str, body: Mapping[str, Any]) -> dict[str, Any] | Problem:
         """Answer a question as the read side would; of events only those of the fork are known."""
-        found = pages.find(query)
-        if isinstance(found, Refusal):
-            return problem(found)
-        question = pages.decode(found, msgspec.json.encode(body))
-        if isinstance(question, Refusal):
-            return problem(question)
-        if isinstance(question, q.Status):
-            return msgspec.json.decode(pages.status(self._reads, ()), type=dict[str, Any])
-        said = pages.answer(found, self._reads, question, ANSWER_BYTES_MAX)
-        if isinstance(said, Refusal):
-            return problem(said)
-        return msgspec.json.decode(said, type=dict[str, Any])
+        asked = understood(query, body)
+        return asked if isinstance(asked, Problem) else answered(self._reads, asked)
 
     async def engines(self) -> tuple[EngineStatus, ...]:
         """Return who decides here."""

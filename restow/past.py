@@ -9,23 +9,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from domain.messages import Refusal
-from domain.problems import Problem, problem
+from domain.problems import Problem
 from domain.subjects import Subjects
 from handlers.bus import CONNECT_S, close, connect
 from handlers.journal.reader import Head
-from projections import pages
-from projections import questions as q
 from projections.keyframes import Keyframes
 from projections.moments import Moment
 from projections.reaching import Reached, Reaching
+from restow.answering import answered, understood
 from restow.frames import JournalFrames
 from restow.settings import KEYFRAMES_FOLDER, Region, data_directory
 
-ANSWER_BYTES_MAX = 1024 * 1024
-"""An answer is as large as one from the bus, so that lists come in the same pages."""
 OF_ALL_TIME = ("event", "command", "operation", "migration", "evacuation", "recovery", "growth")
 """Nouns of which much was over by any moment: only the whole journal knows of that."""
 
@@ -48,21 +42,12 @@ class Past:
 
     async def read(self, query: str, body: Mapping[str, Any]) -> dict[str, Any] | Problem:
         """Answer a question as the read side would have then."""
-        found = pages.find(query)
-        if isinstance(found, Refusal):
-            return problem(found)
-        question = pages.decode(found, msgspec.json.encode(body))
-        if isinstance(question, Refusal):
-            return problem(question)
+        asked = understood(query, body)
+        if isinstance(asked, Problem):
+            return asked
         if not self._reached.whole and of_all_time(query):
             self._reached = await self._reaching.whole(self._moment)
-        reads = self._reached.reads
-        if isinstance(question, q.Status):
-            return msgspec.json.decode(pages.status(reads, ()), type=dict[str, Any])
-        said = pages.answer(found, reads, question, ANSWER_BYTES_MAX)
-        if isinstance(said, Refusal):
-            return problem(said)
-        return msgspec.json.decode(said, type=dict[str, Any])
+        return answered(self._reached.reads, asked)
 
 
 def of_all_time(query: str) -> bool:
