@@ -5,7 +5,7 @@ from typing import Annotated
 from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
 from restow.cli.naming import Evacuation
 from restow.cli.operation import PATIENCE
-from restow.cli.output import Column, Item, age, field, text
+from restow.cli.output import age, field, state
 from restow.cli.spelling import milliseconds
 from restow.cli.talk import ask, show_all, show_one, talk
 from restow.cli.watch import watch as watch_it
@@ -13,15 +13,11 @@ from restow.cli.watch import watch as watch_it
 evacuation = noun("evacuation", "Hosts that are emptied, and how far that is.")
 
 
-def _state(item: Item) -> str:
-    return text(item.get("outcome") or item.get("state"))
-
-
 COLUMNS = (
     field("EVACUATION", "id"),
     field("KIND", "kind"),
     field("HOST", "host"),
-    Column("STATE", _state),
+    state(),
     field("TO-COME", "todo"),
     field("MOVING", "moving"),
     field("MOVED", "moved"),

@@ -24,7 +24,7 @@ from restow.cli.flags import (
     noun,
 )
 from restow.cli.naming import Operation
-from restow.cli.output import Column, Item, age, field, out, say, show_item, show_table, text
+from restow.cli.output import Column, Item, age, field, out, say, show_item, show_table, state
 from restow.cli.spelling import milliseconds
 from restow.cli.talk import ask, reachable, region_of, show_all, show_one, talk
 from restow.cli.watch import watch as watch_it
@@ -40,15 +40,11 @@ def _layer(item: Item) -> str:
     return f"{item.get('environment')}/{item.get('layer')}"
 
 
-def _state(item: Item) -> str:
-    return text(item.get("outcome") or item.get("state"))
-
-
 COLUMNS = (
     field("OPERATION", "id"),
     field("KIND", "kind"),
     Column("LAYER", _layer),
-    Column("STATE", _state),
+    state(),
     age("AGE", "requested_at"),
     field("DETAIL", "detail"),
     age("FINISHED", "finished_at", wide=True),

@@ -119,6 +119,11 @@ def field(header: str, key: str, *, wide: bool = False) -> Column:
     return Column(header, lambda item: text(item.get(key)), wide)
 
 
+def state() -> Column:
+    """Return a column that shows how a story ended, or how it is."""
+    return Column("STATE", lambda item: text(item.get("outcome") or item.get("state")))
+
+
 def age(header: str, key: str, *, wide: bool = False) -> Column:
     """Return a column that shows an instant as the time since."""
 

@@ -9,7 +9,7 @@ from restow.cli.flags import HERE, PLAINLY, SIMPLY, Asking, At, Reading, noun
 from restow.cli.host import LIVE, Moves, names
 from restow.cli.naming import Rebalance
 from restow.cli.operation import PATIENCE
-from restow.cli.output import Column, Item, age, field, text
+from restow.cli.output import Column, Item, age, field, state
 from restow.cli.spelling import Body, given, milliseconds
 from restow.cli.talk import ask, show_all, show_one, talk
 from restow.cli.watch import watch as watch_it
@@ -48,10 +48,6 @@ class Aim:
 ALL = Aim()
 
 
-def _state(item: Item) -> str:
-    return text(item.get("outcome") or item.get("state"))
-
-
 def _goes(name: str) -> Column:
     """Return a column that shows a number before, and after or as it is to be."""
 
@@ -73,7 +69,7 @@ def _load(item: Item) -> str:
 
 COLUMNS = (
     field("REBALANCE", "id"),
-    Column("STATE", _state),
+    state(),
     field("GOAL", "goal"),
     field("TO-COME", "todo"),
     field("MOVING", "moving"),

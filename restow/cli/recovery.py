@@ -5,7 +5,7 @@ from typing import Annotated
 from restow.cli.flags import HERE, PLAINLY, At, Reading, noun
 from restow.cli.naming import Recovery
 from restow.cli.operation import PATIENCE
-from restow.cli.output import Column, Item, age, field, text
+from restow.cli.output import age, field, state
 from restow.cli.spelling import milliseconds
 from restow.cli.talk import show_all, show_one, talk
 from restow.cli.watch import watch as watch_it
@@ -13,14 +13,10 @@ from restow.cli.watch import watch as watch_it
 recovery = noun("recovery", "What lost hosts carried, restarted elsewhere.")
 
 
-def _state(item: Item) -> str:
-    return text(item.get("outcome") or item.get("state"))
-
-
 COLUMNS = (
     field("RECOVERY", "id"),
     field("HOST", "host"),
-    Column("STATE", _state),
+    state(),
     field("TO-COME", "todo"),
     field("STARTING", "starting"),
     field("RESTARTED", "restarted"),
