@@ -1,29 +1,32 @@
 """A whole region on a real server, in one process: engines, simulated hosts, a client."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 from msgspec.structs import replace
 
 from domain.container import Container
 from domain.contracts import Reply
 from domain.fleet import Fleet
 from domain.lease import Terms
-from domain.messages import EnvironmentId, HostId, LayerName, MigrationId, OperationId
+from domain.messages import ContainerId, EnvironmentId, HostId, LayerName, MigrationId, OperationId
 from domain.migration import Migration
 from domain.operation import Operation, OperationState
 from domain.problems import Problem
 from domain.region import Region
 from domain.subjects import Subjects
+from handlers.agent import peers
 from handlers.agent.behaviour import Behaviour
 from handlers.agent.link import Link
 from handlers.agent.pace import pace_at
 from handlers.agent.process import Site as AgentSite
-from handlers.bus import Address, Bus, close, connect
+from handlers.bus import Address, Bus, BusUnavailableError, close, connect, request
 from handlers.engine.keeper import Errand, Keeper
 from handlers.engine.process import Engine
 from handlers.journal.reader import Head, read
@@ -95,6 +98,18 @@ class Site:
             _ = self._run(site.host(HostId(host)))
             labels = {"zone": "abc"[number % 3]}
             await self.done("host.register", host=host, labels=labels, **HARDWARE)
+            await self._listening(host)
+
+    async def _listening(self, host: str) -> None:
+        """Wait until a host's agent hears its peers: a move to one that does not is reverted."""
+        nobody = peers.ResizeThere(ContainerId("nobody"), cloudlets=1, limit=1)
+        subject, data = self.subjects.peer(host, "resize"), msgspec.json.encode(nobody)
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                with contextlib.suppress(BusUnavailableError):
+                    await request(self.bus, subject, data, within_s=5)
+                    return
+                await asyncio.sleep(0.02)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

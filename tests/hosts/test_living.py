@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from domain.messages import ContainerId
 from handlers.agent.runc import shims, sweeping
+from handlers.agent.runc.charge import hold
 from handlers.agent.runc.images import Config
 from handlers.agent.runtime import RuntimeFailedError, Spec
 from tests.hosts.machine import COUNTER, PATIENCE_S, REAL, Machine, seen, until_healthy
@@ -241,6 +242,20 @@ async def test_what_a_killed_shim_left_is_found_and_started_again(runtime):
     await until(lambda: seen(runtime, WEB).running)
     assert not alive(orphan)
     assert runtime.pid(WEB) != orphan
+
+
+async def test_what_a_killed_shim_told_is_not_believed_of_the_next_one(runtime):
+    await runtime.start(SPEC, "o1")
+    home = runtime.home(WEB)
+    shims.signal_to(home, signal.SIGKILL)
+    await until(lambda: not shims.there(home))
+    (home.run / "charge.json").unlink()
+    assert shims.start_now(home).wait() == 1
+    lock = hold(home.lock)
+    assert lock is not None
+    assert shims.there(home)
+    assert not seen(runtime, WEB).running
+    os.close(lock)
 
 
 async def test_a_sweep_leaves_nothing_also_where_everything_was_killed(machine):

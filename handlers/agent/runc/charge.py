@@ -90,12 +90,12 @@ def hold(lock: Path) -> int | None:
     except BlockingIOError:
         os.close(fd)
         return None
+    os.ftruncate(fd, 0)  # an earlier shim's id may be some other process's by now
     return fd
 
 
 def sign(fd: int) -> None:
     """Say in the lock who holds it."""
-    os.ftruncate(fd, 0)
     os.pwrite(fd, str(os.getpid()).encode(), 0)
 
 

@@ -29,6 +29,7 @@ def words(home: Home) -> tuple[str, ...]:
 
 async def start(home: Home) -> None:
     """Return when the container runs. Raises `RuntimeFailedError` with what runc said."""
+    _forget(home)
     process = await asyncio.create_subprocess_exec(
         *words(home),
         stdin=asyncio.subprocess.DEVNULL,
@@ -43,8 +44,18 @@ async def start(home: Home) -> None:
 
 def start_now(home: Home) -> subprocess.Popen[bytes]:
     """Start it without waiting for how that goes: it is seen by what it tells."""
+    _forget(home)
     null = subprocess.DEVNULL
     return subprocess.Popen(words(home), stdin=null, stdout=null, stderr=null)  # noqa: S603
+
+
+def _forget(home: Home) -> None:
+    """Let nobody believe what a killed shim told, once the next one is there and has told nothing.
+
+    Its container may still be up: the next shim destroys it before it starts its own.
+    """
+    if not there(home):
+        told(home).write(home.seen)
 
 
 def there(home: Home) -> bool:
