@@ -51,6 +51,7 @@ for group, parts in {
     },
     LOOKING: {
         ("status", "region:status"): "Who is active, how far the journal is, what is under way.",
+        ("top", "top:top"): "The region at a glance, drawn again every second.",
         ("event", "event:event"): "What happened, and why.",
         ("command", "command:command"): "Every command there is; send one as JSON.",
         ("projection", "projection:projection"): "The views: how far, verified, built anew.",

@@ -178,17 +178,24 @@ def _lines(key: str, value: Json, width: int) -> list[str]:
 
 def show_table(items: Sequence[Item], columns: Sequence[Column], *, headers: bool) -> None:
     """Print items as columns of equal width."""
+    for line in table_lines(items, columns, headers=headers):
+        out(line)
+
+
+def table_lines(items: Sequence[Item], columns: Sequence[Column], *, headers: bool) -> list[str]:
+    """Return items as columns of equal width, a line for each."""
     rows = [[column.text(item) for column in columns] for item in items]
     if headers:
         rows.insert(0, [column.header for column in columns])
     if not rows:
-        return
+        return []
     widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (
+    return [
+        GAP.join(
             cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
-        )
-        out(GAP.join(cells).rstrip())
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def as_line(value: object) -> str:

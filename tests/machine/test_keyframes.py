@@ -11,7 +11,8 @@ from tests.machine.histories import History, everything
 from tests.projections.journal import MemoryJournal
 from tests.projections.story import frames_of, regrouped
 
-SEEDS = (3, 4)
+SEEDS = (3, 4, 5, 6)
+"""Together more than a thousand positions."""
 
 
 @pytest.mark.parametrize("nth", SEEDS)
