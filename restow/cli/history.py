@@ -1,7 +1,7 @@
 """`restow audit as-of`, `diff`, `bisect`: the fleet as it was, what changed, and when."""
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
+from domain.answers import OWN
 from domain.messages import Code, Refusal
 from domain.problems import Exit, problem
 from handlers.journal.reader import Head
@@ -58,14 +59,21 @@ class Between:
 THERE = There()
 ALL_TIME = Between()
 BEGINNING = Moment(position=0)
-SHOWN_CHARACTERS = 48
+SHOWN_CHARACTERS = 24
+"""Of one value in a table."""
 CHANGES_SHOWN = 6
+CHANGES_WIDTH, BY_WIDTH = 76, 48
+"""Characters of a column; -o wide has all of it beside."""
+TELLING = ("kind", "environment", "layer", "container", "host", "state", "cloudlets", "reserved")
+"""What is told of an aggregate that was added or removed."""
 
 DIFFERENCES = (
     field("WHAT", "id"),
     field("KIND", "kind"),
-    Column("CHANGES", lambda item: changes(item["changes"])),
-    Column("BY", lambda item: by(item["causes"])),
+    Column("CHANGES", lambda item: cut(changes(item["changes"]), CHANGES_WIDTH)),
+    Column("BY", lambda item: cut(by(item["causes"]), BY_WIDTH)),
+    Column("ALL-CHANGES", lambda item: changes(item["changes"], None), wide=True),
+    Column("ALL-BY", lambda item: by(item["causes"]), wide=True),
     Column("COMMITS", lambda item: text(item["commits"]), wide=True),
     Column("POSITIONS", lambda item: positions(item["causes"]), wide=True),
 )
@@ -177,28 +185,37 @@ def summary(told: Sequence[Difference], begin: int, end: int) -> str:
     return f"positions {begin:,} to {end:,}: {counts}"
 
 
-def changes(all_: Sequence[Item]) -> str:
-    """Return changes for a table: what of it is not the same, `old -> new`."""
-    shown = [one for one in all_ if one["old"] is not None or one["path"]]
+def changes(all_: Sequence[Item], most: int | None = CHANGES_SHOWN) -> str:
+    """Return changes for a table: what is not the same, `old -> new`."""
     texts = [
-        f"{one['path']} {short(one['old'])} -> {short(one['new'])}"
-        if one["path"]
-        else short(one["old"])
-        for one in shown[:CHANGES_SHOWN]
+        f"{one['path']} {short(one['old'])} -> {short(one['new'])}" if one["path"] else whole(one)
+        for one in all_[:most]
     ]
-    more = len(shown) - len(texts)
-    return ", ".join([*texts, *([f"and {more} more"] if more > 0 else [])]) or "-"
+    more = len(all_) - len(texts)
+    return ", ".join([*texts, *([f"and {more} more"] if more > 0 else [])])
+
+
+def whole(change: Item) -> str:
+    """Return what there is to say of an aggregate that was added or removed."""
+    state: Mapping[str, Any] = change["new"] or change["old"]
+    told = (f"{name} {short(state[name])}" for name in TELLING if name in state)
+    return ", ".join(told)
 
 
 def short(value: Any) -> str:
     """Return a value so that a table holds it."""
-    said = text(value)
-    return said if len(said) <= SHOWN_CHARACTERS else f"{said[: SHOWN_CHARACTERS - 1]}…"
+    return cut(text(value), SHOWN_CHARACTERS)
+
+
+def cut(said: str, most: int) -> str:
+    """Return a text, or its beginning."""
+    return said if len(said) <= most else f"{said[: most - 1]}…"
 
 
 def by(causes: Sequence[Item]) -> str:
-    """Return who asked for what, each once."""
-    told = (f"{one['command']} by {one['actor']}{because(one)}" for one in causes)
+    """Return who asked for what, each once; what our own processes told comes last."""
+    asked = sorted(causes, key=lambda one: str(one["command"]).startswith(OWN))
+    told = (f"{one['command']} by {one['actor']}{because(one)}" for one in asked)
     return ", ".join(dict.fromkeys(told))
 
 

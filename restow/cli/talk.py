@@ -111,7 +111,12 @@ async def ask(command: str, body: Body, *, at: At, how: Asking) -> None:
 
 
 async def _follow(region: Conversation, reply: Reply, how: Asking, patience_ms: int) -> None:
-    """Wait for all that was begun, one after the other, or say how to watch it."""
+    """Wait for all that was begun, one after the other, or say how to watch it.
+
+    In a sandbox all of it is over, as far as it goes, when it is answered.
+    """
+    if SANDBOX.get() is not None:
+        return
     waits = on_terminal() if how.wait is None else how.wait
     if not waits:
         if how.output in {"table", "wide"}:

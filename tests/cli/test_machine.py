@@ -71,14 +71,16 @@ class TestDiff:
         lines = {line.split()[0]: line for line in ended.out.splitlines()}
         assert "added" in lines["host.h01"]
         assert "environment.create by alice" in lines["container.node2"]
-        assert "13 added, 0 changed, 0 removed" in ended.err or "added" in ended.err
+        assert "host h" in lines["container.node2"]
+        assert " added, 0 changed, 0 removed" in ended.err
+        assert max(map(len, lines.values())) < 170
 
     async def test_of_one_aggregate_alone(self, restow, lived):
         last = lived.region.position - 1
         ended = await restow("audit", "diff", str(last), "now", "host.h03")
         (line,) = ended.out.splitlines()[1:]
         assert "state active -> cordoned" in line
-        assert 'host.cordon by carol ("a fan")' in line or "host.cordon by carol" in line
+        assert 'host.cordon by carol ("a fan")' in line
         told = (await restow("audit", "diff", "0", "now", "node1", "-o", "json")).json
         (item,) = told["items"]
         assert "bob" in {cause["actor"] for cause in item["causes"]}
@@ -220,7 +222,8 @@ class TestFork:
     async def test_a_command_is_tried_and_what_is_different_is_shown(self, restow, lived):
         ended = await restow("fork", "now", "--", "layer", "scale", "shop/app", "+1")
         assert ended.code == 0, ended.err
-        assert "op" in ended.out
+        assert "op2 accepted" in ended.out
+        assert "op watch" not in ended.err
         assert "container.node3" in ended.out
         assert "no agent hears of it" in ended.err
         assert (await restow("audit", "as-of", "now", "node3")).code == 3
