@@ -25,7 +25,7 @@ async def lived(bus, subjects) -> World:
     world.settle()
     world.ask(ScaleNode(container="node1", limit=8), actor="bob", reason="a sale")
     world.settle()
-    world.ask(CordonHost(host="h03", reason="a fan"), actor="carol")
+    world.ask(CordonHost(host="h03", reason="a fan"), actor="carol", reason="a fan")
     world.settle()
     await ensure(bus, subjects)
     writer = await Writer.take_over(bus, subjects, Head())
