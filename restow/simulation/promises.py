@@ -46,6 +46,7 @@ class Promises:
         self._unrouted: dict[ContainerId, Instant] = {}
         self._waits: dict[str, ContainerId] = {}
         self._rests: dict[str, Instant] = {}
+        self._told: set[OperationId] = set()
         self._firings = Firings()
         self._evening = Evening()
 
@@ -144,6 +145,11 @@ class Promises:
         if operation.settings.sequential:
             yield from self._in_turn(operation, planned, at)
         self._began[fact.container] = at
+        self._told.discard(fact.operation)
+
+    def told(self, _fleet: Fleet, fact: op.OperationResumed, _at: Instant) -> Iterator[str]:
+        self._told.add(fact.operation)
+        yield from ()
 
     def _in_turn(self, operation: Operation, planned: Planned, at: Instant) -> Iterator[str]:
         """Check that a step begins after those before it, and after the delay."""
@@ -155,7 +161,11 @@ class Promises:
         name, before = planned.container, last.planned.container
         if planned.kind in UPWARDS and number_of(name) <= number_of(before):
             yield f"{operation.id} works on {name} after {before}"
-        if operation.settings.ask or last.outcome is Outcome.SKIPPED:
+        if last.outcome is Outcome.SKIPPED:
+            return
+        if operation.settings.ask:
+            if operation.id not in self._told:
+                yield f"{operation.id} begins with {name} after {before}, and nobody said so"
             return
         rested = at - self._rests.get(operation.id, Instant(0))
         if rested < operation.settings.delay_ms:
@@ -229,6 +239,7 @@ CHECKS: dict[type[Event], Check] = {
     op.OperationWaiting: Promises.waits,
     op.StepStarted: Promises.step_started,
     op.StepFinished: Promises.step_finished,
+    op.OperationResumed: Promises.told,
     op.RollbackStarted: Promises.rolled_back,
     mv.MigrationRequested: Promises.migrating,
     mv.MigrationGranted: Promises.granted,
@@ -255,6 +266,8 @@ def not_to_begin(operation: Operation, planned: Planned) -> Iterator[str]:
 def answered_well(fleet: Fleet, ask: Ask, commit: Commit[Fact]) -> Iterator[str]:
     """Check what an ask led to, in the fleet as it was before; the victims of a scale-in so far."""
     command = ask.command
+    if getattr(command, "queue", True) is False:
+        yield from queued(commit)
     if not isinstance(command, ScaleLayer) or command.victim != "newest":
         return
     going = {
@@ -271,6 +284,16 @@ def answered_well(fleet: Fleet, ask: Ask, commit: Commit[Fact]) -> Iterator[str]
             staying = set(layer.containers) - victims - going
             if max(map(number_of, staying)) > min(map(number_of, victims)):
                 yield f"{fact.operation} takes {sorted(victims)} and keeps {sorted(staying)}"
+
+
+def queued(commit: Commit[Fact]) -> Iterator[str]:
+    """Give what waits of that which an ask began."""
+    for event in commit.events:
+        fact = event.fact
+        if isinstance(fact, op.OperationRequested) and fact.behind is not None:
+            yield f"{fact.operation} waits behind {fact.behind}, though it is not to queue"
+        if isinstance(fact, mv.MigrationRequested) and fact.waits_for:
+            yield f"{fact.migration} waits ({fact.waits_for}), though it is not to queue"
 
 
 def foreign_to(fleet: Fleet, ask: Ask) -> str:

@@ -171,3 +171,22 @@ def call_off_forbids_nothing(patch: Patch) -> None:
         return HandedOver(migration, granted_ms, frozen_ms)
 
     patch.setattr(agents, "hand_over", wrong)
+
+
+@plant
+def nobody_is_asked(patch: Patch) -> None:
+    """An operation that is to ask between steps does not wait for the answer."""
+    right = sequence.next_step
+
+    def wrong(fleet: Fleet, operation: op.Operation, planned: Any, now: Any) -> Any:
+        settings = replace(operation.settings, ask=False)
+        return right(fleet, replace(operation, settings=settings), planned, now)
+
+    patch.setattr(sequence, "next_step", wrong)
+
+
+@plant
+def all_queue(patch: Patch) -> None:
+    """An operation that is refused rather than to wait is put into the queue."""
+    right = sequence.begin
+    patch.setattr(sequence, "begin", lambda fleet, ask: right(fleet, replace(ask, queue=True)))
