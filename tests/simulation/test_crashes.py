@@ -4,7 +4,6 @@ What a machine does is drawn by the name of its order, so the same decisions lea
 world: after a crash the journal is the same, byte for byte, to the end.
 """
 
-from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -39,8 +38,14 @@ from restow.simulation.ending import nothing_is_stuck
 from restow.simulation.machines import Nature
 from restow.simulation.world import World
 from tests.examples import host
-
-Story = Callable[[World], None]
+from tests.simulation.crashing import (
+    CALM,
+    ECHO,
+    Story,
+    killed_amid_echoes,
+    killed_anywhere,
+    lost_anywhere,
+)
 
 
 def shop(world: World, count: int = 3) -> None:
@@ -305,8 +310,6 @@ STORIES: tuple[Story, ...] = (
     start_in_part,
     put_back_into_dns,
 )
-CALM = Nature()
-ECHO = Nature(repeat=1.0, loss=0.3)
 
 
 @cache
@@ -490,19 +493,15 @@ class TestCrashes:
     def test_killed_after_any_frame_it_ends_the_same(self, story: Story) -> None:
         whole = undisturbed(story)
 
-        for frame in range(len(whole.journal)):
-            world = World(1, kills=[frame])
-            story(world)
-            assert world.journal == whole.journal, world.story(f"killed after frame {frame}")
+        for world, crash in killed_anywhere(story, whole):
+            assert world.journal == whole.journal, world.story(crash)
             assert world.started == whole.started
 
     def test_killed_before_any_frame_is_stored_it_ends_the_same(self, story: Story) -> None:
         whole = undisturbed(story)
 
-        for frame in range(len(whole.journal)):
-            world = World(1, lost=[frame])
-            story(world)
-            assert world.journal == whole.journal, world.story(f"lost frame {frame}")
+        for world, crash in lost_anywhere(story, whole):
+            assert world.journal == whole.journal, world.story(crash)
             assert world.started == whole.started
 
     def test_killed_after_every_frame_it_ends_the_same(self, story: Story) -> None:
@@ -525,10 +524,8 @@ class TestCrashes:
     def test_killed_after_any_frame_amid_repeated_messages(self, story: Story) -> None:
         whole = undisturbed(story, ECHO)
 
-        for frame in range(0, len(whole.journal), 3):
-            world = World(1, ECHO, kills=[frame], lost=[frame + 1])
-            story(world)
-            assert outcome(world) == outcome(whole), world.story(f"killed after frame {frame}")
+        for world, crash in killed_amid_echoes(story, whole):
+            assert outcome(world) == outcome(whole), world.story(crash)
 
     def test_a_report_that_comes_long_after_its_answer_was_forgotten_changes_nothing(
         self, story: Story

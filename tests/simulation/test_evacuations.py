@@ -22,10 +22,16 @@ from restow.simulation.machines import Nature
 from restow.simulation.stories import live
 from restow.simulation.wishes import EMPTYING, WISHES, Wish
 from restow.simulation.world import World
-from tests.simulation.test_crashes import Story, shop
+from tests.simulation.crashing import (
+    CALM,
+    ECHO,
+    Story,
+    killed_amid_echoes,
+    killed_anywhere,
+    lost_anywhere,
+)
+from tests.simulation.test_crashes import shop
 
-CALM = Nature()
-ECHO = Nature(repeat=1.0, loss=0.3)
 HOSTS = [HostId(f"h{n:02}") for n in range(1, 9)]
 
 
@@ -118,30 +124,24 @@ def the_end(world: World) -> object:
 def test_killed_after_any_frame_it_ends_the_same(story: Story) -> None:
     whole = told(story)
 
-    for frame in range(len(whole.journal)):
-        world = World(1, kills=[frame])
-        story(world)
-        assert world.journal == whole.journal, world.story(f"killed after frame {frame}")
+    for world, crash in killed_anywhere(story, whole):
+        assert world.journal == whole.journal, world.story(crash)
 
 
 @each
 def test_killed_before_any_frame_is_stored_it_ends_the_same(story: Story) -> None:
     whole = told(story)
 
-    for frame in range(len(whole.journal)):
-        world = World(1, lost=[frame])
-        story(world)
-        assert world.journal == whole.journal, world.story(f"lost frame {frame}")
+    for world, crash in lost_anywhere(story, whole):
+        assert world.journal == whole.journal, world.story(crash)
 
 
 @each
 def test_killed_amid_repeated_and_lost_messages_it_ends_the_same(story: Story) -> None:
     whole = told(story, ECHO)
 
-    for frame in range(0, len(whole.journal), 3):
-        world = World(1, ECHO, kills=[frame], lost=[frame + 1])
-        story(world)
-        assert the_end(world) == the_end(whole), world.story(f"killed after frame {frame}")
+    for world, crash in killed_amid_echoes(story, whole):
+        assert the_end(world) == the_end(whole), world.story(crash)
 
 
 def caps_hold(world: World) -> None:

@@ -21,11 +21,10 @@ from restow.simulation.stories import Story, begin, waits_for_somebody
 from restow.simulation.stories import live as live_usually
 from restow.simulation.wishes import WISHES
 from restow.simulation.world import World
-from tests.simulation.test_crashes import Story as Told
+from tests.simulation.crashing import CALM, ECHO, killed_amid_echoes, killed_anywhere, lost_anywhere
+from tests.simulation.crashing import Story as Told
 from tests.simulation.test_crashes import shop
 
-CALM = Nature()
-ECHO = Nature(repeat=1.0, loss=0.3)
 LONG_MS = 60_000
 SHORT_MS = 15_000
 FENCED_MS = 22_000
@@ -176,32 +175,26 @@ def fates(world: World) -> dict[str, Fate]:
 def test_killed_after_any_frame_it_ends_the_same(story: Told) -> None:
     whole = told(story)
 
-    for frame in range(len(whole.journal)):
-        world = World(1, kills=[frame])
-        story(world)
-        assert world.journal == whole.journal, world.story(f"killed after frame {frame}")
+    for world, crash in killed_anywhere(story, whole):
+        assert world.journal == whole.journal, world.story(crash)
 
 
 @each
 def test_killed_before_any_frame_is_stored_it_ends_the_same(story: Told) -> None:
     whole = told(story)
 
-    for frame in range(len(whole.journal)):
-        world = World(1, lost=[frame])
-        story(world)
-        assert world.journal == whole.journal, world.story(f"lost frame {frame}")
+    for world, crash in lost_anywhere(story, whole):
+        assert world.journal == whole.journal, world.story(crash)
 
 
 @each
 def test_killed_amid_repeated_and_lost_messages_all_comes_to_its_end(story: Told) -> None:
     whole = told(story, ECHO)
 
-    for frame in range(0, len(whole.journal), 3):
-        world = World(1, ECHO, kills=[frame], lost=[frame + 1])
-        story(world)
+    for world, crash in killed_amid_echoes(story, whole):
         world.check_end()
         nothing_is_stuck(world)
-        assert set(world.truth) == set(whole.truth), world.story(f"killed after frame {frame}")
+        assert set(world.truth) == set(whole.truth), world.story(crash)
 
 
 def wish(world: World, dice: Random) -> Command:

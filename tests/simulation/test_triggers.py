@@ -20,10 +20,16 @@ from restow.simulation.ending import check_end
 from restow.simulation.machines import Nature
 from restow.simulation.waves import ROUND_MS, come_to_rest, tell
 from restow.simulation.world import START, World
-from tests.simulation.test_crashes import Story, shop
+from tests.simulation.crashing import (
+    CALM,
+    ECHO,
+    Story,
+    killed_amid_echoes,
+    killed_anywhere,
+    lost_anywhere,
+)
+from tests.simulation.test_crashes import shop
 
-CALM = Nature()
-ECHO = Nature(repeat=1.0, loss=0.3)
 WINDOW_S = 10
 RULE = SetTrigger(
     environment="shop",
@@ -121,31 +127,25 @@ def told(story: Story, nature: Nature = CALM) -> World:
 def test_killed_after_any_frame_it_ends_the_same(story: Story) -> None:
     whole = told(story)
 
-    for frame in range(len(whole.journal)):
-        world = World(1, kills=[frame])
-        story(world)
-        assert world.journal == whole.journal, world.story(f"killed after frame {frame}")
+    for world, crash in killed_anywhere(story, whole):
+        assert world.journal == whole.journal, world.story(crash)
 
 
 @each
 def test_killed_before_any_frame_is_stored_it_ends_the_same(story: Story) -> None:
     whole = told(story)
 
-    for frame in range(len(whole.journal)):
-        world = World(1, lost=[frame])
-        story(world)
-        assert world.journal == whole.journal, world.story(f"lost frame {frame}")
+    for world, crash in lost_anywhere(story, whole):
+        assert world.journal == whole.journal, world.story(crash)
 
 
 @each
 def test_killed_amid_repeated_and_lost_messages_it_ends_the_same(story: Story) -> None:
     whole = told(story, ECHO)
 
-    for frame in range(0, len(whole.journal), 3):
-        world = World(1, ECHO, kills=[frame], lost=[frame + 1])
-        story(world)
+    for world, crash in killed_amid_echoes(story, whole):
         check_end(world)
-        assert summary(world) == summary(whole), world.story(f"killed after frame {frame}")
+        assert summary(world) == summary(whole), world.story(crash)
 
 
 def summary(world: World) -> object:
