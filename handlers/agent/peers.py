@@ -68,7 +68,8 @@ class ResizeThere(Saying, frozen=True, tag="resize"):
 
 AnySaying = Check | Prepare | Go | Drop | Whose | ResizeThere
 
-VERBS = ("check", "prepare", "go", "drop", "whose", "resize")
+WHOSE = "whose"
+VERBS = ("check", "prepare", "go", "drop", WHOSE, "resize")
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):

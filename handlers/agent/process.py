@@ -82,15 +82,15 @@ class Site:
             runtime, fetch = (self.kind or self._simulated)(folder, host)
             files.callback(runtime.close)
             tenure = Tenure(ledger, runtime, self.link, self.subjects, self.neighbours)
-            may_begin = always
+            may_begin = tenure.holds if self.leased else always
+            peers = Peers(self.link, self.subjects, self.pace)
+            post = Post(ledger, runtime, peers, self.pace, may_begin=may_begin)
+            crew = HostCrew(post, self.link, self.subjects, fetch)
             async with asyncio.TaskGroup() as tasks:
                 if self.leased:
+                    await crew.answer(tasks)
                     await tenure.begin()
                     tasks.create_task(tenure.run())
-                    may_begin = tenure.holds
-                peers = Peers(self.link, self.subjects, self.pace)
-                post = Post(ledger, runtime, peers, self.pace, may_begin=may_begin)
-                crew = HostCrew(post, self.link, self.subjects, fetch)
                 await Desk(ledger, crew, self.link, self.subjects, pace=self.pace).run(now)
 
     def _simulated(self, folder: Path, host: HostId) -> tuple[Runtime, Fetch]:

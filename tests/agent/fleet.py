@@ -124,6 +124,7 @@ class Fleet:
         self.outstanding: dict[OrderId, Order] = {}
         self.epoch = 1
         self.deaf = False
+        self.grants = True
         self.truth = Truth()
         self.running: dict[HostId, asyncio.Task[None]] = {}
         self.kind: Kind | None = None
@@ -155,6 +156,8 @@ class Fleet:
                 await self.send(order)
 
     async def _on_beat(self, message: Message) -> None:
+        if not self.grants:
+            return
         beat = msgspec.json.decode(message.data, type=Beat)
         grant = Grant(self.epoch, now(), beat.term, beat.number, beat.echo)
         await message.respond(msgspec.json.encode(grant))
