@@ -22,10 +22,11 @@ from handlers.bus import (
     listen,
     silence,
 )
+from handlers.engine.clock import now
 from handlers.engine.keeper import LEADER_EVENTS, STANDBY_EVENTS, Errand, Keeper
 from handlers.engine.leader import Leader, StoppedError
 from handlers.engine.standby import Standby
-from handlers.journal.safety import Durability, suits, verify
+from handlers.journal.safety import Durability, on_time, suits, verify
 from handlers.journal.stream import ensure
 from handlers.journal.writer import FencedError, Writer, WriterBrokenError
 
@@ -187,7 +188,8 @@ async def run(  # noqa: PLR0913 - the settings of a process
 ) -> None:
     """Run one engine until SIGTERM or SIGINT.
 
-    Raises `UnsafeServerError` where the server may lose what it acknowledged (unless `relaxed`),
+    Raises `UnsafeServerError` where the server may lose what it acknowledged (unless `relaxed`)
+    or where our clocks differ,
     `UnsafeStreamError`, `JournalDamagedError`, `BusUnavailableError` at the start.
     """
     subjects = Subjects(prefix)
@@ -195,6 +197,7 @@ async def run(  # noqa: PLR0913 - the settings of a process
     try:
         suits(bus)
         await ensure(bus, subjects, replicas=replicas)
+        await on_time(bus, subjects, now())
         durability = await verify(bus, subjects, monitors, relaxed=relaxed)
         if durability.reasons:
             log.warning("engine.relaxed", reasons=durability.reasons)

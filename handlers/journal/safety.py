@@ -7,18 +7,22 @@ is the server's, not the stream's, and a client is not told; its monitoring port
 import asyncio
 import http.client
 from collections.abc import Iterable
+from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import msgspec
 
+from domain.messages import Instant
 from domain.subjects import Subjects
 from handlers.bus import Bus
-from handlers.journal.stream import info
+from handlers.journal.stream import api, info
 
 VERSION_MIN = (2, 11)
 PAYLOAD_BYTES_MIN = 1024 * 1024
 """Frames, outcomes and answers are cut to pass this, which is what a server takes by default."""
+CLOCKS_APART_MAX_S = 60.0
+"""How much an engine's clock may differ from the server's when it starts."""
 MONITOR_S = 5.0
 """How long a monitoring port may take to answer."""
 HOW_TO_VERIFY = (
@@ -61,6 +65,10 @@ class Server(msgspec.Struct, frozen=True):
     jetstream: _JetStream = _JetStream()
 
 
+class _Told(msgspec.Struct, frozen=True):
+    ts: datetime
+
+
 async def verify(
     bus: Bus, subjects: Subjects, monitors: Iterable[str] = (), *, relaxed: bool = False
 ) -> Durability:
@@ -91,6 +99,24 @@ def suits(bus: Bus) -> None:
         message = (
             f"max_payload of the server is {bus.max_payload:,} bytes, Restow needs"
             f" {PAYLOAD_BYTES_MIN:,}: set `max_payload: 1MB` in its configuration"
+        )
+        raise UnsafeServerError(message)
+
+
+async def on_time(bus: Bus, subjects: Subjects, now: Instant) -> None:
+    """Check that our clock agrees with that of the server that keeps the journal, more or less.
+
+    The journal's time never goes back: an engine that is a day ahead would let every deadline wait
+    for a day, whoever leads after it. Raises `UnsafeServerError`.
+    """
+    asked = await api(bus, f"STREAM.INFO.{subjects.stream('JNL')}")
+    told = msgspec.json.decode(asked, type=_Told)
+    ahead_s = now / 1_000 - told.ts.timestamp()
+    if abs(ahead_s) > CLOCKS_APART_MAX_S:
+        where = "ahead of" if ahead_s > 0 else "behind"
+        message = (
+            f"the clock of this machine is {abs(ahead_s):,.0f} s {where} that of the NATS server,"
+            f" at most {CLOCKS_APART_MAX_S:.0f} s are allowed: set both right (NTP)"
         )
         raise UnsafeServerError(message)
 

@@ -61,7 +61,7 @@ for group, parts in {
         ("audit", "audit:audit"): "The fleet as it was, what changed and why; verified.",
     },
     RUNNING: {
-        ("demo", "restow.demo.command:demo"): "Show a fleet at work, and prove it (a minute).",
+        ("demo", "restow.demo.command:demo"): "Show a fleet at work, and prove it (90 s).",
         ("up", "running:up"): "Start everything on this machine, with simulated hosts.",
         ("open", "opening:open_"): "Open the dashboard of what `restow up` runs.",
         ("down", "running:down"): "Stop what `restow up` started.",

@@ -5,11 +5,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from domain.messages import Instant
 from domain.subjects import Subjects
 from handlers.bus import Bus, connect
 from handlers.engine import process
+from handlers.engine.clock import now
 from handlers.journal import safety
-from handlers.journal.safety import UnsafeServerError, verify
+from handlers.journal.safety import UnsafeServerError, on_time, verify
 from handlers.journal.stream import ensure, info
 from handlers.nats_server import Server, ServerOptions, start
 
@@ -18,6 +20,17 @@ async def test_our_own_server_is_safe(bus: Bus, nats_server: Server, subjects: S
     await ensure(bus, subjects)
     durability = await verify(bus, subjects, [nats_server.monitor])
     assert (durability.name, durability.reasons) == ("safe", ())
+
+
+@pytest.mark.parametrize(("off_s", "where"), [(3_600, "ahead of"), (-86_400, "behind")])
+async def test_an_engine_whose_clock_is_wrong_is_refused(
+    bus: Bus, subjects: Subjects, off_s: int, where: str
+):
+    await ensure(bus, subjects)
+    await on_time(bus, subjects, now())
+
+    with pytest.raises(UnsafeServerError, match=rf" s {where} that of the NATS server.*NTP"):
+        await on_time(bus, subjects, Instant(now() + off_s * 1_000))
 
 
 async def test_a_server_that_syncs_later_is_refused(tmp_path: Path, subjects: Subjects):
