@@ -147,6 +147,11 @@ def test_up_is_found_kept_up_and_stopped(machine):
     assert not (machine.data / UP_FILE).exists()
 
 
+def operable(machine: Machine) -> dict[str, int]:
+    listed = machine.run("layer", "list", "-o", "json").stdout
+    return {one["name"]: one["operable"] for one in msgspec.json.decode(listed)["items"]}
+
+
 def test_what_was_there_is_there_again_and_down_stops_it(machine):
     machine.up("--port", "-1")
     machine.until_up()
@@ -168,8 +173,7 @@ def test_what_was_there_is_there_again_and_down_stops_it(machine):
 
     machine.up("--port", "-1")
     machine.until_up()
-    layers = msgspec.json.decode(machine.run("layer", "list", "-o", "json").stdout)["items"]
-    assert [(one["name"], one["operable"]) for one in layers] == [("app", 2)]
+    machine.until(lambda: operable(machine) == {"app": 2}, "the containers run again")
 
     purged = machine.run("down", "--purge", "--yes")
     assert purged.returncode == 0
