@@ -16,10 +16,10 @@ ROW = re.compile(
 ROWS = ROW.findall(PAGE)
 
 
-@pytest.mark.parametrize(("row", "path", "test", "planted"), ROWS, ids=[row[2] for row in ROWS])
-def test_a_row_names_a_test_that_is_there_and_a_bug_that_is_planted(row, path, test, planted):
+@pytest.mark.parametrize(("row", "path", "test", "bug"), ROWS, ids=[row[2] for row in ROWS])
+def test_a_row_names_a_test_that_is_there_and_a_bug_that_is_planted(row, path, test, bug):
     assert f"def {test}(" in (ROOT / path).read_text(), row
-    assert not planted or planted in PLANTED
+    assert not bug or bug in PLANTED
 
 
 def test_every_row_of_sequential_operations_is_there():
