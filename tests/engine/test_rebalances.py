@@ -1,17 +1,15 @@
 """Rebalances through the doors of a real engine: done, refused, asked again; over a takeover."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
-from nats.errors import NoRespondersError
 
 from domain.contracts import Reply
 from domain.messages import Code, RebalanceId
 from domain.problems import Problem
 from domain.subjects import Subjects
-from tests.engine.site import PATIENCE_S, Site, members, site
+from tests.engine.site import Site, members, site
 
 
 @pytest.fixture
@@ -21,7 +19,6 @@ async def uneven(nats_url: str, subjects: Subjects, tmp_path: Path):
         await whole.engine("e1")
         await whole.agents(3)
         for host in ("h02", "h03"):
-            await heard(whole, host)
             await whole.done("host.cordon", host=host)
         app = {"name": "app", "count": 4}
         await whole.done("environment.create", environment="shop", layers=[app])
@@ -29,18 +26,6 @@ async def uneven(nats_url: str, subjects: Subjects, tmp_path: Path):
         for host in ("h02", "h03"):
             await whole.done("host.uncordon", host=host)
         yield whole
-
-
-async def heard(whole: Site, host: str) -> None:
-    """Wait until a host answers others: before it holds its lease, moves to it come back."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            try:
-                await whole.bus.request(whole.subjects.peer(host, "check"), b"?", timeout=1)
-            except NoRespondersError:
-                await asyncio.sleep(0.1)
-            else:
-                return
 
 
 def spread(fleet: Any) -> list[int]:
@@ -64,6 +49,20 @@ async def test_done_as_planned(uneven: Site):
     assert spread(fleet) == [1, 1, 2]
     assert fleet.rebalances[RebalanceId("rb1")].outcome == "done"
     assert [one.restarts for one in members(fleet, "app")] == [0, 0, 0, 0]
+
+
+async def test_a_plan_outlives_the_engine_that_made_it(uneven: Site):
+    planned = await uneven.done("rebalance.start", dry_run=True)
+    assert isinstance(planned.apply, dict)
+    body = {name: value for name, value in planned.apply.items() if name != "type"}
+    await uneven.engine("e2")
+    uneven.crash("e1")
+
+    reply = await uneven.done("rebalance.start", **body, id="even-1")
+    fleet = (await uneven.quiet()).fleet
+
+    assert (reply.status, reply.operation_id) == ("accepted", "rb1")
+    assert spread(fleet) == [1, 1, 2]
 
 
 async def test_it_goes_on_when_its_engine_dies_in_the_middle(uneven: Site):
