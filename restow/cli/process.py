@@ -18,7 +18,7 @@ from handlers.agent.process import LISTEN_DEFAULT
 from handlers.agent.records import RecordsDamagedError, RecordsInUseError
 from handlers.agent.runc.hardening import Profile
 from handlers.agent.runc.images import Images
-from handlers.agent.runc.runtime import real
+from handlers.agent.runc.runtime import Reach, real
 from handlers.journal.reader import JournalDamagedError
 from handlers.journal.safety import UnsafeServerError
 from handlers.journal.stream import JetStreamError, UnsafeStreamError
@@ -65,6 +65,8 @@ class Hosts:
     """How much faster than real ones they are."""
     listen: Annotated[str, LISTEN] = LISTEN_DEFAULT
     runtime: Annotated[Literal["simulated", "runc"], RUNTIME] = "simulated"
+    bridge: str = ""
+    """Bridge of this machine that real containers are joined to; else each is alone."""
     profile: Profile = Profile.MOVABLE
     """How real containers are shut in that do not say it: movable (live), or isolated."""
 
@@ -159,7 +161,8 @@ async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) ->
     keeps = data or data_directory()
     where, kind = keeps / AGENTS_FOLDER, None
     if hosts.runtime == "runc":
-        kind = real(Images(keeps / IMAGES_FOLDER), hosts.profile, address=hosts.listen)
+        at_home = Reach(hosts.listen, hosts.bridge)
+        kind = real(Images(keeps / IMAGES_FOLDER), hosts.profile, reach=at_home)
     if hosts.traffic is not None and not hosts.routing:
         message = "--traffic is for the router: say --routing too"
         raise UsageError(message)

@@ -19,7 +19,7 @@ from handlers.agent.runc.fetching import Applications
 from handlers.agent.runc.hardening import Profile
 from handlers.agent.runc.images import Config, Images
 from handlers.agent.runc.places import Home, Places
-from handlers.agent.runc.runtime import RuncRuntime
+from handlers.agent.runc.runtime import Reach, RuncRuntime
 from handlers.agent.runtime import Runtime, Seen
 from tests.hosts.making import archive, lacking
 
@@ -54,6 +54,7 @@ class Machine:
     images: Images
     usual: Profile = Profile.MOVABLE
     hosts: set[str] = field(default_factory=set)
+    bridge: str = ""
 
     @classmethod
     def made(cls, data: Path, usual: Profile = Profile.MOVABLE) -> "Machine":
@@ -85,7 +86,12 @@ class Machine:
 
     def open(self, host: str) -> RuncRuntime:
         runtime = RuncRuntime(
-            self.data / host, HostId(host), self.images, usual=self.usual, run=self.run
+            self.data / host,
+            HostId(host),
+            self.images,
+            usual=self.usual,
+            run=self.run,
+            reach=Reach(bridge=self.bridge),
         )
         self.hosts.add(host)
         return runtime
@@ -98,12 +104,10 @@ class Machine:
 
     def counted(self, host: str, container: ContainerId) -> int:
         """Return how far a container has counted, as its disk on that host has it."""
-        path = self.home(host, container).volume("/data") / "count"
-        return int(path.read_text()) if path.exists() else 0
+        return counted(self.home(host, container))
 
     def count(self, runtime: RuncRuntime, container: ContainerId) -> int:
-        path = runtime.home(container).volume("/data") / "count"
-        return int(path.read_text()) if path.exists() else 0
+        return counted(runtime.home(container))
 
     def sweep(self) -> None:
         """Leave nothing behind, and see that it is so."""
@@ -116,6 +120,14 @@ class Machine:
             if str(self.run) in line
         ]
         assert left == []
+
+
+def counted(home: Home) -> int:
+    """Return how far it has counted; 0 where it has not, or its disk is being taken away."""
+    try:
+        return int((home.volume("/data") / "count").read_text())
+    except OSError:
+        return 0
 
 
 def seen(runtime: Runtime, container: ContainerId) -> Seen:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.messages import number_of
-from handlers.agent.runc import disks, hardening, wires
+from handlers.agent.runc import disks, hardening
 from handlers.agent.runc.cgroups import Cgroups
 from handlers.agent.runc.charge import Charge
 from handlers.agent.runc.checks import check_of
@@ -21,21 +21,25 @@ from handlers.agent.runc.images import Bundle, Images
 from handlers.agent.runc.lives import Life
 from handlers.agent.runc.places import Home, Places, point
 from handlers.agent.runc.tools import program
+from handlers.agent.runc.wires import Wires
 from handlers.agent.runtime import RuntimeFailedError, Spec
 
 
 class Builder:
     """Builds containers on one host. `core_mhz`: how fast a processor of it is."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a host is made of
         self,
         places: Places,
         images: Images,
         applications: Applications,
         cgroups: Cgroups,
         core_mhz: int,
+        *,
+        bridge: str = "",
     ) -> None:
         self._places = places
+        self.wires = Wires(places, bridge)
         self._images = images
         self._applications = applications
         self._cgroups = cgroups
@@ -66,7 +70,7 @@ class Builder:
         self.mount(life)
         self._fill(life, bundle)
         if life.profile is Profile.MOVABLE:
-            wires.attach(self._places, home, life.spec.address)
+            self.wires.attach(home, life.spec.address, held=life.arriving)
         (home.run / "config.json").write_text(json.dumps(self._configuration(life, bundle)))
         self.charge(life).write(home.run / "charge.json")
 
@@ -116,7 +120,7 @@ class Builder:
             life.users,
             self.cgroup(life),
             self.limits(life.spec),
-            network=str(wires.path_of(self._places, home)) if movable else "",
+            network=str(self.wires.path(home)) if movable else "",
             criu=str(home.run / "criu.conf") if movable else "",
         )
         return hardening.configuration(life.spec, bundle.config, home, shut)

@@ -166,6 +166,7 @@ class Mover:
         with (home.run / "go").open("w") as gate:
             gate.write("go\n")
         await shims.until(home, "running", RUNS_S)
+        self._builder.wires.release(home)
         for path in images_of(home).iterdir():
             path.unlink()
 

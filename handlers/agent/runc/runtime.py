@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from domain.agent import Sample
@@ -38,6 +39,13 @@ LOOPBACK = "127.0.0.1"
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
+class Reach(msgspec.Struct, frozen=True):
+    """Where other hosts send what moves here, and the bridge of this host's containers."""
+
+    address: str = LOOPBACK
+    bridge: str = ""
+
+
 class RuncRuntime:
     """The containers of one host. `images` may be shared by hosts of one machine."""
 
@@ -49,21 +57,25 @@ class RuncRuntime:
         *,
         usual: Profile = Profile.MOVABLE,
         run: Path = RUN_DEFAULT,
-        address: str = LOOPBACK,
+        reach: Reach | None = None,
     ) -> None:
+        reach = reach or Reach()
         self._host = host
         self._usual = usual
         self._places = Places.of(data, host, run)
         self._cgroups: Cgroups = cgroups_here()
         mhz = core_mhz()
         self.applications = Applications(self._places.data.parent / "applications")
-        self._builder = Builder(self._places, images, self.applications, self._cgroups, mhz)
+        applications, bridge = self.applications, reach.bridge
+        self._builder = Builder(
+            self._places, images, applications, self._cgroups, mhz, bridge=bridge
+        )
         self._meter = Meter(self._cgroups, mhz)
         self._switch = _switch_of(self._places)
         self._starting: dict[ContainerId, subprocess.Popen[bytes]] = {}
         self._busy: set[ContainerId] = set()
         self._lives = Lives(self._places)
-        self._mover = Mover(self._places, self._lives, self._builder, address)
+        self._mover = Mover(self._places, self._lives, self._builder, reach.address)
         for home in self._places.homes():
             if self._lives.find(home.container) is None:
                 sweeping.remove(home, self._places, self._cgroups)
@@ -227,13 +239,16 @@ class RuncRuntime:
 
     async def pause(self, container: ContainerId) -> None:
         self._there(container, "running", "paused")
-        cgroup = self._builder.cgroup(self._life(container))
-        await asyncio.to_thread(self._cgroups.freeze, cgroup)
+        life = self._life(container)
+        await asyncio.to_thread(self._cgroups.freeze, self._builder.cgroup(life))
+        self._builder.wires.mute(self._home(life))
 
     async def resume(self, container: ContainerId) -> None:
         self._mover.forget(container)
         if self._there(container).state == "paused":
-            self._cgroups.thaw(self._builder.cgroup(self._life(container)))
+            life = self._life(container)
+            self._builder.wires.unmute(self._home(life))
+            self._cgroups.thaw(self._builder.cgroup(life))
 
     async def drop(self, container: ContainerId) -> None:
         life = self._lives.find(container)
@@ -367,15 +382,12 @@ def _switch_of(places: Places) -> Switch:
 
 
 def real(
-    images: Images, usual: Profile, *, run: Path = RUN_DEFAULT, address: str = LOOPBACK
+    images: Images, usual: Profile, *, run: Path = RUN_DEFAULT, reach: Reach | None = None
 ) -> Kind:
-    """Return what makes the runtime of a real host, and what fetches applications for it.
-
-    `address`: where other hosts send containers that move here.
-    """
+    """Return what makes the runtime of a real host, and what fetches applications for it."""
 
     def made(folder: Path, host: HostId) -> tuple[Runtime, Fetch]:
-        runtime = RuncRuntime(folder, host, images, usual=usual, run=run, address=address)
+        runtime = RuncRuntime(folder, host, images, usual=usual, run=run, reach=reach)
         return runtime, runtime.applications
 
     return made

@@ -6,11 +6,12 @@ import signal
 import time
 from contextlib import suppress
 
-from handlers.agent.runc import disks, wires
+from handlers.agent.runc import disks
 from handlers.agent.runc.cgroups import Cgroups, cgroups_here
 from handlers.agent.runc.charge import holder
 from handlers.agent.runc.places import ALL, Home, Places
 from handlers.agent.runc.tools import run_now
+from handlers.agent.runc.wires import Wires
 from handlers.agent.runtime import RuntimeFailedError
 
 PATIENCE_S = 10.0
@@ -34,7 +35,7 @@ def _leave(home: Home, places: Places, cgroups: Cgroups) -> None:
     if (places.state / home.container).exists():
         run_now("runc", "--root", str(places.state), "delete", "--force", home.container)
     disks.unmount(home)
-    wires.detach(places, home)
+    Wires(places).detach(home)
     cgroups.remove(f"{places.cgroup}/{home.container}")
 
 

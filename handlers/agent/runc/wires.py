@@ -1,45 +1,119 @@
-"""The network namespace of a container that can be moved: the agent's, and there before it.
+"""The network of a container that can be moved: the agent's namespace, and a cable to a bridge.
 
-It outlasts a crash of the container, and a copy on another host is restored into one like it. Its
-name has the host's label in it. Without a network of its environment it has its own address alone.
+The namespace outlasts a crash of the container, and a copy on another host is restored into one
+like it. While a container is frozen its cable is cut here; while it arrives, what comes for it is
+held and not dropped: clients notice a pause, and not a loss that they wait out. Names have the
+host's label in them, or are made from it.
 """
 
+import socket
+from contextlib import suppress
+from hashlib import sha256
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from handlers.agent.runc.places import Home, Places
 from handlers.agent.runc.tools import run_now
+from handlers.agent.runtime import RuntimeFailedError
 
 NAMED = Path("/run/netns")
+DEVICES = Path("/sys/class/net")
 SETTINGS = {"net/mptcp/enabled": "0"}
 """CRIU cannot save a socket of MPTCP, which some programs open without being asked to."""
+PREFIX = 8
+"""All containers of a region have addresses in 10.0.0.0/8."""
+BURST_BYTES = 1_600
+HELD = f"tbf rate 8bit burst {BURST_BYTES} limit 32mb"
+"""A bucket that fills by a byte in a second: whatever comes waits."""
+FREE = "tbf rate 100gbit burst 10mb limit 32mb"
+NOBODYS = b"\x02\x00\x00\x00\x00\x00" * 2 + b"\x88\xb5"
+"""The head of a frame for experiments (IEEE 802), which nobody listens to."""
+FILLING = NOBODYS + bytes(1_486)
 
 
-def name_of(places: Places, home: Home) -> str:
-    """Return the name of a container's network namespace on this host."""
-    return f"{places.label}-{home.container}"
+class Wires:
+    """The cables of one host; `bridge` is where they end, "" where there is no network."""
 
+    def __init__(self, places: Places, bridge: str = "") -> None:
+        self._places = places
+        self._bridge = bridge
 
-def path_of(places: Places, home: Home) -> Path:
-    """Return where the namespace is found by others, once it is there."""
-    return NAMED / name_of(places, home)
+    def path(self, home: Home) -> Path:
+        """Return where the namespace is found by others, once it is there."""
+        return NAMED / self._name(home)
 
+    def attach(self, home: Home, address: str, *, held: bool) -> None:
+        """Have the namespace with this address, and its cable; `held`: what comes waits."""
+        name = self._name(home)
+        if not self.path(home).exists():
+            run_now("ip", "netns", "add", name)
+            run_now("ip", "-n", name, "link", "set", "lo", "up")
+            for setting, value in SETTINGS.items():
+                line = f"echo {value} > /proc/sys/{setting}; true"
+                run_now("ip", "netns", "exec", name, "sh", "-c", line)
+        if not self._bridge:
+            run_now("ip", "-n", name, "address", "replace", f"{address}/32", "dev", "lo")
+        elif not self._there(home):
+            self._lay(home, address, held=held)
 
-def attach(places: Places, home: Home, address: str) -> str:
-    """Have the namespace, with this address in it, and return its path."""
-    name = name_of(places, home)
-    path = path_of(places, home)
-    if not path.exists():
-        run_now("ip", "netns", "add", name)
-    run_now("ip", "-n", name, "link", "set", "lo", "up")
-    run_now("ip", "-n", name, "address", "replace", f"{address}/32", "dev", "lo")
-    for setting, value in SETTINGS.items():
-        run_now(
-            "ip", "netns", "exec", name, "sh", "-c", f"echo {value} > /proc/sys/{setting}; true"
-        )
-    return str(path)
+    def _lay(self, home: Home, address: str, *, held: bool) -> None:
+        """Lay the cable. Its hardware address is made from the address: both move together."""
+        name, device = self._name(home), self._device(home)
+        packed = IPv4Address(address).packed
+        mac = ":".join(("02", "00", *(f"{byte:02x}" for byte in packed)))
+        peer = ("peer", "name", "eth0", "address", mac, "netns", name)
+        run_now("ip", "link", "add", "name", device, "type", "veth", *peer)
+        run_now("ip", "-n", name, "address", "add", f"{address}/{PREFIX}", "dev", "eth0")
+        run_now("ip", "-n", name, "link", "set", "eth0", "up")
+        if held:
+            run_now("tc", "qdisc", "replace", "dev", device, "root", *HELD.split())
+        run_now("ip", "link", "set", device, "master", self._bridge, "up")
+        if held:
+            self._say(home, FILLING, FILLING)  # a bucket is full when it begins
 
+    def release(self, home: Home) -> None:
+        """Let through what was held, in its order."""
+        if self._there(home):
+            run_now("tc", "qdisc", "replace", "dev", self._device(home), "root", *FREE.split())
+            self._say(home, NOBODYS + bytes(46))  # its timer still sleeps as long as the old rate
 
-def detach(places: Places, home: Home) -> None:
-    """Have no such namespace, nor anything in it."""
-    if path_of(places, home).exists():
-        run_now("ip", "netns", "delete", name_of(places, home))
+    def mute(self, home: Home) -> None:
+        """Cut the cable: nothing comes, nothing goes."""
+        if self._there(home):
+            run_now("ip", "link", "set", self._device(home), "down")
+
+    def unmute(self, home: Home) -> None:
+        """Mend the cable."""
+        if self._there(home):
+            run_now("ip", "link", "set", self._device(home), "up")
+
+    def detach(self, home: Home) -> None:
+        """Have no such namespace or cable."""
+        if self._there(home):
+            run_now("ip", "link", "delete", self._device(home))
+        if self.path(home).exists():
+            run_now("ip", "netns", "delete", self._name(home))
+
+    def _name(self, home: Home) -> str:
+        return f"{self._places.label}-{home.container}"
+
+    def _device(self, home: Home) -> str:
+        """Return the name of our end, which may have 15 characters."""
+        return f"rs{sha256(self._name(home).encode()).hexdigest()[:12]}"
+
+    def _there(self, home: Home) -> bool:
+        return (DEVICES / self._device(home)).exists()
+
+    def _say(self, home: Home, *frames: bytes) -> None:
+        """Send frames into the cable."""
+        with (
+            suppress(BlockingIOError),
+            socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire,
+        ):
+            wire.bind((self._device(home), 0))
+            for frame in frames:
+                try:
+                    wire.send(frame)
+                except OSError as error:
+                    message = f"the cable of {home.container} does not take a frame: {error}"
+                    raise RuntimeFailedError(message) from error
