@@ -39,6 +39,10 @@ class Gauges:
         self._fleet = fleet
         self._gauges: dict[LayerKey, Gauge] = {}
 
+    def __len__(self) -> int:
+        """Return of how many layers something is remembered."""
+        return len(self._gauges)
+
     def hear(self, usage: Usage, now: Instant) -> tuple[FireTrigger, ...]:
         """Take in what the containers of a host use; return what is to be fired because of it."""
         touched: dict[LayerKey, Layer] = {}
@@ -51,6 +55,9 @@ class Gauges:
                 touched[layer.key] = layer
                 gauge = self._gauges.setdefault(layer.key, Gauge())
                 gauge.heard[container.id] = Heard(now, sample)
+        if len(self._gauges) > len(self._fleet.layers):  # some of them are no more
+            there = self._fleet.layers.keys()
+            self._gauges = {key: one for key, one in self._gauges.items() if key in there}
         fired = (self._look(layer, now) for layer in touched.values())
         return tuple(firing for firing in fired if firing is not None)
 

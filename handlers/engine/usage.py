@@ -42,14 +42,27 @@ class Followers:
         self._sought_last = Instant(0)
         self._gauges = Gauges(fleet)
 
+    def __len__(self) -> int:
+        """Return of how many containers, hosts and layers something is remembered."""
+        return len(self._calm) + len(self._sought) + len(self._gauges)
+
     def hear(self, usage: Usage) -> None:
         """Look at every container of a host, and at the layers that triggers watch over."""
         now = self._now()
+        self._forget_gone()
         self._resize(usage, now)
         for firing in self._gauges.hear(usage, now):
             # The blanks keep the name apart from those of clients.
             name = AskId(f"trigger {firing.trigger} {now}")
             self._tell(Ask(name, firing, actor=f"trigger:{firing.trigger}"))
+
+    def _forget_gone(self) -> None:
+        """Forget what is no more. Only then can more be remembered than there is."""
+        fleet = self._fleet
+        if len(self._calm) > len(fleet.containers):
+            self._calm = {one: calm for one, calm in self._calm.items() if one in fleet.containers}
+        if len(self._sought) > len(fleet.hosts):
+            self._sought = {host: at for host, at in self._sought.items() if host in fleet.hosts}
 
     def _resize(self, usage: Usage, now: Instant) -> None:
         """Ask where a container is to hold more, or less."""

@@ -9,6 +9,7 @@ from domain.decider import Answered, Ask
 from domain.environment import CreateEnvironment
 from domain.messages import MEMORY_OF_A_CLOUDLET_MIB, ContainerId, HostId, Instant
 from domain.migration import MigrateContainer
+from domain.operation import ScaleLayer
 from domain.vertical import SEEK_PACE_MS, SEEK_REST_MS, FollowUsage
 from handlers.engine.usage import Followers
 from restow.simulation.world import START
@@ -36,6 +37,10 @@ class Ear:
         # A quarter more than it uses is what it is to hold.
         used = cloudlets * MEMORY_OF_A_CLOUDLET_MIB * 4 // 5
         self._followers.hear(Usage(where, self.now, (Sample(name, 0, used, 0, 0),)))
+
+    @property
+    def remembered(self) -> int:
+        return len(self._followers)
 
     @property
     def sought(self) -> list[str]:
@@ -117,3 +122,21 @@ async def test_what_uses_less_is_heard_where_the_host_is_full(scene: Scene) -> N
         ear.hear(H1, one, 3, after_ms=10_000)
 
     assert FollowUsage(container=one, cloudlets=3) in ear.asked
+
+
+async def test_of_containers_that_are_no_more_nothing_is_remembered() -> None:
+    wide = CreateEnvironment(environment="shop", layers=(layer(count=3, reserved=1, limit=8),))
+    scene = given(host("h1"), wide)
+    for name in (TWO, THREE):
+        scene.ask(FollowUsage(container=name, cloudlets=4))
+    scene.settle()
+    ear = Ear(scene)
+    for name in (TWO, THREE):  # they use less than they have, not yet for long
+        ear.hear(H1, name, 1)
+    remembered = ear.remembered
+
+    scene.ask(ScaleLayer(environment="shop", layer="app", count=1))
+    scene.settle()
+    ear.hear(H1, ONE, 1)
+
+    assert (remembered, len(scene.fleet.containers), ear.remembered) == (2, 1, 0)

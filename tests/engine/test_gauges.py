@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from domain.agent import Sample, Usage
+from domain.environment import RemoveEnvironment
 from domain.messages import ContainerId, HostId, Instant
 from domain.trigger import DisableTrigger, FireTrigger, SetTrigger
 from handlers.engine.gauges import Gauges
@@ -102,3 +103,18 @@ def test_in_a_calm_nothing_is_asked_for():
     gauges = Gauges(scene.fleet)
 
     assert not any(hear(scene, gauges, 50, second) for second in range(0, 60, 5))
+
+
+def test_of_a_layer_that_is_no_more_nothing_is_remembered():
+    scene = watched()
+    gauges = Gauges(scene.fleet)
+    hear(scene, gauges, 50, 0)
+    scene.ask(RemoveEnvironment(environment="shop"))
+    scene.settle()
+    scene.ask(replace(shop(2, reserved=1, limit=8), environment="blog"))
+    scene.ask(replace(RULE, environment="blog"))
+    scene.settle()
+
+    gauges.hear(says(scene, 50, "node3"), Instant(scene.world.now + 60_000))
+
+    assert len(scene.fleet.layers) == len(gauges) == 1
