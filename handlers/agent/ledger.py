@@ -20,7 +20,8 @@ _decoder = msgspec.msgpack.Decoder(tuple[AnyEntry, ...])
 class Ledger:
     """The entries of one agent, and `agent`, which is their fold.
 
-    Each start of an agent is a new incarnation, and compacts what was written before.
+    Each start of an agent is a new incarnation. What was written before is compacted then, and
+    whenever most of the file is of the past.
     """
 
     def __init__(self, records: Records, agent: Agent) -> None:
@@ -35,8 +36,8 @@ class Ledger:
         entries = (entry for data in written for entry in _decoder.decode(data))
         before = reduce(evolve, entries, Agent(host))
         agent = evolve(before, Incarnated(before.incarnation + 1))
-        records.compact([_encoder.encode((Remembered(agent),))])
         ledger = cls(records, agent)
+        records.compact(ledger._all())
         ledger.recall()
         return ledger
 
@@ -46,8 +47,13 @@ class Ledger:
             return
         self._records.append(_encoder.encode(entries))
         self.agent = reduce(evolve, entries, self.agent)
+        self._records.tidy(self._all)
         if any(isinstance(entry, ReportOwed) for entry in entries):
             self._owing.set()
+
+    def _all(self) -> list[bytes]:
+        """Return what a file holds in which nothing is of the past."""
+        return [_encoder.encode((Remembered(self.agent),))]
 
     async def keep(self, *entries: AnyEntry) -> None:
         """Write entries and return when they are on disk."""

@@ -9,11 +9,15 @@ import contextlib
 import fcntl
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from zlib import crc32
 
 HEAD = struct.Struct(">II")
+SPARE_BYTES = 256 * 1_024
+"""A file that has grown by less is left alone."""
+GROWN = 4
+"""How many times as large as its last compaction a file becomes before the next one."""
 
 
 class RecordsDamagedError(ValueError):
@@ -32,6 +36,8 @@ class Records:
         self._fd = fd
         self._written = 0
         self._synced = 0
+        self._syncing = 0
+        self._size = self._compacted = os.fstat(fd).st_size
 
     @classmethod
     def open(cls, path: Path) -> tuple["Records", list[bytes]]:
@@ -50,30 +56,50 @@ class Records:
 
     def append(self, data: bytes) -> None:
         """Write a record. It survives this process from now on, and the host once synced."""
-        _write(self._fd, data)
+        self._size += _write(self._fd, data)
         self._written += 1
 
     async def sync(self) -> None:
         """Return when all that has been written is on disk."""
         upto = self._written
         if upto > self._synced:
-            await asyncio.to_thread(os.fsync, self._fd)
+            self._syncing += 1
+            try:
+                await asyncio.to_thread(os.fsync, self._fd)
+            finally:
+                self._syncing -= 1
             self._synced = max(self._synced, upto)
+
+    def tidy(self, records: Callable[[], Iterable[bytes]]) -> None:
+        """Put these records in place of all, where most of the file must be of the past.
+
+        Not while it is synced: its file would be closed. Where it cannot be done the file stays
+        as it is, and it is tried again later.
+        """
+        if self._size > SPARE_BYTES + GROWN * self._compacted and not self._syncing:
+            try:
+                self.compact(records())
+            except OSError:  # a full disk: nothing is lost, and appending may yet go on
+                self._compacted = self._size
 
     def compact(self, records: Iterable[bytes]) -> None:
         """Put these records in place of all that the file holds: all of them or nothing."""
         fresh = self.path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
-        fd = _lock(fresh)
-        for data in records:
-            _write(fd, data)
-        os.fsync(fd)
-        fresh.replace(self.path)
+        with contextlib.ExitStack() as unless_whole:
+            fd = _lock(fresh)
+            unless_whole.callback(os.close, fd)
+            size = sum(_write(fd, data) for data in records)
+            os.fsync(fd)
+            fresh.replace(self.path)
+            unless_whole.pop_all()
+        os.close(self._fd)
+        self._fd = fd
+        self._size = self._compacted = size
         folder = os.open(self.path.parent, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
-        os.close(self._fd)
-        self._fd = fd
+        self._synced = self._written
 
     def close(self) -> None:
         os.close(self._fd)
@@ -90,10 +116,13 @@ def _lock(path: Path) -> int:
     return fd
 
 
-def _write(fd: int, data: bytes) -> None:
+def _write(fd: int, data: bytes) -> int:
+    """Write a record and return its size in the file."""
     rest = memoryview(HEAD.pack(len(data), crc32(data)) + data)
+    size = len(rest)
     while rest:
         rest = rest[os.write(fd, rest) :]
+    return size
 
 
 def parse(data: bytes, path: Path) -> tuple[list[bytes], int]:

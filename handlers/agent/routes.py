@@ -13,8 +13,6 @@ from msgspec.structs import replace
 from handlers.agent.ledger import Open
 from handlers.agent.records import Records
 
-LINES_SPARE = 1_000
-"""How many lines more than routes the file may have before it is written anew."""
 GONE_MAX = 10_000
 """How many names that lead nowhere any more are remembered, to be mended too."""
 
@@ -78,8 +76,7 @@ class Routes:
         self._records, written = opened(path)
         for data in written:
             self._fold(_decoder.decode(data))
-        self._lines = 0
-        self._compact()
+        self._records.compact(self._all())
 
     def __iter__(self) -> Iterator[Route]:
         return iter(tuple(self._routes.values()))
@@ -135,15 +132,13 @@ class Routes:
     def _write(self, line: Put | Dropped) -> None:
         self._records.append(_encoder.encode(line))
         self._fold(line)
-        self._lines += 1
-        if self._lines > LINES_SPARE + len(self._routes):
-            self._compact()
+        self._records.tidy(self._all)
 
-    def _compact(self) -> None:
-        gone = [Gone(name) for name in self._gone]
-        routes = [Put(route) for route in self._routes.values()]
-        self._records.compact([_encoder.encode(line) for line in (*gone, *routes)])
-        self._lines = 0
+    def _all(self) -> Iterator[bytes]:
+        """Return what a file holds in which nothing is of the past."""
+        gone = (Gone(name) for name in self._gone)
+        routes = (Put(route) for route in self._routes.values())
+        return map(_encoder.encode, (*gone, *routes))
 
     def _fold(self, line: Put | Dropped | Gone) -> None:
         match line:

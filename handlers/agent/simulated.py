@@ -7,7 +7,7 @@ keep it: it goes on when the agent is killed.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -86,7 +86,7 @@ class SimulatedRuntime:
         self._records, written = opened(path)
         for data in written:
             self._fold(_decoder.decode(data))
-        self._records.compact([_encoder.encode(Lived(life)) for life in self._lives.values()])
+        self._records.compact(self._all())
 
     def containers(self) -> tuple[Seen, ...]:
         return tuple(self._seen(life) for life in self._lives.values())
@@ -332,6 +332,11 @@ class SimulatedRuntime:
     def _note(self, change: Lived | Ended) -> None:
         self._records.append(_encoder.encode(change))
         self._fold(change)
+        self._records.tidy(self._all)
+
+    def _all(self) -> Iterator[bytes]:
+        """Return what a file holds in which nothing is of the past."""
+        return (_encoder.encode(Lived(life)) for life in self._lives.values())
 
     def _fold(self, change: Lived | Ended) -> None:
         if isinstance(change, Lived):

@@ -24,6 +24,9 @@ class Record(msgspec.Struct, frozen=True):
     ttl_s: int = TTL_S
 
 
+_encoder = msgspec.msgpack.Encoder()
+
+
 class Zone(msgspec.Struct, frozen=True):
     """What DNS answers, and to whom the balancer gives new work."""
 
@@ -39,15 +42,20 @@ class ZoneFile:
     ) -> None:
         self._records, written = opened(path)
         self.zone = msgspec.msgpack.decode(written[-1], type=Zone) if written else Zone()
-        self._records.compact([msgspec.msgpack.encode(self.zone)])
+        self._records.compact(self._all())
         self._dice = Dice(behaviour, host)
         self._speed = behaviour.speed
         self._works = 0
 
     def write(self, zone: Zone) -> None:
         if zone != self.zone:
-            self._records.append(msgspec.msgpack.encode(zone))
+            self._records.append(_encoder.encode(zone))
             self.zone = zone
+            self._records.tidy(self._all)
+
+    def _all(self) -> list[bytes]:
+        """Return what a file holds in which nothing is of the past."""
+        return [_encoder.encode(self.zone)]
 
     async def work(self, kind: str, what: str) -> None:
         """Take as long as it takes. Raises `RoutingFailedError` where it fails, as simulated."""

@@ -1,5 +1,6 @@
 """The ledger survives its agent: what was written is read again, what was torn off is not."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,12 @@ from domain.memory import EpochSeen, OrderTaken, ReportAcknowledged, ReportOwed
 from domain.messages import AskId, ContainerId, HostId, OrderId
 from domain.orders import Order, ReportOrder, Restart
 from handlers.agent.ledger import Ledger
-from handlers.agent.records import Records, RecordsDamagedError, RecordsInUseError
+from handlers.agent.records import (
+    SPARE_BYTES,
+    Records,
+    RecordsDamagedError,
+    RecordsInUseError,
+)
 
 H1 = HostId("h01")
 ORDER = Order(OrderId("o1"), H1, ContainerId("node1"), Restart())
@@ -120,3 +126,48 @@ def test_a_start_leaves_one_record_behind(path):
     ledger.close()
     Ledger.open(path, H1).close()
     assert len(read(path)) == 1
+
+
+def grown(ledger: Ledger) -> None:
+    """Write several times as much as may be of the past."""
+    for epoch in range(1, 3 * SPARE_BYTES // 16):
+        ledger.note(EpochSeen(epoch))
+
+
+def test_a_ledger_does_not_grow_for_ever(path):
+    ledger = Ledger.open(path, H1)
+    ledger.note(OrderTaken(ORDER))
+    grown(ledger)
+    before = ledger.agent
+    ledger.close()
+    assert path.stat().st_size < 2 * SPARE_BYTES
+    again = Ledger.open(path, H1)
+    assert again.agent.under_way == before.under_way == {"o1": ORDER}
+    assert again.agent.epoch == before.epoch
+    again.close()
+
+
+def test_where_it_cannot_be_compacted_it_grows_and_nothing_is_lost(path):
+    ledger = Ledger.open(path, H1)
+    path.with_suffix(".new").mkdir()
+    grown(ledger)
+    epoch = ledger.agent.epoch
+    ledger.close()
+    path.with_suffix(".new").rmdir()
+    assert path.stat().st_size > 2 * SPARE_BYTES
+    again = Ledger.open(path, H1)
+    assert again.agent.epoch == epoch
+    again.close()
+
+
+async def test_a_file_is_not_compacted_while_it_is_synced(path):
+    file, _ = Records.open(path)
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(50):
+            file.append(bytes(SPARE_BYTES // 40))
+            tasks.create_task(file.sync())
+            await asyncio.sleep(0)
+            file.tidy(lambda: [b"all"])
+    file.tidy(lambda: [b"all"])
+    file.close()
+    assert read(path) == [b"all"]

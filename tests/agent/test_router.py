@@ -7,8 +7,9 @@ import pytest
 from domain.messages import ContainerId, HostId, OrderId
 from domain.orders import AnyWork, Order, RouteIn, RouteOut
 from handlers.agent.desk import Done
+from handlers.agent.records import SPARE_BYTES
 from handlers.agent.router import RouterCrew, RoutingFailedError
-from handlers.agent.routes import LINES_SPARE, Route, Routes, Standing
+from handlers.agent.routes import Route, Routes, Standing
 
 ADDRESS = "10.0.0.1"
 NAMES = ("node1-shop.internal", "web.shop.internal")
@@ -173,10 +174,11 @@ async def test_dns_and_balancer_are_mended_again_and_again_whatever_they_say(rou
 
 
 def test_the_file_of_routes_does_not_grow_for_ever(routes, tmp_path):
-    for _ in range(LINES_SPARE):
+    noted = SPARE_BYTES // 50
+    for _ in range(noted):
         routes.come(ROUTE)
         routes.stay(ADDRESS)
         routes.drop(ADDRESS)
 
-    assert (tmp_path / "routes").stat().st_size < 200 * LINES_SPARE
+    assert (tmp_path / "routes").stat().st_size < 2 * SPARE_BYTES < 3 * 50 * noted
     assert again(tmp_path) == []
