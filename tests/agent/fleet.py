@@ -235,9 +235,13 @@ class Fleet:
 
         if host in self.running:
             self.running[host].result()
-        greeted = len(self.hellos)
+        greeted = self._greetings(host)
         task = self.running[host] = asyncio.create_task(live())
-        await self.until(lambda: len(self.hellos) > greeted or task.done())
+        await self.until(lambda: self._greetings(host) > greeted or task.done())
+
+    def _greetings(self, host: HostId) -> int:
+        """Return how many agents of a host have said hello, each of them as often as it likes."""
+        return len({hello.incarnation for hello in self.hellos if hello.host == host})
 
     async def kill(self, host: HostId) -> None:
         """Kill an agent wherever it is."""
