@@ -16,6 +16,7 @@ from benchmarks import (
     hours,
     moments,
     placement,
+    reading,
     replay,
     room,
     views,
@@ -38,6 +39,7 @@ def main() -> None:
         *replay.run(),
         *views.run(),
         *asyncio.run(dashboard.run()),
+        *asyncio.run(reading.run()),
         *asyncio.run(moments.run()),
         *asyncio.run(giant.run()),
     ]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -24,7 +25,8 @@ from projections.keyframes import Keyframes
 from projections.moments import Moment
 from projections.reaching import Framing, Reaching
 from projections.reads import Reads
-from projections.web.past import write
+from projections.sqlite import SqliteStore
+from projections.web.past import batch_of
 from restow.frames import JournalFrames
 
 EVENTS = 1_000_000
@@ -125,3 +127,9 @@ def timed(do: Callable[[Path], None]) -> float:
         begun = time.perf_counter()
         do(Path(folder, "past.db"))
         return (time.perf_counter() - begun) * 1_000
+
+
+def write(reads: Reads, path: Path) -> None:
+    """Write the views of a moment, as the read API does."""
+    with closing(SqliteStore(path)) as store:
+        store.write(batch_of(reads))

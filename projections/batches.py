@@ -5,7 +5,7 @@ depends on the events alone, not on how they were cut into batches: a view that 
 the same, row by row.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -22,7 +22,7 @@ from domain.facts import Fact, members
 from domain.growth import Growth
 from domain.host import Host
 from domain.loss import Vigil
-from domain.messages import Event, Instant
+from domain.messages import Event, Instant, number_of
 from domain.migration import Migration
 from domain.operation import Operation
 from domain.orders import Order
@@ -150,7 +150,8 @@ class Projector:
     """Folds frames into batches. It goes on from what a store keeps, or begins with nothing."""
 
     def __init__(self, kept: Kept | None = None) -> None:
-        self.reads = Reads(events_max=0)
+        self.reads = Reads(events_max=0, forgot=self._forget)
+        self._forgotten: list[tuple[str, str]] = []
         self.checkpoint = Checkpoint()
         self._commands = 0
         self._tables = {id(getattr(self.reads.fleet, name)): name for name in STALE}
@@ -176,15 +177,25 @@ class Projector:
             touched[name, key] = None
             marks.update(dict.fromkeys(STALE[name](fleet, key, old)))
         fleet.keep()
-        for name, key in list(touched):
-            if name == "versions":
-                marks.update(dict.fromkeys(marks_of_stream(fleet, key)))
-            elif name == "told firings":
-                marks["firing", key] = None
+        touched.update(dict.fromkeys(self._forgotten))
+        self._forgotten.clear()
+        marks.update(self._beside(touched))
         gone = self._tell(marks, rows)
         self.checkpoint = self.checkpoint.after(frames, reads.at)
         state = [self._entry(name, key) for name, key in touched]
         return Batch(self.checkpoint, rows, gone, state, len(rows["event"]))
+
+    def _beside(self, touched: Iterable[tuple[str, Any]]) -> Iterator[tuple[tuple[str, Any], None]]:
+        """Yield the lines that change with what the fold keeps beside the fleet."""
+        for name, key in touched:
+            if name == "versions":
+                yield from ((mark, None) for mark in marks_of_stream(self.reads.fleet, key))
+            elif name == "told firings" and key in self.reads.firings:
+                yield ("firing", key), None
+
+    def _forget(self, table: str, key: str | None) -> None:
+        if key is not None:
+            self._forgotten.append((table, key))
 
     def _written_once(self, frame: Frame[Fact], rows: dict[str, list[Row]]) -> None:
         for at in placed(frame):
@@ -243,6 +254,7 @@ class Projector:
         for name, key, value in kept.state:
             table = self._table(name)
             fleet.put(table, _key(key), _decoders[name].decode(value))
+        self._in_order()
         self.checkpoint = kept.checkpoint
         self._commands = kept.commands
         self.reads.counts["commands"] = kept.commands
@@ -250,6 +262,13 @@ class Projector:
         self.reads.remember(
             map(_operations.decode, kept.operations), map(_migrations.decode, kept.migrations)
         )
+
+    def _in_order(self) -> None:
+        """Put what is forgotten oldest first in order of age: a store gives it by its keys."""
+        reads = self.reads
+        for stories in (reads.evacuations, reads.recoveries):
+            _sorted(stories, lambda item: number_of(item[0]))
+        _sorted(reads.firings, lambda item: item[1].position)
 
 
 _decoders = {name: msgspec.msgpack.Decoder(kind) for name, kind in KEPT.items()}
@@ -261,6 +280,12 @@ _columns = {view.name: attrgetter(*columns(view)) for view in ALL}
 
 def _key(data: bytes) -> str | int | tuple[str, str]:
     return msgspec.msgpack.decode(data, type=str | int | tuple[str, str])
+
+
+def _sorted(table: dict[str, Any], age: Callable[[tuple[str, Any]], int]) -> None:
+    items = sorted(table.items(), key=age)
+    table.clear()
+    table.update(items)
 
 
 def _touch(at: Placed, touched: dict[tuple[str, Any], None]) -> None:

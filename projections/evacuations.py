@@ -92,8 +92,11 @@ class EvacuationStory(msgspec.Struct, frozen=True):
 Stories = dict[str, EvacuationStory]
 
 
-def told(stories: Stories, fact: ev.EvacuationEvent, at: Placed, most: int) -> None:
-    """Carry on the story the event belongs to; of those that are over `most` are kept."""
+def told(stories: Stories, fact: ev.EvacuationEvent, at: Placed, most: int) -> str | None:
+    """Carry on the story the event belongs to; of those that are over `most` are kept.
+
+    Returns the one that is forgotten, if one is.
+    """
     version = at.event.version
     if isinstance(fact, EvacuationRequested):
         begun = ev.begin(fact, at.commit.at)
@@ -111,6 +114,8 @@ def told(stories: Stories, fact: ev.EvacuationEvent, at: Placed, most: int) -> N
         oldest = next((n for n, one in stories.items() if one.evacuation.finished_at), None)
         if oldest is not None:
             del stories[oldest]
+        return oldest
+    return None
 
 
 def evacuation_line(story: EvacuationStory, *, whole: bool = True) -> EvacuationLine:

@@ -1,15 +1,15 @@
 """Keeps the views in a store: follows the journal in batches, each with its checkpoint.
 
-It goes on from the checkpoint, if the journal has the very frame that this names. A file that is
+It goes on from the checkpoint, if the journal has the very frame that this names. What is
 gone, damaged, of another journal or of another version is built anew beside; whoever reads goes
 on with what there was until the new one has caught up.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import ExitStack, aclosing, contextmanager
-from pathlib import Path
-from typing import Generic, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from functools import partial
+from typing import Generic, Self, TypeVar
 
 import structlog
 
@@ -17,9 +17,17 @@ from domain.decider import Frame
 from domain.facts import Fact
 from projections.batches import Batch, Checkpoint, Projector, frame_hash, len_of
 from projections.feed import Frames, H
+from projections.files import finished
 from projections.queries import Progress
-from projections.shelf import Shelf
-from projections.sqlite import SqliteReader, SqliteStore, StoreDamagedError, StoreLockedError
+from projections.stores import (
+    Generation,
+    MovedOnError,
+    Reader,
+    Shelf,
+    Store,
+    StoreDamagedError,
+    StoreLockedError,
+)
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -30,13 +38,15 @@ BATCH_EVENTS = 1_000
 WATCH_S = 0.5
 """How often it is looked whether another generation is to be used."""
 LOCKED_S = 0.5
-"""How long to wait before writing again what another process kept from being written."""
+"""How long to wait before trying again what could not be done now."""
 IDLE_MIN = 4
 """Connections for reading that are open from the beginning."""
 IDLE_MAX = 8
 """Connections for reading that are kept open."""
 
 T = TypeVar("T")
+Opened = Callable[[], Awaitable[Reader]]
+"""Opens one more connection for reading."""
 
 
 class StrangeStoreError(RuntimeError):
@@ -46,29 +56,40 @@ class StrangeStoreError(RuntimeError):
 class Live:
     """One generation as it is read: connections that nobody uses now."""
 
-    def __init__(self, path: Path, opened: Callable[[Path], SqliteReader] = SqliteReader) -> None:
-        """Open some: they can be read from though the file be removed."""
-        self.path = path
+    def __init__(self, opened: Opened, generation: Generation = 0) -> None:
+        """`opened` opens one more connection; 0 is no generation, but views of the past."""
+        self.generation = generation
         self._opened = opened
-        self._idle = [opened(path) for _ in range(IDLE_MIN)]
+        self._idle: list[Reader] = []
         self._over = False
 
-    def take(self) -> SqliteReader:
-        """Return a connection; give it back with `back`."""
-        return self._idle.pop() if self._idle else self._opened(self.path)
+    async def open(self) -> Self:
+        """Open some connections: they can be read from though the generation be removed."""
+        while len(self._idle) < IDLE_MIN:
+            self._idle.append(await self._opened())
+        return self
 
-    def back(self, reader: SqliteReader) -> None:
-        reader.end()
-        if self._over or len(self._idle) >= IDLE_MAX:
-            reader.close()
+    async def begin(self) -> tuple[Reader, Checkpoint]:
+        """Begin a reading; give its connection back with `back`. Raises the errors of a store."""
+        reader = self._idle.pop() if self._idle else await self._opened()
+        async with AsyncExitStack() as if_it_fails:
+            if_it_fails.push_async_callback(self.back, reader)
+            checkpoint = await reader.begin()
+            if_it_fails.pop_all()
+        return reader, checkpoint
+
+    async def back(self, reader: Reader) -> None:
+        await reader.end()
+        if self._over or len(self._idle) >= IDLE_MAX or not reader.sound:
+            await reader.close()
         else:
             self._idle.append(reader)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close what nobody uses; the others are closed when they come back."""
         self._over = True
         while self._idle:
-            self._idle.pop().close()
+            await self._idle.pop().close()
 
 
 class Keeping(Generic[H]):
@@ -81,7 +102,14 @@ class Keeping(Generic[H]):
         self._frames = frames
         self._shelf = shelf
         self._live: Live | None = None
-        self._damaged: Path | None = None
+        self._damaged: Generation | None = None
+        self._looked = 0.0
+        self._tidy = True
+
+    @property
+    def shelf(self) -> Shelf:
+        """Where the generations are kept."""
+        return self._shelf
 
     @property
     def live(self) -> Live | None:
@@ -96,26 +124,27 @@ class Keeping(Generic[H]):
         """Return how many events of the journal the views do not have yet."""
         return max(0, await self._frames.end() - self.progress.position)
 
-    @contextmanager
-    def reading(self) -> Generator[tuple[SqliteReader, Checkpoint]]:
-        """Read during the block, all of it at one checkpoint. Raises the errors of the store."""
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[tuple[Reader, Checkpoint]]:
+        """Read during the block, all of it at one checkpoint. Raises the errors of a store."""
         live = self._live
         if live is None:
             message = "no view is open yet"
             raise StoreLockedError(message)
         try:
-            reader = live.take()
+            reader, checkpoint = await live.begin()
             try:
-                yield reader, reader.begin()
+                yield reader, checkpoint
             finally:
-                live.back(reader)
+                await live.back(reader)
         except StoreDamagedError:
-            self.distrust(live.path)
+            self.distrust(live.generation)
             raise
 
-    def distrust(self, path: Path) -> None:
+    def distrust(self, generation: Generation) -> None:
         """Build the views anew where this generation is the one that is used."""
-        self._damaged = path
+        if generation:
+            self._damaged = generation
 
     async def run(self) -> None:
         """Keep the views, for ever, while the caller holds `Shelf.writing`.
@@ -125,96 +154,124 @@ class Keeping(Generic[H]):
         try:
             self.progress.goal = await self._frames.end()
             while True:
-                await self._keep_one(self._chosen())
+                await self._keep_one(await patient(self._chosen))
         finally:
             self.progress.stop()
             if self._live is not None:
-                self._live.close()
+                await self._live.close()
 
-    def _chosen(self) -> Path:
+    async def _chosen(self) -> Generation:
         """Return the generation to go on with; where there is no sound one, a new one."""
-        path = self._shelf.current()
-        if path is not None and path != self._damaged:
-            return path
-        path = self._shelf.fresh()
-        log.info("views.anew", file=str(path))
-        return path
+        found = await self._shelf.current()
+        if found is not None and found != self._damaged:
+            return found
+        found = await self._shelf.fresh()
+        log.info("views.anew", at=self._shelf.name(found))
+        return found
 
-    async def _keep_one(self, path: Path) -> None:
+    async def _keep_one(self, generation: Generation) -> None:
         """Keep one generation until another is to be used, or this one cannot be gone on with."""
-        store: SqliteStore | None = None
+        name = self._shelf.name(generation)
+        store: Store | None = None
         try:
-            store = await finished(lambda: opened(path))
-            self._shelf.use(path)
-            await self._follow(store)
+            store = await patient(lambda: opened(self._shelf, generation))
+            await patient(lambda: self._shelf.use(generation))
+            await self._follow(store, generation)
         except* (StoreDamagedError, StrangeStoreError) as errors:
-            log.warning("views.given_up", file=str(path), why=str(errors.exceptions[0]))
-            self._damaged = path
+            log.warning("views.given_up", at=name, why=str(errors.exceptions[0]))
+            self._damaged = generation
+        except* MovedOnError as errors:
+            log.warning("views.taken_up_again", at=name, why=str(errors.exceptions[0]))
         finally:
             if store is not None:
-                await finished(store.close)
+                await store.close()
 
-    async def _follow(self, store: SqliteStore) -> None:
-        kept = await finished(store.kept)
+    async def _follow(self, store: Store, generation: Generation) -> None:
+        kept = await patient(store.kept)
         await check(self._frames, kept.checkpoint)
-        projector = Projector(kept)
-        self._show(store.path, kept.checkpoint)
+        projector = await finished(lambda: Projector(kept))
+        await self._show(generation, kept.checkpoint)
         waiting = asyncio.Queue[Frame[Fact]](BEHIND_MAX)
         async with asyncio.TaskGroup() as group:
             pump = group.create_task(self._pump(kept.checkpoint, waiting))
-            while self._is_used(store.path):
+            while await self._is_used(generation):
                 frames = await taken(waiting)
                 if frames:
                     batch = projector.take(frames)
-                    await self._write(store, batch)
-                    self._show(store.path, batch.checkpoint, batch)
+                    await patient(partial(store.write, batch))
+                    await self._show(generation, batch.checkpoint, batch)
             pump.cancel()
 
-    def _is_used(self, path: Path) -> bool:
-        return self._shelf.current() == path and self._damaged != path
+    async def _is_used(self, generation: Generation) -> bool:
+        """Tell whether to go on with a generation; every `WATCH_S` the shelf is asked."""
+        now = asyncio.get_running_loop().time()
+        if self._damaged == generation:
+            return False
+        if now < self._looked + WATCH_S:
+            return True
+        self._looked = now
+        await self._tidied()
+        return await patient(self._shelf.current) == generation
+
+    async def _tidied(self) -> None:
+        """Remove what was read before; where somebody still reads it, at the next look."""
+        live = self._live
+        if live is not None and not self._tidy:
+            self._tidy = await patient(lambda: self._shelf.tidy(live.generation))
 
     async def _pump(self, checkpoint: Checkpoint, waiting: asyncio.Queue[Frame[Fact]]) -> None:
         async with aclosing(after(self._frames, checkpoint)) as frames:
             async for frame in frames:
                 await waiting.put(frame)
 
-    async def _write(self, store: SqliteStore, batch: Batch) -> None:
-        """Write a batch; while another process has the file, again and again."""
-        while True:
-            try:
-                await finished(lambda: store.write(batch))
-            except StoreLockedError as error:
-                await log.awarning("views.locked", why=str(error))
-                await asyncio.sleep(LOCKED_S)
-            else:
-                return
-
-    def _show(self, path: Path, to: Checkpoint, batch: Batch | None = None) -> None:
+    async def _show(
+        self, generation: Generation, to: Checkpoint, batch: Batch | None = None
+    ) -> None:
         """Let it be read, once it is as far as what was read so far."""
         if self._live is None or (
-            self._live.path != path and to.position >= self.progress.position
+            self._live.generation != generation and to.position >= self.progress.position
         ):
-            old, self._live = self._live, Live(path)
+            fresh = Live(partial(self._shelf.reader, generation), generation)
+            await patient(fresh.open)
+            old, self._live = self._live, fresh
             if old is not None:
-                old.close()
-            self._shelf.tidy(path)
-        if self._live.path == path:
+                await old.close()
+            self._tidy = False
+        if self._live.generation == generation:
             self.progress.reached(to.position)
             if batch is not None:
                 for tell in self.told:
                     tell(batch)
 
 
-def opened(path: Path) -> SqliteStore:
-    """Open a generation and read all of it once. Raises the errors of the store."""
-    with ExitStack() as undo:
-        store = SqliteStore(path)
-        undo.callback(store.close)
-        store.check()
-        if store.is_of_today():
+async def known(shelf: Shelf) -> None:
+    """Raise `StoreTooNewError` where a newer Restow made the views that are used."""
+    used = await shelf.current()
+    if used is not None:
+        with suppress(StoreDamagedError, StoreLockedError):
+            await (await shelf.reader(used)).close()
+
+
+async def patient(act: Callable[[], Awaitable[T]]) -> T:
+    """Do something with a store; while that cannot be done now, again and again."""
+    while True:
+        try:
+            return await act()
+        except StoreLockedError as error:
+            await log.awarning("views.locked", why=str(error))
+            await asyncio.sleep(LOCKED_S)
+
+
+async def opened(shelf: Shelf, generation: Generation) -> Store:
+    """Open a generation and read all of it once. Raises the errors of a store."""
+    store = await shelf.store(generation)
+    async with AsyncExitStack() as undo:
+        undo.push_async_callback(store.close)
+        await store.check()
+        if await store.is_of_today():
             undo.pop_all()
             return store
-    message = f"{path} has the shape of another version"
+    message = f"{shelf.name(generation)} has the shape of another version"
     raise StrangeStoreError(message)
 
 
@@ -262,13 +319,3 @@ async def taken(waiting: asyncio.Queue[Frame[Fact]]) -> list[Frame[Fact]]:
         frames.append(waiting.get_nowait())
         events += len_of(frames[-1])
     return frames
-
-
-async def finished(call: Callable[[], T]) -> T:
-    """Do what waits for a disk in a thread; whoever is cancelled waits until it is done."""
-    doing = asyncio.ensure_future(asyncio.to_thread(call))
-    try:
-        return await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        await asyncio.wait({doing})
-        raise

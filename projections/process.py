@@ -18,8 +18,10 @@ from nats.aio.msg import Msg
 from domain.decider import Frame
 from domain.facts import Fact
 from domain.messages import HostId, Instant
+from domain.meters import Board
 from domain.subjects import Subjects
 from projections.feed import Auditor, Frames, H
+from projections.meters import families
 from projections.queries import Progress, Queries
 from projections.reaching import Framing
 from projections.reads import Reads
@@ -43,6 +45,7 @@ async def run(  # noqa: PLR0913 - the parts of a process
     audit: Auditor | None = None,
     framing: Framing | None = None,
     ready: Callable[[], None] = lambda: None,
+    board: Board | None = None,
 ) -> None:
     """Show a region until cancelled; `ready` is called when questions are answered.
 
@@ -50,6 +53,8 @@ async def run(  # noqa: PLR0913 - the parts of a process
     """
     feeding = Feeding(frames, framing)
     relay = Relay(nc, subjects, frames)
+    if board is not None:
+        board.sources.append(lambda: families(feeding.reads, feeding.progress, relay.position))
     async with asyncio.TaskGroup() as group:
         feeding.progress.goal = await frames.end()
         group.create_task(feeding.run(audit))

@@ -16,7 +16,7 @@ import msgspec
 from domain.decider import Commit, Frame
 from domain.facts import Fact
 from projections.feed import Frames, H
-from projections.keeping import finished
+from projections.files import finished
 from projections.keyframes import (
     Kept,
     Keyframes,

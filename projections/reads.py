@@ -6,7 +6,7 @@ the journal does not: built again from the start it is the same.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 import msgspec
@@ -51,10 +51,17 @@ STORIES_MAX = 10_000
 _placing = msgspec.msgpack.Decoder(Placing)
 
 
+def untold(_table: str, _key: str | None) -> None:
+    """Be told of what is forgotten, and do nothing."""
+
+
 class Reads:
     """A view of one region. Read its tables freely; change it only through `take`."""
 
-    def __init__(self, events_max: int | None = None) -> None:
+    def __init__(
+        self, events_max: int | None = None, forgot: Callable[[str, str | None], None] = untold
+    ) -> None:
+        """`forgot` is told of a story that is kept no more: the table, and which (None: none)."""
         self.fleet = Fleet()
         self.fleet.watcher = self
         self.versions: dict[str, int] = {}
@@ -74,6 +81,7 @@ class Reads:
         self.at = Instant(0)
         self._events: deque[Placed] = deque(maxlen=EVENTS_MAX if events_max is None else events_max)
         self._occupancy: Occupancy | None = None
+        self._forgot = forgot
         self._over: dict[str, deque[str]] = {"operation": deque(), "migration": deque()}
 
     def take(self, frame: Frame[Fact]) -> None:
@@ -109,11 +117,13 @@ class Reads:
             self.migrations[fact.migration] = migration_requested(fact, at)
             self.counts["migrations_running"] += 1
         elif isinstance(fact, EvacuationEvent):
-            evacuations.told(self.evacuations, fact, at, STORIES_MAX)
+            oldest = evacuations.told(self.evacuations, fact, at, STORIES_MAX)
+            self._forgot("told evacuations", oldest)
         elif isinstance(fact, RecoveryEvent):
-            recoveries.told(self.recoveries, fact, at, STORIES_MAX)
+            oldest = recoveries.told(self.recoveries, fact, at, STORIES_MAX)
+            self._forgot("told recoveries", oldest)
         elif isinstance(fact, Told):
-            tell(self.firings, fact, at)
+            self._forgot("told firings", tell(self.firings, fact, at))
         elif type(fact) in OPERATION:
             name = at.event.stream.partition(".")[2]
             self.operations[name] = next_operation(self.operations[name], at)

@@ -1,13 +1,12 @@
 """Views built again from the journal, beside those that are used, and compared row by row."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, closing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
-from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,15 +14,18 @@ from domain.decider import Frame
 from domain.facts import Fact
 from projections.batches import Checkpoint, Projector, len_of
 from projections.feed import Frames, H, last_position
-from projections.keeping import finished
-from projections.shelf import Shelf, remove
-from projections.sqlite import (
-    SqliteReader,
-    SqliteStore,
+from projections.files import FileStore, finished
+from projections.stores import (
+    Generation,
+    Reader,
+    Shelf,
+    Store,
     StoreDamagedError,
     StoreTooNewError,
 )
 from projections.views import ALL
+
+C = TypeVar("C", Store, Reader, FileStore)
 
 BATCH_EVENTS = 5_000
 """Events of one transaction of what is built from the beginning, about."""
@@ -64,83 +66,100 @@ class Verdict(msgspec.Struct, frozen=True):
 async def rebuild(frames: Frames[H], shelf: Shelf) -> Verdict:
     """Build the next generation, compare it with the one that is used, and let it be used.
 
-    Whoever reads goes on meanwhile. Raises `ShelfInUseError`, `FeedError`.
+    Whoever reads goes on meanwhile. Raises `ShelfInUseError`, `FeedError`, `StoreLockedError`.
     """
-    with shelf.rebuilding():
-        path = shelf.fresh()
+    async with shelf.rebuilding():
+        generation = await shelf.fresh()
         try:
-            verdict = await _compared(frames, shelf, shelf.unfinished(path))
-            shelf.finish(path)
+            verdict = await _compared(frames, shelf, generation)
+            await shelf.finish(generation)
         finally:
-            remove(shelf.unfinished(path))
-        shelf.use(path)
-        return msgspec.structs.replace(verdict, generation=shelf.number(path))
+            await shelf.discard(generation)
+        await shelf.use(generation)
+        return msgspec.structs.replace(verdict, generation=generation)
 
 
 async def verify(frames: Frames[H], shelf: Shelf) -> Verdict:
     """Compare the views that are used with what the journal says. Raises as `rebuild`."""
-    with shelf.rebuilding():
-        beside = shelf.unfinished(shelf.fresh())
+    async with shelf.rebuilding():
+        generation = await shelf.fresh()
         try:
-            return await _compared(frames, shelf, beside)
+            return await _compared(frames, shelf, generation)
         finally:
-            remove(beside)
+            await shelf.discard(generation)
 
 
-async def _compared(frames: Frames[H], shelf: Shelf, beside: Path) -> Verdict:
-    """Build into a file beside, as far as the used views are, and compare."""
-    used = shelf.current()
+async def _compared(frames: Frames[H], shelf: Shelf, fresh: Generation) -> Verdict:
+    """Build a generation beside, as far as the used views are, and compare."""
+    used = await shelf.current()
     if used is None:
-        return await _alone(frames, beside, "there are no views yet")
+        return await _alone(frames, shelf, fresh, "there are no views yet")
     try:
-        with closing(SqliteReader(used)) as reader:
-            reader.check()
-            if reader.is_of_today():
-                return await _beside(frames, beside, reader, shelf.number(used))
-            return await _alone(frames, beside, f"{used} has the shape of another version")
+        async with closing(await shelf.reader(used)) as reader:
+            await reader.check()
+            if await reader.is_of_today():
+                return await _beside(frames, shelf, fresh, (used, reader))
+            why = f"{shelf.name(used)} has the shape of another version"
+            return await _alone(frames, shelf, fresh, why)
     except (StoreDamagedError, StoreTooNewError) as error:
-        return await _alone(frames, beside, str(error))
+        return await _alone(frames, shelf, fresh, str(error))
 
 
 async def _beside(
-    frames: Frames[H], beside: Path, reader: SqliteReader, generation: int
+    frames: Frames[H], shelf: Shelf, fresh: Generation, used: tuple[Generation, Reader]
 ) -> Verdict:
-    used = reader.begin()
-    built = await build(frames, beside, used) if await frames.end() >= used.position else None
-    if built != used:
-        why = f"position {used.position:,} of the views is not so in the journal"
-        return await _alone(frames, beside, why)
-    lines, differences = await finished(lambda: _differences(reader, beside))
-    return Verdict(used.position, generation, lines, differences)
+    generation, reader = used
+    stands = await reader.begin()
+    is_there = await frames.end() >= stands.position
+    built = await build(frames, shelf, fresh, stands) if is_there else None
+    if built != stands:
+        why = f"position {stands.position:,} of the views is not so in the journal"
+        return await _alone(frames, shelf, fresh, why)
+    async with closing(await shelf.reader(fresh, beside=True)) as rebuilt:
+        await rebuilt.begin()
+        lines = sum([await rebuilt.count(view) for view in ALL])
+        differences: list[Difference] = []
+        async with aclosing(differing(reader, rebuilt)) as found:
+            async for one in found:
+                differences.append(one)
+                if len(differences) == DIFFERENCES_MAX:
+                    break
+    return Verdict(stands.position, generation, lines, tuple(differences))
 
 
-async def _alone(frames: Frames[H], beside: Path, why: str) -> Verdict:
+async def _alone(frames: Frames[H], shelf: Shelf, fresh: Generation, why: str) -> Verdict:
     """Build up to the end of the journal, where there is nothing to compare with."""
-    remove(beside)
-    built = await build(frames, beside, Checkpoint(await frames.end()))
+    await shelf.discard(fresh)
+    built = await build(frames, shelf, fresh, Checkpoint(await frames.end()))
     return Verdict(built.position, 0, 0, (), why)
 
 
-async def build(frames: Frames[H], path: Path, until: Checkpoint) -> Checkpoint:
-    """Fold the journal into a new file up to a checkpoint; return how far it came.
+async def build(
+    frames: Frames[H], shelf: Shelf, fresh: Generation, until: Checkpoint
+) -> Checkpoint:
+    """Fold the journal into a new generation up to a checkpoint; return how far it came.
 
     It gives up beyond it, and where no frame comes for `STILL_S`.
     """
-    async with aclosing(_up_to(frames, until)) as wanted:
-        return await fill(path, wanted)
+    async with (
+        aclosing(_up_to(frames, until)) as wanted,
+        closing(await shelf.store(fresh, beside=True)) as store,
+    ):
+        return await poured(store, wanted)
 
 
 async def fill(path: Path, frames: AsyncGenerator[Frame[Fact]]) -> Checkpoint:
-    """Fold frames into a new file, in batches; return how far it came."""
-    store = await finished(partial(SqliteStore, path))
+    """Fold frames into a new SQLite file, in batches; return how far it came."""
+    async with closing(await FileStore.open(path)) as store:
+        return await poured(store, frames)
+
+
+async def poured(store: Store, frames: AsyncGenerator[Frame[Fact]]) -> Checkpoint:
+    """Fold frames into a new store, in batches; return how far it came."""
     projector = Projector()
-    try:
-        async with aclosing(_batches(frames)) as batches:
-            async for batch in batches:
-                told = await finished(partial(projector.take, batch))
-                await finished(partial(store.write, told))
-    finally:
-        await finished(store.close)
+    async with aclosing(_batches(frames)) as batches:
+        async for batch in batches:
+            await store.write(await finished(partial(projector.take, batch)))
     return projector.checkpoint
 
 
@@ -173,39 +192,42 @@ async def _up_to(frames: Frames[H], until: Checkpoint) -> AsyncGenerator[Frame[F
             yield frame
 
 
-def _differences(used: SqliteReader, beside: Path) -> tuple[int, tuple[Difference, ...]]:
-    """Return how many lines there are, and where they are not the same."""
-    with closing(SqliteReader(beside)) as rebuilt:
-        rebuilt.begin()
-        lines = sum(rebuilt.count(view) for view in ALL)
-        return lines, tuple(islice(differing(used, rebuilt), DIFFERENCES_MAX))
-
-
-def differing(used: SqliteReader, rebuilt: SqliteReader) -> Iterator[Difference]:
+async def differing(used: Reader, rebuilt: Reader) -> AsyncGenerator[Difference]:
     """Yield every row that is not the same, of all views and of the state behind them."""
     for view in ALL:
-        pairs = (used.rows(view), rebuilt.rows(view))
-        yield from _unequal(view.name, pairs, itemgetter(1 if view.is_log else 0))
-    yield from _unequal("state", (used.state(), rebuilt.state()), itemgetter(0, 1))
+        pair = (used.rows(view), rebuilt.rows(view))
+        async for one in _unequal(view.name, pair, itemgetter(1 if view.is_log else 0)):
+            yield one
+    async for one in _unequal("state", (used.state(), rebuilt.state()), itemgetter(0, 1)):
+        yield one
 
 
-def _unequal(
-    name: str, pair: tuple[Iterator[Any], Iterator[Any]], key: Callable[[Any], Any]
-) -> Iterator[Difference]:
+async def _unequal(
+    name: str, pair: tuple[AsyncIterator[Any], AsyncIterator[Any]], key: Callable[[Any], Any]
+) -> AsyncGenerator[Difference]:
     """Walk two iterators in the order of their keys, side by side."""
     left, right = pair
-    a, b = next(left, None), next(right, None)
+    a, b = await anext(left, None), await anext(right, None)
     while a is not None or b is not None:
         if b is None or (a is not None and key(a) < key(b)):
             yield Difference(name, str(key(a)), shown(a), "")
-            a = next(left, None)
+            a = await anext(left, None)
         elif a is None or key(b) < key(a):
             yield Difference(name, str(key(b)), "", shown(b))
-            b = next(right, None)
+            b = await anext(right, None)
         else:
             if a != b:
                 yield Difference(name, str(key(a)), shown(a), shown(b))
-            a, b = next(left, None), next(right, None)
+            a, b = await anext(left, None), await anext(right, None)
+
+
+@asynccontextmanager
+async def closing(thing: C) -> AsyncGenerator[C]:
+    """Close a store or a reader at the end of the block."""
+    try:
+        yield thing
+    finally:
+        await thing.close()
 
 
 def shown(row: Any) -> str:

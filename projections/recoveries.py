@@ -66,8 +66,11 @@ class RecoveryStory(msgspec.Struct, frozen=True):
 Stories = dict[str, RecoveryStory]
 
 
-def told(stories: Stories, fact: rc.RecoveryEvent, at: Placed, most: int) -> None:
-    """Carry on the story the event belongs to; of those that are over `most` are kept."""
+def told(stories: Stories, fact: rc.RecoveryEvent, at: Placed, most: int) -> str | None:
+    """Carry on the story the event belongs to; of those that are over `most` are kept.
+
+    Returns the one that is forgotten, if one is.
+    """
     version = at.event.version
     if isinstance(fact, RecoveryBegun):
         begun = rc.begin(fact, at.commit.at)
@@ -80,6 +83,8 @@ def told(stories: Stories, fact: rc.RecoveryEvent, at: Placed, most: int) -> Non
         oldest = next((n for n, one in stories.items() if one.recovery.finished_at), None)
         if oldest is not None:
             del stories[oldest]
+        return oldest
+    return None
 
 
 def recovery_line(story: RecoveryStory, *, whole: bool = True) -> RecoveryLine:

@@ -7,94 +7,97 @@ small file that is replaced as a whole. Who has a generation open keeps it until
 import fcntl
 import os
 import re
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
-from projections.sqlite import SqliteReader, StoreDamagedError, StoreLockedError
+from projections.batches import Batch
+from projections.files import FilePast, FileReader, FileStore
+from projections.stores import Generation, ShelfInUseError
 
 USED = "views.json"
 WRITING = "writing.lock"
 REBUILDING = "rebuilding.lock"
 NAME = re.compile(r"views-([0-9]{1,9})\.db")
 UNFINISHED = ".new"
-BESIDE = ("", "-wal", "-shm", "-journal")
+AROUND = ("", "-wal", "-shm", "-journal")
 """What SQLite keeps beside a file, and the file itself."""
-
-
-class ShelfInUseError(RuntimeError):
-    """Another process writes, or rebuilds, the views in this folder."""
 
 
 class Used(msgspec.Struct, frozen=True):
     """What `views.json` says."""
 
-    generation: int = 0
+    generation: Generation = 0
 
 
-class Shelf:
-    """The folder of the views."""
+class FileShelf:
+    """The folder of the views: a `projections.stores.Shelf`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def current(self) -> Path | None:
-        """Return the generation that is used; None where there is none, or its file is gone."""
+    def path(self, generation: Generation, *, beside: bool = False) -> Path:
+        """Return the file of a generation."""
+        return self.folder / f"views-{generation}.db{UNFINISHED if beside else ''}"
+
+    def name(self, generation: Generation) -> str:
+        return str(self.path(generation))
+
+    async def current(self) -> Generation | None:
+        used = self._used()
+        return used if self.path(used).exists() else None
+
+    def _used(self) -> Generation:
         try:
-            used = msgspec.json.decode((self.folder / USED).read_bytes(), type=Used)
+            return msgspec.json.decode((self.folder / USED).read_bytes(), type=Used).generation
         except (FileNotFoundError, msgspec.DecodeError):
-            return None
-        path = self._path(used.generation)
-        return path if path.exists() else None
+            return 0
 
-    def fresh(self) -> Path:
-        """Return the path of a generation that was never there."""
-        numbers = [self.number(path) for path in self.folder.iterdir()]
-        with suppress(FileNotFoundError, msgspec.DecodeError):
-            used = msgspec.json.decode((self.folder / USED).read_bytes(), type=Used)
-            numbers.append(used.generation)
-        return self._path(max(numbers, default=0) + 1)
+    async def fresh(self) -> Generation:
+        return max(self._used(), *self._there(), 0) + 1
 
-    def use(self, path: Path) -> None:
-        """Let a generation be the one that is used."""
+    def _there(self) -> list[Generation]:
+        names = (path.name.removesuffix(UNFINISHED) for path in self.folder.iterdir())
+        return [int(found[1]) for found in map(NAME.fullmatch, names) if found]
+
+    async def use(self, generation: Generation) -> None:
         new = self.folder / (USED + UNFINISHED)
-        new.write_bytes(msgspec.json.encode(Used(self.number(path))))
+        new.write_bytes(msgspec.json.encode(Used(generation)))
         new.replace(self.folder / USED)
 
-    def unfinished(self, path: Path) -> Path:
-        """Return where a generation is built that is not to be used yet."""
-        return path.with_name(path.name + UNFINISHED)
+    async def finish(self, generation: Generation) -> None:
+        self.path(generation, beside=True).replace(self.path(generation))
 
-    def finish(self, path: Path) -> None:
-        """Give a generation that was built, and closed, its name."""
-        self.unfinished(path).replace(path)
+    async def discard(self, generation: Generation) -> None:
+        remove(self.path(generation, beside=True))
 
-    def tidy(self, *keep: Path) -> None:
-        """Remove the generations that nobody is to use any more."""
-        for path in list(self.folder.iterdir()):
-            if NAME.fullmatch(path.name) and path not in keep:
-                remove(path)
+    async def tidy(self, keep: Generation) -> bool:
+        for generation in self._there():
+            if generation < keep:
+                remove(self.path(generation))
+        return True
 
-    def number(self, path: Path) -> int:
-        """Return the number of a generation, 0 for another file."""
-        found = NAME.fullmatch(path.name.removesuffix(UNFINISHED))
-        return int(found[1]) if found else 0
+    async def store(self, generation: Generation, *, beside: bool = False) -> FileStore:
+        return await FileStore.open(self.path(generation, beside=beside))
 
-    def _path(self, generation: int) -> Path:
-        return self.folder / f"views-{generation}.db"
+    async def reader(self, generation: Generation, *, beside: bool = False) -> FileReader:
+        return FileReader(self.path(generation, beside=beside))
 
-    @contextmanager
-    def writing(self) -> Generator[None]:
-        """Be the one process that writes. Raises `ShelfInUseError`."""
+    async def past(self, today: Generation, batch: Batch, bounds: Mapping[str, str]) -> FilePast:
+        past = FilePast(self.path(today), bounds)
+        await past.write(batch)
+        return past
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[None]:
         with self._held(WRITING):
             yield
 
-    @contextmanager
-    def rebuilding(self) -> Generator[None]:
-        """Be the one process that rebuilds. Raises `ShelfInUseError`."""
+    @asynccontextmanager
+    async def rebuilding(self) -> AsyncGenerator[None]:
         with self._held(REBUILDING):
             for path in list(self.folder.glob(f"*.db{UNFINISHED}")):
                 remove(path)
@@ -114,16 +117,12 @@ class Shelf:
         finally:
             os.close(file)
 
-
-def known(shelf: Shelf) -> None:
-    """Raise `StoreTooNewError` where a newer Restow made the views that are used."""
-    path = shelf.current()
-    if path is not None:
-        with suppress(StoreDamagedError, StoreLockedError):
-            SqliteReader(path).close()
+    async def close(self) -> None:
+        """Close nothing: files are opened by those who read and write them."""
 
 
 def remove(path: Path) -> None:
     """Remove a file of SQLite's with all that belongs to it."""
-    for end in BESIDE:
-        path.with_name(path.name + end).unlink(missing_ok=True)
+    for end in AROUND:
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + end).unlink()

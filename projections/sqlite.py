@@ -13,12 +13,17 @@ import apsw
 
 from domain.messages import Instant
 from projections.batches import SHAPE, Batch, Checkpoint, Kept
-from projections.choice import Choice, Found, quoted, select
-from projections.reads import STORIES_MAX
+from projections.choice import SQLITE, Choice, Found, quoted, select, stories
+from projections.stores import (
+    FORMAT,
+    MovedOnError,
+    StoreDamagedError,
+    StoreLockedError,
+    StoreSlowError,
+    StoreTooNewError,
+)
 from projections.views import ALL, View, columns
 
-FORMAT = 1
-"""What the file says of how its tables are laid out; a larger number is of a newer Restow."""
 APPLICATION = 0x52535457
 """What the file says of whose it is: RSTW."""
 BUSY_MS = 2_000
@@ -31,26 +36,6 @@ STEPS = 10_000
 DIGITS_MAX = 18
 JOURNAL_BYTES_MAX = 64 * 1_024 * 1_024
 """What is left of the write-ahead file once it was carried over."""
-
-
-class StoreDamagedError(RuntimeError):
-    """The file is not what was written. It is put aside, and the views are built anew."""
-
-
-class StoreTooNewError(RuntimeError):
-    """A newer Restow made the file."""
-
-
-class StoreLockedError(RuntimeError):
-    """Not now: another process has the file for longer than `BUSY_MS`, or the disk is full."""
-
-
-class StoreSlowError(RuntimeError):
-    """A reading took longer than it may."""
-
-
-class MovedOnError(RuntimeError):
-    """The store does not stand where the batch begins: somebody else writes it."""
 
 
 class Rows(Protocol):
@@ -99,7 +84,7 @@ def _layout() -> Iterator[str]:
 
 @contextmanager
 def explained(path: Path) -> Generator[None]:
-    """Tell apart what can be wrong with a file. Raises the errors of this module."""
+    """Tell apart what can be wrong with a file. Raises the errors of a store."""
     try:
         yield
     except apsw.BusyError as error:
@@ -128,7 +113,7 @@ class SqliteStore:
     """The writer's side. Only one process writes a file; `close` it."""
 
     def __init__(self, path: Path) -> None:
-        """Open a file, or make it. Raises the errors of this module."""
+        """Open a file, or make it. Raises the errors of a store."""
         self.path = path
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         with explained(path), ExitStack() as undo:
@@ -168,19 +153,12 @@ class SqliteStore:
         return Kept(checkpoint, state, operations, migrations, commands)
 
     def _stories(self, name: str) -> list[bytes]:
-        lines = self._db.execute(
-            f"""SELECT _line FROM (
-                SELECT _number, _line FROM (SELECT * FROM {quoted(name)} WHERE finished_at > 0
-                    ORDER BY finished_at DESC, _number DESC LIMIT {STORIES_MAX})
-                UNION ALL SELECT _number, _line FROM {quoted(name)} WHERE finished_at = 0)
-            ORDER BY _number"""  # noqa: S608 - names of our own
-        )
-        return [line for (line,) in lines]
+        return [line for (line,) in self._db.execute(stories(quoted(name)))]
 
     def write(self, batch: Batch) -> None:
-        """Write a batch and its checkpoint, all or nothing.
+        """Write a batch and its checkpoint, all or nothing; what is written already, not again.
 
-        Raises `MovedOnError` where the store is further already, and the errors of this module.
+        Raises `MovedOnError` where the file does not stand where the batch begins.
         """
         with explained(self.path), ExitStack() as undo:
             self._db.execute("BEGIN IMMEDIATE")
@@ -197,6 +175,8 @@ class SqliteStore:
     def _write(self, batch: Batch) -> None:
         db, to = self._db, batch.checkpoint
         stands = _checkpoint(db)
+        if stands == to:
+            return
         if stands.position + batch.events != to.position:
             message = f"{self.path} stands at position {stands.position:,} already"
             raise MovedOnError(message)
@@ -262,7 +242,7 @@ class SqliteReader:
 
     def select(self, choice: Choice) -> list[Found]:
         """Return lines as they stand in lists, each with its place."""
-        sql, values = select(choice)
+        sql, values = select(choice, SQLITE)
         with explained(self.path):
             rows = _all(self._db, sql, *values)
         return [((*row[:-1],), row[-1]) for row in rows]
@@ -336,13 +316,20 @@ def _is_of_today(db: Database, path: Path) -> bool:
 def _check(db: Database, path: Path) -> None:
     with explained(path):
         said = _all(db, "PRAGMA quick_check(1)")
+        there = {name for (name,) in _all(db, "SELECT name FROM sqlite_schema")}
     if said != [("ok",)]:
         message = f"{path} is damaged: {said[0][0]}"
+        raise StoreDamagedError(message)
+    if gone := {view.name for view in ALL} - there:
+        message = f"{path} has lost {', '.join(sorted(gone))}"
         raise StoreDamagedError(message)
 
 
 def _checkpoint(db: Database) -> Checkpoint:
     rows = _all(db, "SELECT position, epoch, at, hash, quiet FROM checkpoint")
+    if not rows:
+        message = "the file has lost its checkpoint"
+        raise StoreDamagedError(message)
     position, epoch, at, digest, quiet = rows[0]
     return Checkpoint(position, epoch, Instant(at), digest, quiet)
 

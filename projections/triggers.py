@@ -74,17 +74,24 @@ Firings = dict[str, FiringLine]
 Told = TriggerFired | TriggerRefused | TriggerSettled
 
 
-def tell(firings: Firings, fact: Told, at: Placed) -> None:
-    """Carry on the history; of what is over the oldest is forgotten beyond `HISTORY_MAX`."""
+def tell(firings: Firings, fact: Told, at: Placed) -> str | None:
+    """Carry on the history; of what is over the oldest is forgotten beyond `HISTORY_MAX`.
+
+    Returns the one that is forgotten, if one is.
+    """
     name = named(fact, at)
     if isinstance(fact, TriggerSettled):
         old = firings.get(name)
         if old is not None:
             firings[name] = settled(old, fact, at.commit.at)
-        return
+        return None
     firings[name] = begun(fact, at)
     if len(firings) > HISTORY_MAX:
-        del firings[next(iter(firings))]
+        oldest = next((n for n, one in firings.items() if one.outcome), None)
+        if oldest is not None:
+            del firings[oldest]
+        return oldest
+    return None
 
 
 def named(fact: Told, at: Placed) -> str:

@@ -21,6 +21,7 @@ from domain.contracts.schemas import (
     reply_schema,
 )
 from projections.web.openapi import openapi
+from restow.counted import metrics_page
 from restow.pages import pages as written_pages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +45,7 @@ def documents() -> Mapping[str, str]:
         "docs/commands.md": commands_page(),
         "docs/events.md": events_page(),
         "docs/errors.md": errors_page(),
+        "docs/metrics.md": metrics_page(),
         **written_pages(ROOT),
     }
     return {**{path: as_text(document) for path, document in data.items()}, **pages}

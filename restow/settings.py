@@ -23,6 +23,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PORT_MAX = 65_535
 VIEWS_FOLDER = Path("reader", "views")
 KEYFRAMES_FOLDER = Path("reader", "keyframes")
+STORE_SCHEMES = ("postgresql://", "postgres://")
 
 
 class SettingsError(ValueError):
@@ -63,6 +64,31 @@ def endpoint(text: str) -> Endpoint:
         raise SettingsError(message)
     if not (port.isdecimal() and int(port) <= PORT_MAX):
         message = f"--http {text}: the port must be 0 to {PORT_MAX:,}, for example 127.0.0.1:8080"
+        raise SettingsError(message)
+    return Endpoint(host, int(port))
+
+
+def store_url(said: str | None) -> str | None:
+    """Return the database that keeps the views, None for files. Raises `SettingsError`.
+
+    What is wrong with it is told without it: it may hold a password.
+    """
+    url = said or os.environ.get("RESTOW_STORE", "")
+    if url and not url.startswith(STORE_SCHEMES):
+        message = (
+            "--store or RESTOW_STORE must be the address of a PostgreSQL database:"
+            " postgresql://user@host/database"
+        )
+        raise SettingsError(message)
+    return url or None
+
+
+def metrics_endpoint(text: str) -> Endpoint:
+    """Read `0.0.0.0:9101`, where what is counted is served. Raises `SettingsError`."""
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    if not host or not (port.isdecimal() and int(port) <= PORT_MAX):
+        message = f"--metrics {text}: give an address and a port, for example 127.0.0.1:9101"
         raise SettingsError(message)
     return Endpoint(host, int(port))
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from domain.contracts import COMMANDS, Reply, unknown_command
 from domain.contracts.catalogue import CONTRACT_VERSION
+from domain.meters import Board
 from domain.problems import Problem, problem
 from domain.subjects import Subjects
 from handlers.bus import Bus
@@ -34,12 +35,12 @@ class Asking:
         return await client.ask(name, body)
 
 
-def about(prefix: str) -> About:
-    """Return what this process says of itself."""
+def about(prefix: str, board: Board) -> About:
+    """Return what this process says of itself, and what it counts."""
     versions = {
         "restow": version("restow"),
         "contract": CONTRACT_VERSION,
         "prefix": prefix,
         "python": platform.python_version(),
     }
-    return About(versions, encoded())
+    return About(versions, encoded(), board)

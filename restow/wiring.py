@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from domain.lease import Terms
+from domain.meters import Board
 from domain.subjects import Subjects
 from handlers.agent import process as agent
 from handlers.agent.behaviour import Behaviour
@@ -16,13 +18,16 @@ from handlers.engine import process as engine
 from handlers.traffic.gates import Gates
 from projections import process as projecting
 from projections.audit import Audit, AuditFeed, open_audit
-from projections.keeping import Keeping
+from projections.keeping import Keeping, known
 from projections.keyframes import Keyframes
 from projections.reaching import Framing, Reaching
-from projections.shelf import Shelf, known
+from projections.schemas import SchemaShelf
+from projections.shelf import FileShelf
+from projections.stores import Shelf
 from projections.web.serving import Web, listen
 from restow import logs
 from restow.frames import JournalFrames
+from restow.metrics import serving
 from restow.settings import AUDIT_FILE, KEYFRAMES_FOLDER, VIEWS_FOLDER, Endpoint, Region
 from restow.web import Asking, about
 
@@ -37,18 +42,25 @@ async def run_engine(  # noqa: PLR0913 - the settings of a process
     relaxed: bool = False,
     replicas: int = 1,
     terms: Terms | None = None,
+    metrics: Endpoint | None = None,
 ) -> None:
-    """Run one engine until told to stop; see `handlers.engine.process.run` for what it raises."""
+    """Run one engine until told to stop; see `handlers.engine.process.run` for what it raises.
+
+    Raises `CannotListenError` too.
+    """
     logs.verbose()
-    await engine.run(
-        name=name,
-        url=region.address,
-        prefix=region.prefix,
-        relaxed=relaxed,
-        monitors=monitors,
-        replicas=replicas,
-        terms=terms,
-    )
+    board = Board()
+    async with serving(metrics, board.text):
+        await engine.run(
+            name=name,
+            url=region.address,
+            prefix=region.prefix,
+            relaxed=relaxed,
+            monitors=monitors,
+            replicas=replicas,
+            terms=terms,
+            board=board,
+        )
 
 
 async def run_agent(  # noqa: PLR0913 - the settings of a process
@@ -61,66 +73,78 @@ async def run_agent(  # noqa: PLR0913 - the settings of a process
     listen: str = agent.LISTEN_DEFAULT,
     kind: agent.Kind | None = None,
     traffic: Path | None = None,
+    metrics: Endpoint | None = None,
 ) -> None:
     """Run the agent of some hosts until told to stop; simulated ones, unless `kind`.
 
     Where `traffic` names settings, its router drives real DNS and a real balancer. Raises
-    `TrafficSettingsError`, and what `handlers.agent.process.run` does.
+    `TrafficSettingsError`, `CannotListenError`, and what `handlers.agent.process.run` does.
     """
     logs.verbose()
-    gates = None if traffic is None else Gates(traffic)
-    await agent.run(
-        hosts,
-        url=region.address,
-        prefix=region.prefix,
-        routing=routing,
-        data=data,
-        behaviour=behaviour,
-        listen=listen,
-        kind=kind,
-        gates=gates,
-    )
+    gates, board = None if traffic is None else Gates(traffic), Board()
+    async with serving(metrics, board.text):
+        await agent.run(
+            hosts,
+            url=region.address,
+            prefix=region.prefix,
+            routing=routing,
+            data=data,
+            behaviour=behaviour,
+            listen=listen,
+            kind=kind,
+            gates=gates,
+            board=board,
+        )
 
 
-async def run_reader(
-    region: Region, data: Path, stop: asyncio.Event, http: Endpoint | None = None
-) -> None:
+class Places(msgspec.Struct, frozen=True):
+    """Where a read side keeps things: its files, its views if not there, and where it listens."""
+
+    data: Path
+    store: str | None = None
+    http: Endpoint | None = None
+
+
+def shelf_of(store: str | None, prefix: str, folder: Path) -> Shelf:
+    """Return where the views of a region are kept: a database, or files in a folder."""
+    return FileShelf(folder) if store is None else SchemaShelf(store, prefix)
+
+
+async def run_reader(region: Region, places: Places, stop: asyncio.Event) -> None:
     """Run the read side until `stop`; raises what goes wrong in it, as an exception group.
 
-    Raises `StoreTooNewError`, `ShelfInUseError` where its views cannot be kept in `data`, and
-    `AddressInUseError` where it cannot listen on `http`.
+    Raises `StoreTooNewError`, `ShelfInUseError`, `StoreLockedError` where its views cannot be
+    kept, and `AddressInUseError` where it cannot listen.
     """
     logs.verbose()
     subjects = Subjects(region.prefix)
-    bus = await connect(region.address, name="restow reader")
-    shelf = Shelf(data / VIEWS_FOLDER)
-    try:
-        with closing(new_audit(data / AUDIT_FILE)) as audit, shelf.writing():
-            known(shelf)
-            frames = JournalFrames(bus, subjects)
-            keeping, keyframes = Keeping(frames, shelf), Keyframes(data / KEYFRAMES_FOLDER)
-            showing = projecting.run(
-                bus,
-                subjects,
-                frames,
-                audit=AuditFeed(audit),
-                framing=Framing(keyframes),
-                ready=_ready,
-            )
-            parts = [showing, keeping.run()]
-            if http is not None:
-                listening = listen(http.host, http.port)
-                log.info("reader.listens", address=listening.getsockname())
-                web = Web(
-                    keeping,
-                    Reaching(frames, keyframes),
-                    Asking(bus, subjects),
-                    about(region.prefix),
-                )
-                parts.append(web.run(listening))
-            await _until(asyncio.create_task(together(*parts)), stop)
-    finally:
-        await close(bus)
+    async with AsyncExitStack() as undo:
+        bus = await connect(region.address, name="restow reader")
+        undo.push_async_callback(close, bus)
+        shelf = shelf_of(places.store, region.prefix, places.data / VIEWS_FOLDER)
+        undo.push_async_callback(shelf.close)
+        audit = undo.enter_context(closing(new_audit(places.data / AUDIT_FILE)))
+        await undo.enter_async_context(shelf.writing())
+        await known(shelf)
+        frames, board = JournalFrames(bus, subjects), Board()
+        keeping, keyframes = Keeping(frames, shelf), Keyframes(places.data / KEYFRAMES_FOLDER)
+        showing = projecting.run(
+            bus,
+            subjects,
+            frames,
+            audit=AuditFeed(audit),
+            framing=Framing(keyframes),
+            ready=_ready,
+            board=board,
+        )
+        parts = [showing, keeping.run()]
+        if places.http is not None:
+            listening = listen(places.http.host, places.http.port)
+            log.info("reader.listens", address=listening.getsockname())
+            said = about(region.prefix, board)
+            web = Web(keeping, Reaching(frames, keyframes), Asking(bus, subjects), said)
+            parts.append(web.run(listening))
+        await _until(asyncio.create_task(together(*parts)), stop)
 
 
 @asynccontextmanager

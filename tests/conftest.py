@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.nats"]
+pytest_plugins = ["tests.nats", "tests.postgres", "tests.views.rooms"]
 
 settings.register_profile("default", deadline=None, print_blob=True)
 settings.register_profile("ci", max_examples=500, deadline=None, print_blob=True)

@@ -18,6 +18,7 @@ from domain.orders import AnyReport, CallOff, Order, ReportOrder
 from domain.subjects import Subjects
 from handlers.agent.ledger import Ledger
 from handlers.agent.link import Link
+from handlers.agent.meters import Tally
 from handlers.agent.pace import Pace
 from handlers.bus import UNREADABLE
 
@@ -64,9 +65,18 @@ class Crew(Protocol):
 class Desk:
     """One agent's dealings with the engine."""
 
-    def __init__(
-        self, ledger: Ledger, crew: Crew, link: Link, subjects: Subjects, *, pace: Pace
+    def __init__(  # noqa: PLR0913 - all that it works with
+        self,
+        ledger: Ledger,
+        crew: Crew,
+        link: Link,
+        subjects: Subjects,
+        *,
+        pace: Pace,
+        tally: Tally | None = None,
     ) -> None:
+        self._tally = Tally() if tally is None else tally
+        self._tally.ledgers[ledger.agent.host] = ledger
         self._ledger = ledger
         self._crew = crew
         self._link = link
@@ -103,12 +113,14 @@ class Desk:
             case Begin():
                 await self._carry_out(order)
             case Stale(newest=newest):
+                self._tally.stale += 1
                 await log.awarning("agent.order-stale", order=order.id, newest=newest)
             case _:
                 pass
 
     async def _carry_out(self, order: Order) -> None:
         done = await self._crew.carry_out(order)
+        self._tally.orders["done" if done.done else "failed"] += 1
         report = ReportOrder(
             ask=AskId(f"{order.id}/r"),
             host=self._ledger.agent.host,

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from domain.messages import HostId, Instant
+from domain.meters import Board
 from domain.orders import ROUTER
 from domain.subjects import Subjects
 from handlers.agent.behaviour import Behaviour
@@ -19,6 +20,7 @@ from handlers.agent.fetch import Fetch, SimulatedFetch
 from handlers.agent.host import HostCrew
 from handlers.agent.ledger import Ledger, Open
 from handlers.agent.link import Link
+from handlers.agent.meters import Tally
 from handlers.agent.neighbours import Neighbours
 from handlers.agent.pace import Pace, pace_at
 from handlers.agent.peers import Peers
@@ -62,6 +64,7 @@ class Site:
     neighbours: Neighbours = field(default_factory=Neighbours)
     leased: bool = True
     kind: Kind | None = None
+    tally: Tally = field(default_factory=Tally)
 
     async def host(self, host: HostId) -> None:
         """Be the agent of a host, until cancelled; its containers are simulated, unless `kind`.
@@ -72,6 +75,7 @@ class Site:
             try:
                 await self._live(host)
             except* LostError:
+                self.tally.lost += 1
                 await log.awarning("agent.lost", host=host)
 
     async def _live(self, host: HostId) -> None:
@@ -91,7 +95,9 @@ class Site:
                     await crew.answer(tasks)
                     await tenure.begin()
                     tasks.create_task(tenure.run())
-                await Desk(ledger, crew, self.link, self.subjects, pace=self.pace).run(now)
+                await Desk(
+                    ledger, crew, self.link, self.subjects, pace=self.pace, tally=self.tally
+                ).run(now)
 
     def _simulated(self, folder: Path, host: HostId) -> tuple[Runtime, Fetch]:
         runtime = SimulatedRuntime(folder / "containers", host, self.behaviour, opened=self.opened)
@@ -111,7 +117,9 @@ class Site:
                 crew = RouterCrew(SimulatedNames(zone), SimulatedBalancer(zone), routes)
             else:
                 crew = RouterCrew(*gates(routes), routes)
-            await Desk(ledger, crew, self.link, self.subjects, pace=self.pace).run(now)
+            await Desk(
+                ledger, crew, self.link, self.subjects, pace=self.pace, tally=self.tally
+            ).run(now)
 
 
 async def run(  # noqa: PLR0913 - the settings of a process
@@ -125,6 +133,7 @@ async def run(  # noqa: PLR0913 - the settings of a process
     listen: str = LISTEN_DEFAULT,
     kind: Kind | None = None,
     gates: Gates | None = None,
+    board: Board | None = None,
 ) -> None:
     """Serve these hosts until SIGTERM or SIGINT; their containers go on. `gates`: see `router`.
 
@@ -138,6 +147,8 @@ async def run(  # noqa: PLR0913 - the settings of a process
         pace = pace_at(behaviour.speed)
         subjects = Subjects(prefix)
         site = Site(link, subjects, data, behaviour, pace, neighbours=neighbours, kind=kind)
+        if board is not None:
+            board.sources.append(site.tally.families)
         agents = [site.host(HostId(host)) for host in hosts]
         if routing:
             agents.append(site.router(gates))

@@ -6,6 +6,7 @@ answer is given when its frame is stored, never before. One frame is in flight.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from domain.wire import encode_commit
 from handlers.doors.desk import DeskClosedError
 from handlers.doors.turns import Turns
 from handlers.engine.admission import Admission
+from handlers.engine.tally import Tally
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -68,7 +70,15 @@ class Batch(msgspec.Struct):
 class Desk:
     """Answers every ask once. `store` writes a frame, `effects` is called with what was stored."""
 
-    def __init__(self, region: Region, store: Store, effects: Effects, now: Clock) -> None:
+    def __init__(
+        self,
+        region: Region,
+        store: Store,
+        effects: Effects,
+        now: Clock,
+        tally: Tally | None = None,
+    ) -> None:
+        self._tally = tally or Tally()
         self._region = region
         self._store = store
         self._effects = effects
@@ -96,6 +106,7 @@ class Desk:
         tenant = waiting.ask.tenant
         refusal = self._admission.admit(tenant, self._now())
         if refusal is not None:
+            self._tally.turned_away += 1
             waiting.told.set_result(Answered(refusal, self._region.position))
             return
         waiting.told.add_done_callback(lambda _: self._admission.answered(tenant))
@@ -206,6 +217,7 @@ class Desk:
             return self._region.decide(ask, now)
         except BUGS:
             log.exception("desk.bug", ask=ask.id, command=type(ask.command).__name__)
+            self._tally.bugs += 1
             return self._region.refuse(ask, broken(ask), now)
 
     def _plan(self, ask: Ask, now: Instant) -> Answered:
@@ -221,7 +233,9 @@ class Desk:
         stored = False
         try:
             if batch.commits:
+                begun = time.perf_counter()
                 await self._store(batch.commits)
+                self._tally.stored(batch.commits, time.perf_counter() - begun)
             stored = True
         finally:
             if not stored:

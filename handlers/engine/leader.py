@@ -23,6 +23,7 @@ from handlers.engine.desk import Desk
 from handlers.engine.lookout import Lookout
 from handlers.engine.outbox import Outbox
 from handlers.engine.standby import BEAT_S, Beat
+from handlers.engine.tally import Tally
 from handlers.journal.writer import FencedError, Writer
 
 log = structlog.stdlib.get_logger(__name__)
@@ -43,8 +44,15 @@ class Leader:
     `terms`: how long leases last; set them before it leads.
     """
 
-    def __init__(
-        self, bus: Bus, subjects: Subjects, region: Region, writer: Writer, name: str
+    def __init__(  # noqa: PLR0913 - all that it leads with
+        self,
+        bus: Bus,
+        subjects: Subjects,
+        region: Region,
+        writer: Writer,
+        name: str,
+        *,
+        tally: Tally | None = None,
     ) -> None:
         self._bus = bus
         self._subjects = subjects
@@ -52,8 +60,8 @@ class Leader:
         self._name = name
         self.terms = Terms()
         self.region = region
-        self._outbox = Outbox(bus, subjects, region.fleet, region.epoch)
-        self.desk = Desk(region, writer.append, self._effects, now)
+        self._outbox = Outbox(bus, subjects, region.fleet, region.epoch, tally)
+        self.desk = Desk(region, writer.append, self._effects, now, tally)
 
     async def _effects(self, commits: Sequence[Commit[Fact]]) -> None:
         await self._outbox.issued(commits)

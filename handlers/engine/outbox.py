@@ -18,6 +18,7 @@ from domain.messages import HostId, OrderId
 from domain.orders import OrderIssued
 from domain.subjects import Subjects
 from handlers.bus import Bus
+from handlers.engine.tally import Tally
 
 AGAIN_S = 3.0
 """How long an order waits for its answer before it is sent again."""
@@ -32,7 +33,10 @@ _encoder = msgspec.json.Encoder()
 class Outbox:
     """Sends orders under the epoch of this engine. Made before it decides anything."""
 
-    def __init__(self, bus: Bus, subjects: Subjects, fleet: Fleet, epoch: int) -> None:
+    def __init__(
+        self, bus: Bus, subjects: Subjects, fleet: Fleet, epoch: int, tally: Tally | None = None
+    ) -> None:
+        self._tally = tally or Tally()
         self._bus = bus
         self._subjects = subjects
         self._fleet = fleet
@@ -75,3 +79,4 @@ class Outbox:
             term = host.term if host is not None else 0
             data = _encoder.encode(replace(order, epoch=self._epoch, term=term))
             await self._bus.publish(self._subjects.orders(order.to), data)
+            self._tally.orders_sent += 1

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncGenerator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
 import structlog
 
 from domain.lease import Terms
+from domain.meters import Board, Family
 from domain.subjects import Subjects
 from handlers.bus import (
     Address,
@@ -22,10 +23,12 @@ from handlers.bus import (
     listen,
     silence,
 )
+from handlers.engine import meters
 from handlers.engine.clock import now
 from handlers.engine.keeper import LEADER_EVENTS, STANDBY_EVENTS, Errand, Keeper
 from handlers.engine.leader import Leader, StoppedError
 from handlers.engine.standby import Standby
+from handlers.engine.tally import Tally
 from handlers.journal.safety import Durability, on_time, suits, verify
 from handlers.journal.stream import ensure
 from handlers.journal.writer import FencedError, Writer, WriterBrokenError
@@ -71,6 +74,7 @@ class Engine:
         self._role = "catching up"
         self._standby = Standby(bus, subjects, name)
         self._leader: Leader | None = None
+        self._tally = Tally()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Be standby and leader in turn until `stop` is set.
@@ -98,7 +102,10 @@ class Engine:
             self._role = "leader"
             log.info("engine.leads", engine=self._name, epoch=writer.head.epoch)
             region = self._standby.region
-            leader = Leader(self._bus, self._subjects, region, writer, self._name)
+            self._tally.elections += 1
+            leader = Leader(
+                self._bus, self._subjects, region, writer, self._name, tally=self._tally
+            )
             leader.terms = self.terms
             self._leader = leader
             await first_of(leader.lead(stop), keep(self._position, LEADER_EVENTS))
@@ -123,6 +130,15 @@ class Engine:
 
     def _position(self) -> int:
         return self._standby.region.position
+
+    def families(self) -> Iterator[Family]:
+        """Yield what this engine counts, and what it knows."""
+        leads = self._role == "leader"
+        yield meters.LEADS.of(leads)
+        yield meters.SAFE.of(not self._durability.reasons)
+        yield meters.WAITING.of(self._leader.desk.waiting if leads and self._leader else 0)
+        yield from meters.counted(self._tally)
+        yield from meters.known(self._standby.region)
 
     async def _tell(self, message: Message) -> None:
         region = self._standby.region
@@ -185,6 +201,7 @@ async def run(  # noqa: PLR0913 - the settings of a process
     monitors: Iterable[str] = (),
     replicas: int = 1,
     terms: Terms | None = None,
+    board: Board | None = None,
 ) -> None:
     """Run one engine until SIGTERM or SIGINT.
 
@@ -205,6 +222,8 @@ async def run(  # noqa: PLR0913 - the settings of a process
             keeper = Keeper(bus, Errand(as_address(url), prefix, replicas))
             engine = Engine(bus, subjects, name, durability, keeper)
             engine.terms = terms or Terms()
+            if board is not None:
+                board.sources.append(engine.families)
             await engine.run(stop)
     finally:
         await bus.close()

@@ -1,6 +1,6 @@
 """The resources: what there is under which path, and how each is answered."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Generic, Protocol
 
@@ -13,15 +13,16 @@ from starlette.routing import Route
 
 from domain.contracts import Reply
 from domain.messages import Code, Refusal
+from domain.meters import CONTENT_TYPE, Board, Family, told
 from domain.problems import Problem, problem
 from projections.feed import H
 from projections.keeping import Keeping
-from projections.sqlite import StoreDamagedError, StoreLockedError
+from projections.stores import StoreDamagedError, StoreLockedError, StoreSlowError
 from projections.views import ALL, View
-from projections.web import page
+from projections.web import meters, page
 from projections.web.changes import Hub
 from projections.web.lists import CATCHING_UP, Lists, Said
-from projections.web.meters import CONTENT_TYPE, Meters, family
+from projections.web.meters import Meters
 from projections.web.params import (
     NUMBER_MAX,
     QUERY_BYTES_MAX,
@@ -56,10 +57,11 @@ class Commands(Protocol):
 
 
 class About(msgspec.Struct, frozen=True):
-    """What is told of this process: versions, and the document of what there is."""
+    """What is told of this process: versions, the document of what there is, what others count."""
 
     versions: Mapping[str, str]
     openapi: bytes
+    board: Board = msgspec.field(default_factory=Board)
 
 
 class Api(Generic[H]):
@@ -132,8 +134,7 @@ class Api(Generic[H]):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             detail = f'the body is no command: {error}; for example {{"type":"host.cordon",…}}'
             return refused(Refusal(Code.REQUEST_INVALID, detail, "$"))
-        told = await self._commands(name, _json.encode(members), request.headers)
-        return spoken(told)
+        return spoken(await self._commands(name, _json.encode(members), request.headers))
 
     async def _changes(self, request: Request) -> Response:
         try:
@@ -180,44 +181,26 @@ class Api(Generic[H]):
         return Response(b"ready\n", media_type="text/plain")
 
     async def _metrics(self, _request: Request) -> Response:
+        families = [family async for family in self._families()]
+        body = "".join(told(family) for family in families) + self._about.board.text()
+        return Response(body, headers={"Content-Type": CONTENT_TYPE})
+
+    async def _families(self) -> AsyncIterator[Family]:
         try:
-            checkpoint = self._lists.checkpoint()
-        except (StoreDamagedError, StoreLockedError):
-            checkpoint = None
-        meters, hub = self.meters, self.hub
-        families = (
-            family(
-                "restow_views_position",
-                "gauge",
-                "Position that the views are true at.",
-                [({}, checkpoint.position)] if checkpoint else [],
-            ),
-            family(
-                "restow_views_behind",
-                "gauge",
-                "Events of the journal that the views do not have yet.",
-                [({}, await self._keeping.behind())],
-            ),
-            family(
-                "restow_http_listeners", "gauge", "Streams that are open.", [({}, hub.listeners)]
-            ),
-            family(
-                "restow_http_requests_total",
-                "counter",
-                "Requests by route and status.",
-                [
-                    ({"route": route, "status": str(status)}, count)
-                    for (route, status), count in sorted(meters.requests.items())
-                ],
-            ),
-            family(
-                "restow_http_seconds_total",
-                "counter",
-                "Seconds that requests took, by route.",
-                [({"route": route}, took) for route, took in sorted(meters.seconds.items())],
-            ),
-        )
-        return Response("".join(families), headers={"Content-Type": CONTENT_TYPE})
+            position = (await self._lists.checkpoint()).position
+            margin = await self._lists.margin()
+        except (StoreDamagedError, StoreLockedError, StoreSlowError):
+            pass  # what the journal and we ourselves know is told all the same
+        else:
+            yield meters.POSITION.of(position)
+            yield meters.MARGIN.by("operable", margin)
+        live = self._keeping.live
+        yield meters.BEHIND.of(await self._keeping.behind())
+        yield meters.GENERATION.of(live.generation if live else 0)
+        yield meters.LISTENERS.of(self.hub.listeners)
+        yield meters.RESYNCS.of(self.hub.resyncs)
+        for family in self.meters.families():
+            yield family
 
     async def _version(self, _request: Request) -> Response:
         return Response(_json.encode(self._about.versions), media_type=JSON)

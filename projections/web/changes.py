@@ -49,6 +49,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.listeners = 0
+        self.resyncs = 0
         self._ring: deque[News] = deque()
         self._size = 0
         self._next = 0
@@ -92,6 +93,7 @@ class Hub:
             place = self._place(after, position)
             while not self._stopping:
                 if place is None or (self._ring and place < self._ring[0].number):
+                    self.resyncs += 1
                     yield said("resync", position, b'{"position":%d}' % position)
                     return
                 if place == self._next:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import partial
 from hashlib import blake2b
 from typing import Any, Generic
 
@@ -14,9 +13,15 @@ from domain.messages import Code, Instant, Refusal
 from projections.batches import Checkpoint
 from projections.choice import Choice, Found
 from projections.feed import H
-from projections.keeping import Keeping, Live, finished
-from projections.sqlite import SqliteReader, StoreDamagedError, StoreLockedError, StoreSlowError
-from projections.views import ALL, View
+from projections.keeping import Keeping, Live
+from projections.questions import LIMIT_MAX
+from projections.stores import (
+    Reader,
+    StoreDamagedError,
+    StoreLockedError,
+    StoreSlowError,
+)
+from projections.views import ALL, VIEWS, View
 from projections.web.params import Cursor, Freshness, Wanted, write_cursor
 from projections.web.past import Pasts
 from projections.web.pins import Pins
@@ -78,18 +83,17 @@ class Lists(Generic[H]):
         if isinstance(live, Refusal):
             return live
         try:
-            reader = live.take()
+            reader, checkpoint = await live.begin()
             try:
-                position = reader.begin().position
-                line = reader.get(view, key)
+                line = await reader.get(view, key)
             finally:
-                live.back(reader)
+                await live.back(reader)
         except (StoreDamagedError, StoreLockedError) as error:
             return self._unreadable(live, error)
         if line is None:
             return None
         body = _json.encode(picked(line, fields))
-        return Said(body, position, tag_of(body))
+        return Said(body, checkpoint.position, tag_of(body))
 
     async def page(self, wanted: Wanted) -> Said | Refusal:
         """Return one page of a list."""
@@ -105,7 +109,7 @@ class Lists(Generic[H]):
         if cursor is not None and cursor.past != (wanted.fresh.as_of is not None):
             return GONE
         if cursor is not None and not cursor.past:
-            pin = self._pins.take(cursor.position)
+            pin = await self._pins.take(cursor.position)
             if pin is None:
                 return GONE
             return await self._read(wanted, pin.live, pin.reader, cursor.position)
@@ -113,32 +117,31 @@ class Lists(Generic[H]):
         if isinstance(live, Refusal):
             return live
         try:
-            reader = live.take()
-            position = reader.begin().position
+            reader, checkpoint = await live.begin()
         except (StoreDamagedError, StoreLockedError) as error:
             return self._unreadable(live, error)
-        if cursor is not None and cursor.position != position:
-            live.back(reader)
+        if cursor is not None and cursor.position != checkpoint.position:
+            await live.back(reader)
             return GONE
-        return await self._read(wanted, live, reader, position)
+        return await self._read(wanted, live, reader, checkpoint.position)
 
     async def _read(
-        self, wanted: Wanted, live: Live, reader: SqliteReader, position: int
+        self, wanted: Wanted, live: Live, reader: Reader, position: int
     ) -> Said | Refusal:
         """Read a page; where more follow, keep the reading open for them."""
         past = wanted.fresh.as_of is not None
         keep = False
         try:
             more = replace(wanted.choice, limit=wanted.choice.limit + 1)
-            found = await _in_time(reader, more)
+            found = await reader.select(more, READING_S)
             keep = len(found) > wanted.choice.limit and not past
         except (StoreDamagedError, StoreLockedError) as error:
             return self._unreadable(live, error)
         finally:
             if keep:
-                self._pins.keep(position, live, reader)
+                await self._pins.keep(position, live, reader)
             else:
-                live.back(reader)
+                await live.back(reader)
         return said(wanted, found, position)
 
     async def _source(self, fresh: Freshness) -> Live | Refusal:
@@ -149,7 +152,9 @@ class Lists(Generic[H]):
         if behind is not None:
             return behind
         late = await self._keeping.progress.wait(fresh.min_position, fresh.wait_ms)
-        return late or self._keeping.live or CATCHING_UP
+        if late is not None:
+            return replace(late, path="query min_position")
+        return self._keeping.live or CATCHING_UP
 
     async def status(self, fresh: Freshness) -> Said | Refusal:
         """Return how far the views are, and how many lines each has."""
@@ -158,47 +163,51 @@ class Lists(Generic[H]):
             return live
         try:
             async with self._at_once:
-                status = await finished(partial(_status, live))
+                status = await _status(live)
         except (StoreDamagedError, StoreLockedError) as error:
             return self._unreadable(live, error)
         body = _json.encode(status)
         return Said(body, status.position, tag_of(body))
 
+    async def margin(self) -> dict[str, int]:
+        """Return how many layers are none, and one, from nothing being operable.
+
+        Raises the errors of a store.
+        """
+        view = VIEWS["layer"]
+        running = ("state", "ne", "stopped")
+        none = (running, ("count", "gt", 0), ("operable", "eq", 0))
+        one = (running, ("count", "gt", 1), ("operable", "eq", 1))
+        async with self._keeping.reading() as (reader, _):
+            return {
+                name: len(await reader.select(Choice(view, where, limit=LIMIT_MAX), READING_S))
+                for name, where in (("0", none), ("1", one))
+            }
+
     def _unreadable(self, live: Live, error: Exception) -> Refusal:
         if isinstance(error, StoreDamagedError):
-            self._keeping.distrust(live.path)
+            self._keeping.distrust(live.generation)
         detail = f"the views cannot be read now, they are built anew; ask again ({error})"
         return Refusal(Code.ENGINE_CATCHING_UP, detail)
 
-    def checkpoint(self) -> Checkpoint:
+    async def checkpoint(self) -> Checkpoint:
         """Return the checkpoint of what would be read now."""
-        with self._keeping.reading() as (_, checkpoint):
+        async with self._keeping.reading() as (_, checkpoint):
             return checkpoint
 
-    def close(self) -> None:
-        self._pins.close()
-        self._pasts.close()
+    async def close(self) -> None:
+        await self._pins.close()
+        await self._pasts.close()
 
 
-def _status(live: Live) -> Status:
-    reader = live.take()
+async def _status(live: Live) -> Status:
+    reader, checkpoint = await live.begin()
     try:
-        checkpoint = reader.begin()
-        counts = {view.plural: reader.count(view) for view in ALL if view.name != "event"}
+        counts = {view.plural: await reader.count(view) for view in ALL if view.name != "event"}
     finally:
-        live.back(reader)
+        await live.back(reader)
     counts["events"] = checkpoint.position
     return Status(checkpoint.position, checkpoint.epoch, checkpoint.at, counts)
-
-
-async def _in_time(reader: SqliteReader, choice: Choice) -> list[Found]:
-    clock = asyncio.get_running_loop().time
-    late = clock() + READING_S
-    reader.stop_after(lambda: clock() > late)
-    try:
-        return await finished(partial(reader.select, choice))
-    finally:
-        reader.stop_after(None)
 
 
 def said(wanted: Wanted, found: Sequence[Found], position: int) -> Said:

@@ -1,33 +1,48 @@
-"""What is counted of the read API, as Prometheus reads it. Nothing is counted by container."""
+"""What is counted of the read API and of the views behind it, as Prometheus reads it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+from domain.meters import Durations, Family, Meter
 
-Sample = tuple[Mapping[str, str], float]
+POSITION = Meter("restow_views_position", "gauge", "Position that the views are true at.")
+BEHIND = Meter("restow_views_behind", "gauge", "Events of the journal that the views do not have.")
+GENERATION = Meter("restow_views_generation", "gauge", "Generation of the views that is read.")
+LISTENERS = Meter("restow_http_listeners", "gauge", "Streams of changes that are open.")
+RESYNCS = Meter("restow_http_resyncs_total", "counter", "Listeners told to read anew.")
+REQUESTS = Meter("restow_http_requests_total", "counter", "Requests by route and status.")
+SECONDS = Meter("restow_http_seconds", "histogram", "How long requests took, by route.")
+MARGIN = Meter(
+    "restow_layers_margin",
+    "gauge",
+    "Running layers with so few operable containers: 0, or 1 of several (at most 1,000).",
+)
+
+METERS = (POSITION, BEHIND, GENERATION, LISTENERS, RESYNCS, REQUESTS, SECONDS, MARGIN)
 
 
 class Meters:
-    """Requests by route and status, and the seconds that they took."""
+    """Requests by route and status, and how long they took."""
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
-        self.seconds: dict[str, float] = {}
+        self.took: dict[str, Durations] = {}
 
     def count(self, route: str, status: int, seconds: float) -> None:
         self.requests[route, status] += 1
-        self.seconds[route] = self.seconds.get(route, 0.0) + seconds
+        took = self.took.get(route)
+        if took is None:
+            took = self.took[route] = Durations()
+        took.add(seconds)
 
-
-def family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> str:
-    """Return one family of samples."""
-    lines = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
-    for labels, value in samples:
-        inner = ",".join(f'{key}="{escaped(said)}"' for key, said in labels.items())
-        lines.append(f"{name}{{{inner}}} {value:g}" if inner else f"{name} {value:g}")
-    return "\n".join(lines) + "\n"
-
-
-def escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    def families(self) -> Iterator[Family]:
+        """Yield what was counted."""
+        labelled = sorted(self.requests.items())
+        yield Family(
+            REQUESTS,
+            [("", {"route": route, "status": str(status)}, n) for (route, status), n in labelled],
+        )
+        durations = sorted(self.took.items())
+        yield Family(
+            SECONDS, [one for route, took in durations for one in took.samples(route=route)]
+        )

@@ -12,13 +12,19 @@ from domain.problems import Problem
 from projections.choice import OPERATORS
 from projections.questions import LIMIT_DEFAULT, LIMIT_MAX, WAIT_DEFAULT_MS, WAIT_MAX_MS
 from projections.views import ALL, View, columns
-from projections.web.params import OWN
+from projections.web.params import CURSOR_MAX, NUMBER_MAX, OWN
 
 Document = dict[str, Any]
 
 REFERENCE = "#/components/schemas/{name}"
 NUMBER = {"type": "integer"}
 TEXT = {"type": "string"}
+POSITION = {"type": "integer", "minimum": 0, "maximum": NUMBER_MAX}
+VALUE = {"type": ["integer", "boolean"], "minimum": -NUMBER_MAX, "maximum": NUMBER_MAX}
+WORD = {"type": "string", "pattern": "^[^\\u0000]*$"}
+"""What can be looked for: nothing is called by a word with a zero in it."""
+CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": CURSOR_MAX}
+MOMENT = {"anyOf": [POSITION, {"type": "string", "format": "date-time"}]}
 
 
 def openapi() -> Document:
@@ -92,9 +98,9 @@ def _list_parameters(view: View) -> list[Document]:
     limit = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}
     return [
         _query("limit", limit, "at most so many lines"),
-        _query("cursor", TEXT, "`next` of the page before; all else as it was"),
+        _query("cursor", CURSOR, "`next` of the page before; all else as it was"),
         _query("sort", {"type": "string", "enum": names}, "a member; `-` in front turns the order"),
-        _query("fields", TEXT, "only these members, with commas between"),
+        _chosen(view),
     ]
 
 
@@ -103,7 +109,7 @@ def _filters(view: View) -> list[Document]:
 
     A member that is called as one of our own parameters is compared by `limit.eq`.
     """
-    kinds: Mapping[type, Document] = {int: {"type": ["integer", "boolean"]}, str: TEXT}
+    kinds: Mapping[type, Document] = {int: VALUE, str: WORD}
     return [
         _query(name, kinds[kind], "equal to this")
         for name, kind in columns(view).items()
@@ -114,21 +120,20 @@ def _filters(view: View) -> list[Document]:
 def _fresh() -> list[Document]:
     wait = {"type": "integer", "minimum": 0, "maximum": WAIT_MAX_MS, "default": WAIT_DEFAULT_MS}
     return [
-        _query("min_position", {"type": "integer", "minimum": 0}, "at least as new as this"),
+        _query("min_position", POSITION, "at least as new as this; not with as_of"),
         _query("wait_ms", wait, "how long to wait for that"),
-        _query("as_of", TEXT, "as it was: a position, or a time with a zone"),
+        _query("as_of", MOMENT, "as it was: a position that has come, or a time with a zone"),
     ]
 
 
 def _show(view: View, line: Document) -> Document:
     key = {"name": "key", "in": "path", "required": True, "schema": TEXT}
-    tenant = _query("tenant", TEXT, "whose command; without it, the operator's")
+    tenant = _query("tenant", WORD, "whose command; without it, the operator's")
     more = [tenant] if view.name == "command" else []
-    chosen = _query("fields", TEXT, "only these members, with commas between")
     return {
         "operationId": f"show_{view.name}",
         "summary": f"One line of {view.plural}.",
-        "parameters": [key, chosen, *_fresh(), *more],
+        "parameters": [key, _chosen(view), *_fresh(), *more],
         "responses": {
             "200": _answer("The line.", line),
             "304": {"description": "The same as `If-None-Match` names."},
@@ -203,8 +208,8 @@ def _changes() -> Document:
         " where it is gone), `resync` (read anew, then listen again), `server-closing`. The id of"
         " an event is a position; `Last-Event-ID` goes on there.",
         "parameters": [
-            _query("views", TEXT, "only these views, with commas between"),
-            _query("after", {"type": "integer", "minimum": 0}, "what came after this position"),
+            _several("views", [view.name for view in ALL], "only these views"),
+            _query("after", POSITION, "what came after this position"),
         ],
         "responses": {
             "200": {
@@ -228,6 +233,16 @@ def _plain(name: str, text: str, schema: Document, parameters: list[Document]) -
 
 def _query(name: str, schema: Mapping[str, Any], text: str) -> Document:
     return {"name": name, "in": "query", "schema": dict(schema), "description": text}
+
+
+def _several(name: str, words: Sequence[str], text: str) -> Document:
+    schema = {"type": "array", "items": {"type": "string", "enum": [*words]}}
+    return {**_query(name, schema, f"{text}, with commas between"), "explode": False}
+
+
+def _chosen(view: View) -> Document:
+    members = [field.name for field in msgspec.structs.fields(view.line)]
+    return _several("fields", members, "only these members")
 
 
 def _answer(text: str, schema: Document) -> Document:

@@ -8,22 +8,21 @@ is read through to the views that are kept, up to that moment.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Generic
+
+import msgspec
 
 from domain.messages import Code, Refusal
 from domain.tenant import OTHERS
 from projections.batches import Batch, Checkpoint, Row, row_of
 from projections.feed import H
-from projections.keeping import Keeping, Live, finished
+from projections.files import finished
+from projections.keeping import Keeping, Live
 from projections.moments import Moment
 from projections.reaching import Reaching
 from projections.reads import Reads
-from projections.shelf import remove
-from projections.sqlite import SqliteReader, SqliteStore
+from projections.stores import Past, StoreDamagedError, StoreLockedError
 from projections.views import VIEWS
 
 KEPT_MAX = 4
@@ -39,27 +38,33 @@ TOO_LONG = (
 )
 
 
+class Built(msgspec.Struct, frozen=True):
+    """A moment that is built: how it is read, what it is kept in, and through to which views."""
+
+    live: Live
+    past: Past
+    today: Live
+
+
 class Pasts(Generic[H]):
     """Moments of the past, each built once; the least used is forgotten."""
 
     def __init__(self, keeping: Keeping[H], reaching: Reaching[H]) -> None:
         self._keeping = keeping
         self._reaching = reaching
-        self._folder = TemporaryDirectory(prefix="restow-past-")
-        self._built: OrderedDict[Moment, tuple[Live, Live]] = OrderedDict()
+        self._built: OrderedDict[Moment, Built] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
-        self._count = 0
 
     async def at(self, moment: Moment) -> Live | Refusal:
         """Return the views as they were at a moment."""
         async with self._one_at_a_time:
             found = self._built.get(moment)
-            if found is not None and found[1] is not self._keeping.live:
-                self._forget(moment)  # it reads through to views that others have replaced
+            if found is not None and found.today is not self._keeping.live:
+                await self._forget(moment)  # it reads through to views that others have replaced
                 found = None
             if found is not None:
                 self._built.move_to_end(moment)
-                return found[0]
+                return found.live
             try:
                 async with asyncio.timeout(BUILD_S):
                     return await self._build(moment)
@@ -76,38 +81,26 @@ class Pasts(Generic[H]):
         today = self._keeping.live
         if late is not None or today is None:
             return late or NOT_YET
-        path = Path(self._folder.name, f"past-{self._count}.db")
-        self._count += 1
-        await finished(partial(write, reads, path))
-        through = Through(today.path, bounds(reads, moment))
-        live = Live(path, through.open)
-        self._built[moment] = live, today
+        batch = await finished(partial(batch_of, reads))
+        try:
+            past = await self._keeping.shelf.past(today.generation, batch, bounds(reads, moment))
+        except (StoreDamagedError, StoreLockedError) as error:
+            detail = f"the views of this moment cannot be made now; ask again ({error})"
+            return Refusal(Code.ENGINE_CATCHING_UP, detail)
+        live = Live(past.open)
+        self._built[moment] = Built(live, past, today)
         while len(self._built) > KEPT_MAX:
-            self._forget(next(iter(self._built)))
+            await self._forget(next(iter(self._built)))
         return live
 
-    def _forget(self, moment: Moment) -> None:
-        live, _ = self._built.pop(moment)
-        live.close()
-        remove(live.path)
+    async def _forget(self, moment: Moment) -> None:
+        built = self._built.pop(moment)
+        await built.live.close()
+        await built.past.remove()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         for moment in list(self._built):
-            self._forget(moment)
-        self._folder.cleanup()
-
-
-class Through:
-    """Opens the file of a moment so that lists go on in the views of today."""
-
-    def __init__(self, today: Path, bounds: Mapping[str, str]) -> None:
-        self._today = today
-        self._bounds = bounds
-
-    def open(self, path: Path) -> SqliteReader:
-        reader = SqliteReader(path)
-        reader.look_through(self._today, self._bounds)
-        return reader
+            await self._forget(moment)
 
 
 COUNTED = ("operation", "migration", "evacuation", "recovery", "growth", "rebalance")
@@ -131,8 +124,8 @@ def bounds(reads: Reads, moment: Moment) -> Mapping[str, str]:
     }
 
 
-def write(reads: Reads, path: Path) -> None:
-    """Write what there was and what went on at a moment into a new file."""
+def batch_of(reads: Reads) -> Batch:
+    """Return what there was and what went on at a moment, as a store takes it."""
     rows: dict[str, list[Row]] = {}
     for name, keys in told(reads):
         view = VIEWS[name]
@@ -140,8 +133,7 @@ def write(reads: Reads, path: Path) -> None:
             lines = (view.tell(reads, key) for key in keys)
             rows[name] = [row_of(view, line) for line in lines if line is not None]
     checkpoint = Checkpoint(reads.position, reads.epoch, reads.at)
-    with closing(SqliteStore(path)) as store:
-        store.write(Batch(checkpoint, rows, {}, [], reads.position))
+    return Batch(checkpoint, rows, {}, [], reads.position)
 
 
 def told(reads: Reads) -> Iterator[tuple[str, list[Any]]]:

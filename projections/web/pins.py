@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 
 from projections.keeping import Live
-from projections.sqlite import SqliteReader
+from projections.stores import Reader
 
 PIN_S = 60.0
 """How long a page that follows may be asked for."""
@@ -15,7 +15,7 @@ PINS_MAX = 16
 class Pin:
     """A reading that is open, and which views it is of."""
 
-    def __init__(self, live: Live, reader: SqliteReader, until: float) -> None:
+    def __init__(self, live: Live, reader: Reader, until: float) -> None:
         self.live = live
         self.reader = reader
         self.until = until
@@ -33,31 +33,31 @@ class Pins:
         self._open: deque[tuple[int, Pin]] = deque()
         """The one that was kept first is in front."""
 
-    def take(self, position: int) -> Pin | None:
+    async def take(self, position: int) -> Pin | None:
         """Return a reading at a position, which is in nobody else's hands then."""
-        self._expire()
+        await self._expire()
         found = next((entry for entry in self._open if entry[0] == position), None)
         if found is None:
             return None
         self._open.remove(found)
         return found[1]
 
-    def keep(self, position: int, live: Live, reader: SqliteReader) -> None:
+    async def keep(self, position: int, live: Live, reader: Reader) -> None:
         """Keep a reading open for the next page."""
-        self._expire()
+        await self._expire()
         self._open.append((position, Pin(live, reader, self._clock() + PIN_S)))
         while len(self._open) > PINS_MAX:
-            self._close_first()
+            await self._close_first()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         while self._open:
-            self._close_first()
+            await self._close_first()
 
-    def _expire(self) -> None:
+    async def _expire(self) -> None:
         now = self._clock()
         while self._open and self._open[0][1].until < now:
-            self._close_first()
+            await self._close_first()
 
-    def _close_first(self) -> None:
+    async def _close_first(self) -> None:
         _, pin = self._open.popleft()
-        pin.live.back(pin.reader)
+        await pin.live.back(pin.reader)

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic
 
@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Route
 
 from domain.messages import Code, Refusal
 from projections.feed import H
@@ -75,14 +76,15 @@ class Web(Generic[H]):
             await asyncio.wait({serving}, timeout=2 * GRACE_S)
             raise
         finally:
-            lists.close()
+            await lists.close()
             listening.close()
 
 
-def application(api: Api[Any]) -> App:
-    """Return the whole of it: routes, and what holds for all of them."""
+def application(api: Api[Any], more: Sequence[Route] = ()) -> App:
+    """Return the whole of it: routes, `more` of them, and what holds for all."""
     app = Starlette(
-        routes=list(api.routes()), exception_handlers={404: unrouted, 405: unrouted, 500: unrouted}
+        routes=[*api.routes(), *more],
+        exception_handlers={404: unrouted, 405: unrouted, 500: unrouted},
     )
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_BYTES)
     return Guard(app, api.meters)

@@ -12,6 +12,12 @@ OUTPUT = Parameter(name=("--output", "-o"), env_var="RESTOW_OUTPUT")
 PLAIN = Parameter(negative=(), show_default=lambda value: value or None)
 """Flags are off unless given, and a default that is nothing is not worth a word."""
 
+STORE = Parameter(
+    show_env_var=False,
+    help="PostgreSQL database of the views, postgresql://user@host/database; else RESTOW_STORE"
+    " (better, for it may hold a password), else files in the data directory.",
+)
+
 SIZE = Group("Size", sort_key=4)
 THE_BUS = Group("The bus", sort_key=8)
 READING = Group("Reading", sort_key=6)

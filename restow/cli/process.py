@@ -24,14 +24,14 @@ from handlers.journal.safety import UnsafeServerError
 from handlers.journal.stream import JetStreamError, UnsafeStreamError
 from handlers.traffic.settings import TrafficSettingsError
 from projections.audit import AuditDamagedError
-from projections.shelf import ShelfInUseError
-from projections.sqlite import StoreTooNewError
+from projections.stores import ShelfInUseError, StoreLockedError, StoreTooNewError
 from projections.web.serving import AddressInUseError
 from restow.cli.exits import EndedError, UsageError
-from restow.cli.flags import HERE, SPEED, At
+from restow.cli.flags import HERE, SPEED, STORE, At
 from restow.cli.leases import LEASE, LEASE_USUAL, terms_from
 from restow.cli.output import say
-from restow.cli.talk import reachable, region_of
+from restow.cli.talk import reachable, region_of, store_of
+from restow.metrics import CannotListenError
 from restow.settings import (
     AGENTS_FOLDER,
     IMAGES_FOLDER,
@@ -40,9 +40,10 @@ from restow.settings import (
     SettingsError,
     data_directory,
     endpoint,
+    metrics_endpoint,
 )
 from restow.stopping import stop_signals
-from restow.wiring import run_agent, run_engine, run_reader
+from restow.wiring import Places, run_agent, run_engine, run_reader
 
 RUNTIME = Parameter(help="What runs containers: simulated, or runc for real ones.")
 TRAFFIC = Parameter(help="Settings of the router's DNS servers and HAProxy, in TOML.")
@@ -89,8 +90,10 @@ ENDS: Mapping[type[Exception], Exit] = {
     AuditDamagedError: Exit.DIFFERENT,
     StoreTooNewError: Exit.REFUSED,
     ShelfInUseError: Exit.CONFLICT,
+    StoreLockedError: Exit.UNREACHABLE,
     AddressInUseError: Exit.CONFLICT,
     TrafficSettingsError: Exit.USAGE,
+    CannotListenError: Exit.CONFLICT,
 }
 """How a process ends that must not run."""
 Data = Annotated[
@@ -99,9 +102,24 @@ Data = Annotated[
 ]
 
 
+Store = Annotated[str | None, STORE]
 Http = Annotated[
     str | None, Parameter(help="Serve dashboard and read API: 127.0.0.1:8080. Loopback alone.")
 ]
+
+
+Metrics = Annotated[
+    str | None,
+    Parameter(help="Serve what is counted there, for Prometheus: 127.0.0.1:9101 (/metrics)."),
+]
+
+
+def metrics_at(text: str | None) -> Endpoint | None:
+    """Read where what is counted is served. Raises `UsageError`."""
+    try:
+        return None if text is None else metrics_endpoint(text)
+    except SettingsError as error:
+        raise UsageError(str(error)) from error
 
 
 def endpoint_of(text: str) -> Endpoint:
@@ -120,7 +138,8 @@ def explained(region: Region) -> Generator[None]:
             yield
         except tuple(ENDS) as error:
             say(f"error: {error}")
-            raise EndedError(ENDS[type(error)]) from error
+            code = next(code for kind, code in ENDS.items() if isinstance(error, kind))
+            raise EndedError(code) from error
 
 
 async def engine(  # noqa: PLR0913 - the settings of a process
@@ -130,14 +149,21 @@ async def engine(  # noqa: PLR0913 - the settings of a process
     monitor: Annotated[tuple[str, ...], MONITOR] = (),
     replicas: Annotated[int, REPLICAS] = 1,
     lease: Annotated[str, LEASE] = LEASE_USUAL,
+    metrics: Metrics = None,
     at: At = HERE,
 ) -> None:
     """Run an engine: active if none is, else a warm standby."""
     region = region_of(at)
-    terms = terms_from(lease)
+    terms, counted = terms_from(lease), metrics_at(metrics)
     with explained(region):
         await run_engine(
-            region, name, monitors=monitor, relaxed=relaxed, replicas=replicas, terms=terms
+            region,
+            name,
+            monitors=monitor,
+            relaxed=relaxed,
+            replicas=replicas,
+            terms=terms,
+            metrics=counted,
         )
 
 
@@ -153,7 +179,9 @@ def host_named(text: str) -> None:
         raise UsageError(message) from error
 
 
-async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) -> None:
+async def agent(
+    *, data: Data = None, hosts: Hosts = NO_HOSTS, metrics: Metrics = None, at: At = HERE
+) -> None:
     """Run the agent of hosts: simulated ones, or with --runtime runc this very machine."""
     for host in hosts.hosts or (() if hosts.routing else ("",)):
         host_named(host)
@@ -166,7 +194,7 @@ async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) ->
     if hosts.traffic is not None and not hosts.routing:
         message = "--traffic is for the router: say --routing too"
         raise UsageError(message)
-    region = region_of(at)
+    region, counted = region_of(at), metrics_at(metrics)
     with explained(region):
         await run_agent(
             region,
@@ -177,12 +205,15 @@ async def agent(*, data: Data = None, hosts: Hosts = NO_HOSTS, at: At = HERE) ->
             listen=hosts.listen,
             kind=kind,
             traffic=hosts.traffic,
+            metrics=counted,
         )
 
 
-async def reader(*, http: Http = None, data: Data = None, at: At = HERE) -> None:
+async def reader(
+    *, http: Http = None, data: Data = None, store: Store = None, at: At = HERE
+) -> None:
     """Run the read side: queries, public events, views, read API, audit."""
-    region = region_of(at)
+    region, kept = region_of(at), store_of(store)
     where = None if http is None else endpoint_of(http)
     with stop_signals() as stop, explained(region):
-        await run_reader(region, data or data_directory(), stop, where)
+        await run_reader(region, Places(data or data_directory(), kept, where), stop)

@@ -33,7 +33,7 @@ from restow.cli.redraw import redraw
 from restow.cli.spelling import Body, given, milliseconds
 from restow.cli.watch import watch
 from restow.logs import quiet
-from restow.settings import NoRegionError, Region, SettingsError, find_region
+from restow.settings import NoRegionError, Region, SettingsError, find_region, store_url
 from restow.talk import Conversation
 from restow.talk import talk as conversation
 
@@ -86,6 +86,14 @@ def region_of(at: At) -> Region:
         return find_region(at.url, at.prefix)
     except NoRegionError as error:
         raise ProblemError(problem(Refusal(Code.BUS_UNAVAILABLE, str(error)))) from error
+    except SettingsError as error:
+        raise UsageError(str(error)) from error
+
+
+def store_of(said: str | None) -> str | None:
+    """Read where the views are kept, None: in files. Raises `UsageError`."""
+    try:
+        return store_url(said)
     except SettingsError as error:
         raise UsageError(str(error)) from error
 

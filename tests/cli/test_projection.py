@@ -14,7 +14,7 @@ from domain.problems import Exit
 from handlers.journal.reader import Head
 from handlers.journal.stream import ensure
 from handlers.journal.writer import Writer
-from projections.shelf import Shelf
+from projections.shelf import FileShelf
 from projections.web.serving import listen
 from restow.settings import VIEWS_FOLDER
 from restow.up import port_for
@@ -65,6 +65,54 @@ async def listed(restow, tmp_path, *, position=END):
             await asyncio.sleep(0.1)
 
 
+async def used_in(tmp_path):
+    shelf = FileShelf(tmp_path / VIEWS_FOLDER)
+    used = await shelf.current()
+    assert used is not None
+    return shelf.path(used)
+
+
+@pytest.mark.usefixtures("writer")
+async def test_in_postgresql_views_are_kept_listed_and_built_anew(
+    restow, tmp_path, nats_url, prefix, postgres
+):
+    store = ("--store", postgres.url)
+    async with reader(tmp_path, nats_url, prefix, *store, "--http", "127.0.0.1:0"):
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                ended = await restow("proj", "list", *store, "-o", "json")
+                if ended.code == 0 and ended.json["position"] >= END:
+                    break
+                await asyncio.sleep(0.1)
+        assert {item["place"] for item in ended.json["items"]} == {f"{prefix}_views_1"}
+        ended = await restow("projection", "rebuild", *store, "-o", "json")
+        assert (ended.code, ended.json["generation"], ended.json["position"]) == (0, 2, END)
+        ended = await restow("projection", "verify", *store)
+        assert (ended.code, ended.out.splitlines()[-1]) == (0, "all is as the journal says")
+        async with reader(tmp_path / "other", nats_url, prefix, *store) as other:
+            said, _ = await asyncio.wait_for(other.communicate(), WITHIN_S)
+            assert other.returncode == Exit.CONFLICT
+            assert "another process has these views in PostgreSQL" in said.decode()
+    assert not (tmp_path / VIEWS_FOLDER).exists()
+
+
+async def test_a_database_that_cannot_be_reached_ends_it_with_a_sentence(
+    restow, tmp_path, nats_url, prefix
+):
+    nowhere = f"postgresql://restow:secret@/postgres?host={tmp_path}"
+    async with reader(tmp_path, nats_url, prefix, "--store", nowhere) as away:
+        said, _ = await asyncio.wait_for(away.communicate(), WITHIN_S)
+    assert away.returncode == Exit.UNREACHABLE
+    assert "error: PostgreSQL is away" in said.decode()
+    assert "secret" not in said.decode()
+    ended = await restow("proj", "list", "--store", nowhere)
+    assert ended.code == Exit.UNREACHABLE
+    ended = await restow("proj", "list", "--store", "mysql://secret@host/db")
+    assert ended.code == Exit.USAGE
+    assert "postgresql://user@host/database" in ended.err
+    assert "secret" not in ended.err
+
+
 @pytest.mark.usefixtures("writer")
 async def test_views_are_listed_verified_and_built_anew_while_they_are_kept(
     restow, tmp_path, nats_url, prefix
@@ -91,8 +139,7 @@ async def test_views_are_listed_verified_and_built_anew_while_they_are_kept(
 async def test_a_difference_is_told_and_ends_with_9(restow, tmp_path, nats_url, prefix):
     async with reader(tmp_path, nats_url, prefix):
         await listed(restow, tmp_path)
-    used = Shelf(tmp_path / VIEWS_FOLDER).current()
-    assert used is not None
+    used = await used_in(tmp_path)
     file = apsw.Connection(str(used))
     file.execute("UPDATE host SET used = 7 WHERE id = 'h01'").fetchall()
     file.close()
@@ -121,7 +168,7 @@ async def test_a_second_read_side_on_the_same_data_is_refused(restow, tmp_path, 
 async def test_views_of_a_newer_restow_are_left_alone(restow, tmp_path, nats_url, prefix):
     async with reader(tmp_path, nats_url, prefix):
         await listed(restow, tmp_path)
-    used = Shelf(tmp_path / VIEWS_FOLDER).current()
+    used = await used_in(tmp_path)
     file = apsw.Connection(str(used))
     file.execute("PRAGMA user_version = 99").fetchall()
     file.close()

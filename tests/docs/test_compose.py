@@ -124,7 +124,7 @@ def test_whoever_must_not_forget_has_a_volume():
     assert [name for name in keepers if f'volumes: ["{name}:/data"]' not in services()[name]] == []
     declared = re.search(r"^volumes: \{ (.*) \}$", COMPOSE, re.MULTILINE)
     assert declared is not None
-    assert re.findall(r"([\w-]+): \{\}", declared[1]) == [*NODES, "reader", *AGENTS]
+    assert re.findall(r"([\w-]+): \{\}", declared[1]) == [*NODES, "db", "reader", *AGENTS]
 
 
 def test_every_anchor_that_is_used_is_there():

@@ -40,6 +40,7 @@ SPOKEN_IN = {
         "benchmarks.echo",
     },
     "apsw": {"projections.sqlite"},
+    "asyncpg": {"projections.server", "projections.postgres", "projections.schemas"},
     "dns": {"handlers.traffic.authority"},
     "starlette": {"projections.web"},
     "uvicorn": {"projections.web.serving"},

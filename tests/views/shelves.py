@@ -1,6 +1,7 @@
 """Views of a journal in a folder, and all that is in them."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -10,8 +11,9 @@ from domain.decider import Frame
 from domain.facts import Fact
 from projections.batches import Projector
 from projections.keeping import Keeping
-from projections.shelf import Shelf
+from projections.shelf import FileShelf
 from projections.sqlite import SqliteReader, SqliteStore
+from projections.stores import Shelf
 from projections.views import ALL
 from tests.projections.journal import MemoryJournal
 
@@ -40,19 +42,20 @@ def projected(frames: Sequence[Frame[Fact]], path: Path, sizes: Sequence[int] = 
 
 
 @asynccontextmanager
-async def kept(journal: MemoryJournal, folder: Path) -> AsyncIterator[Keeping[int]]:
-    """Keep the views of a journal in a folder during the block."""
-    shelf = Shelf(folder)
-    with shelf.writing():
+async def kept(journal: MemoryJournal, where: Path | Shelf) -> AsyncIterator[Keeping[int]]:
+    """Keep the views of a journal in a folder, or on a shelf, during the block."""
+    shelf: Shelf = FileShelf(where) if isinstance(where, Path) else where
+    async with shelf.writing():
         keeping = Keeping(journal, shelf)
         task = asyncio.create_task(keeping.run())
         try:
             yield keeping
-            if task.done():
-                task.result()
         finally:
+            if task.done():  # this is what went wrong, whatever the block met because of it
+                task.result()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            await shelf.close()
 
 
 async def reached(keeping: Keeping[int], position: int) -> None:
@@ -62,7 +65,10 @@ async def reached(keeping: Keeping[int], position: int) -> None:
 
 
 async def until(so: Any) -> None:
-    """Wait until something is so."""
+    """Wait until something is so; it may be a question that takes time."""
     async with asyncio.timeout(WITHIN_S):
-        while not so():
+        while True:
+            found = so()
+            if await found if inspect.isawaitable(found) else found:
+                return
             await asyncio.sleep(0.02)

@@ -1,8 +1,10 @@
 """Views say what memory says, whatever the batches; nothing that happens is without a view."""
 
+import asyncio
 import tempfile
 from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -20,12 +22,14 @@ from projections.batches import KEPT, Projector
 from projections.choice import Choice
 from projections.pages import QUERIES
 from projections.reads import Reads
-from projections.sqlite import MovedOnError, SqliteReader, SqliteStore
+from projections.sqlite import SqliteReader, SqliteStore
 from projections.stale import STALE
+from projections.stores import MovedOnError
 from projections.stories import MIGRATION, OPERATION
 from projections.views import ALL, VIEWS, columns
 from tests.projections.journal import Book
 from tests.projections.story import commits_of, frames_of, regrouped
+from tests.views.rooms import Schemas, everything
 from tests.views.shelves import content, projected
 
 SEEDS = st.integers(0, 30)
@@ -72,6 +76,33 @@ def test_views_are_the_same_in_whatever_frames_and_batches_they_came(seed, frame
         assert projected(again, Path(folder, "again.db"), batches) == once
 
 
+@settings(deadline=None, max_examples=5)
+@given(SEEDS, st.lists(st.integers(0, 40), min_size=1).filter(any), SIZES)
+def test_in_postgresql_they_are_the_same_too(postgres, seed, frames, batches):
+    with tempfile.TemporaryDirectory() as folder:
+        once = projected(frames_of(seed), Path(folder, "once.db"))
+    again = regrouped(commits_of(frames_of(seed)), frames)
+    assert asyncio.run(kept_in_postgresql(postgres.url, again, batches)) == once
+
+
+async def kept_in_postgresql(url, frames, sizes):
+    """Write frames in batches of these sizes, opening the schema anew before each; return all."""
+    room = Schemas(url, f"t{uuid4().hex[:12]}")
+    shelf = room.shelf()
+    await shelf.use(1)
+    done, turn = 0, 0
+    while done < len(frames):
+        size = sizes[turn % len(sizes)]
+        store = await shelf.store(1)
+        await store.write(Projector(await store.kept()).take(frames[done : done + size]))
+        done, turn = done + size, turn + 1
+    rows = await everything(room)
+    async with shelf.writing():
+        await shelf.tidy(2)
+    await shelf.close()
+    return rows
+
+
 LISTS = [name for name in QUERIES if name.endswith(".list") and name != "event.list"]
 
 
@@ -93,6 +124,24 @@ def test_a_view_has_the_lines_that_memory_has(tmp_path, name):
     assert sorted(found, key=str) == sorted(items, key=str)
     if view.number is not None:
         assert found == items
+
+
+def test_what_is_forgotten_is_kept_no_more_and_its_line_stays(tmp_path, monkeypatch):
+    whole = projected(frames_of(3), tmp_path / "whole.db")
+    monkeypatch.setattr("projections.reads.STORIES_MAX", 1)
+    monkeypatch.setattr("projections.triggers.HISTORY_MAX", 1)
+    rows = projected(frames_of(3), tmp_path / "views.db", [1])
+    assert max(counted(whole).values()) > 1
+    assert counted(rows) == dict.fromkeys(STORIES, 1)
+    for view in ("evacuation", "recovery", "firing"):
+        assert rows[view] == whole[view]
+
+
+STORIES = ("told evacuations", "told recoveries", "told firings")
+
+
+def counted(rows):
+    return {table: sum(row[0] == table for row in rows["state"]) for table in STORIES}
 
 
 def test_an_audit_line_says_who_asked_for_what_and_of_which_story_it_is_part(tmp_path):
@@ -132,8 +181,9 @@ def test_what_two_write_at_once_is_written_once(tmp_path):
         batch = Projector().take(frames)
         one.write(batch)
         before = content(path)
+        other.write(batch)
         with pytest.raises(MovedOnError):
-            other.write(batch)
+            other.write(Projector().take(frames[:-1]))
     assert content(path) == before
 
 

@@ -17,7 +17,8 @@ from projections.feed import last_position
 from projections.keeping import Keeping
 from projections.keyframes import Keyframes
 from projections.reaching import Reaching
-from projections.web.app import About
+from projections.stores import Shelf
+from projections.web.app import About, Commands
 from projections.web.openapi import encoded
 from projections.web.serving import Web, listen
 from tests.projections.journal import MemoryJournal
@@ -57,15 +58,20 @@ class Site:
 
 
 @asynccontextmanager
-async def served(journal: MemoryJournal, folder: Path) -> AsyncIterator[Site]:
-    """Serve the views of a journal during the block."""
-    async with kept(journal, folder) as keeping:
+async def served(
+    journal: MemoryJournal,
+    folder: Path,
+    shelf: Shelf | None = None,
+    commands: Commands | None = None,
+) -> AsyncIterator[Site]:
+    """Serve the views of a journal during the block; they are in a folder, or on a shelf."""
+    async with kept(journal, shelf or folder) as keeping:
         listening = listen("127.0.0.1", 0)
         site = Site(journal, keeping, listening.getsockname()[1])
         web = Web(
             keeping,
             Reaching(journal, Keyframes(folder / "keyframes")),
-            site.engine,
+            commands or site.engine,
             About({"restow": "0"}, encoded()),
         )
         site.task = asyncio.create_task(web.run(listening))

@@ -12,7 +12,8 @@ from projections.moments import Moment, until
 from projections.reaching import Reaching
 from projections.reads import Reads
 from projections.rebuilding import rebuild
-from projections.shelf import Shelf
+from projections.shelf import FileShelf
+from projections.stores import StoreDamagedError
 from projections.views import ALL
 from projections.web import past
 from projections.web.past import KEPT_MAX, Pasts
@@ -26,25 +27,26 @@ STEP = 9
 
 
 @pytest.fixture
-async def pasts(tmp_path) -> AsyncIterator[Pasts[int]]:
+async def pasts(room, tmp_path) -> AsyncIterator[Pasts[int]]:
     """Return the pasts of a region whose views are kept, with a keyframe or two."""
     history = await History(FRAMES, tmp_path / "keyframes").framed()
-    async with kept(history.journal, tmp_path / "views") as keeping:
+    async with kept(history.journal, room.shelf()) as keeping:
         await reached(keeping, END)
         pasts = Pasts(keeping, history.reaching)
         yield pasts
-        pasts.close()
+        await pasts.close()
 
 
-def lines(live: Live | Refusal):
+async def lines(live: Live | Refusal):
     """Return the lines of every view, by their keys."""
     assert isinstance(live, Live), live
-    reader = live.take()
+    reader, _ = await live.begin()
     try:
-        reader.begin()
-        return {view.name: shown(reader.rows(view), view.is_log) for view in ALL}
+        return {
+            view.name: shown([row async for row in reader.rows(view)], view.is_log) for view in ALL
+        }
     finally:
-        live.back(reader)
+        await live.back(reader)
 
 
 def shown(rows, is_log):
@@ -67,7 +69,7 @@ def then(moment, tmp_path):
 async def test_every_view_is_as_it_was_at_a_position(pasts, tmp_path):
     for position in (0, *range(1, END, STEP), END):
         live = await pasts.at(Moment(position=position))
-        assert lines(live) == then(Moment(position=position), tmp_path), position
+        assert await lines(live) == then(Moment(position=position), tmp_path), position
 
 
 async def test_every_view_is_as_it_was_at_a_time(pasts, tmp_path):
@@ -75,7 +77,7 @@ async def test_every_view_is_as_it_was_at_a_time(pasts, tmp_path):
     for early, late in list(pairwise(times))[::STEP]:
         for at in (early, Instant(late - 1)):
             live = await pasts.at(Moment(at=at))
-            assert lines(live) == then(Moment(at=at), tmp_path), at
+            assert await lines(live) == then(Moment(at=at), tmp_path), at
 
 
 async def test_it_is_built_once_and_the_least_used_is_forgotten(pasts):
@@ -85,23 +87,32 @@ async def test_it_is_built_once_and_the_least_used_is_forgotten(pasts):
     assert await pasts.at(Moment(position=1)) is first
     await pasts.at(Moment(position=50))
     assert await pasts.at(Moment(position=1)) is first
-    assert not any(path.name == "past-1.db" for path in first.path.parent.iterdir())
 
 
-async def test_it_goes_on_in_views_that_were_rebuilt_meanwhile(tmp_path):
+async def test_a_moment_that_is_forgotten_is_removed(pasts, monkeypatch):
+    first = await pasts.at(Moment(position=1))
+    monkeypatch.setattr(past, "KEPT_MAX", 1)
+    await pasts.at(Moment(position=2))
+    with pytest.raises(StoreDamagedError):
+        await first.begin()
+
+
+async def test_it_goes_on_in_views_that_were_rebuilt_meanwhile(room, tmp_path):
     journal = MemoryJournal(FRAMES)
-    async with kept(journal, tmp_path / "views") as keeping:
+    async with kept(journal, room.shelf()) as keeping:
         await reached(keeping, END)
         pasts = Pasts(keeping, Reaching(journal, Keyframes(tmp_path / "none")))
         old = keeping.live
         first = await pasts.at(Moment(position=60))
-        before = lines(first)
-        await rebuild(journal, Shelf(tmp_path / "views"))
+        before = await lines(first)
+        shelf = room.shelf()
+        await rebuild(journal, shelf)
+        await shelf.close()
         await eventually(lambda: keeping.live is not old)
         second = await pasts.at(Moment(position=60))
         assert second is not first
-        assert lines(second) == before
-        pasts.close()
+        assert await lines(second) == before
+        await pasts.close()
 
 
 async def test_what_has_not_come_yet_has_no_past(pasts):
@@ -113,13 +124,13 @@ async def test_what_has_not_come_yet_has_no_past(pasts):
 async def test_views_that_are_not_as_far_have_no_past_yet(tmp_path, monkeypatch):
     monkeypatch.setattr(past, "WAIT_MS", 20)
     journal = MemoryJournal(FRAMES)
-    keeping = Keeping(journal, Shelf(tmp_path / "views"))
+    keeping = Keeping(journal, FileShelf(tmp_path / "views"))
     pasts = Pasts(keeping, Reaching(journal, Keyframes(tmp_path / "none")))
     behind = await pasts.at(Moment(position=END))
     assert isinstance(behind, Refusal)
     assert behind.code is Code.WAIT_TIMEOUT
     assert await pasts.at(Moment(position=0)) == past.NOT_YET
-    pasts.close()
+    await pasts.close()
 
 
 async def test_a_moment_that_takes_too_long_is_said_to(pasts, monkeypatch):

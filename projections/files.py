@@ -1,0 +1,135 @@
+"""A generation in an SQLite file, as `projections.stores` wants it read and written.
+
+Small things are read at once, in the loop: they take microseconds. What may take long is done in
+a thread.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from projections.batches import Batch, Checkpoint, Kept
+from projections.choice import Choice, Found
+from projections.sqlite import SqliteReader, SqliteStore
+from projections.views import View
+
+T = TypeVar("T")
+
+
+async def finished(call: Callable[[], T]) -> T:
+    """Do what waits for a disk in a thread; whoever is cancelled waits until it is done."""
+    doing = asyncio.ensure_future(asyncio.to_thread(call))
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait({doing})
+        raise
+
+
+class FileStore:
+    """A file's one writer: a `projections.stores.Store`."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    @classmethod
+    async def open(cls, path: Path) -> "FileStore":
+        """Open a file, or make it. Raises the errors of a store."""
+        return cls(await finished(partial(SqliteStore, path)))
+
+    async def check(self) -> None:
+        await finished(self._store.check)
+
+    async def is_of_today(self) -> bool:
+        return self._store.is_of_today()
+
+    async def kept(self) -> Kept:
+        return await finished(self._store.kept)
+
+    async def write(self, batch: Batch) -> None:
+        await finished(partial(self._store.write, batch))
+
+    async def close(self) -> None:
+        await finished(self._store.close)
+
+
+class FileReader:
+    """A file's reader: a `projections.stores.Reader`."""
+
+    sound = True
+
+    def __init__(self, path: Path) -> None:
+        """Open a file. Raises the errors of a store."""
+        self._reader = SqliteReader(path)
+
+    def look_through(self, path: Path, bounds: Mapping[str, str]) -> None:
+        """Let these views go on in another file; see `projections.stores.Shelf.past`."""
+        self._reader.look_through(path, bounds)
+
+    async def check(self) -> None:
+        await finished(self._reader.check)
+
+    async def is_of_today(self) -> bool:
+        return self._reader.is_of_today()
+
+    async def begin(self) -> Checkpoint:
+        return self._reader.begin()
+
+    async def end(self) -> None:
+        self._reader.end()
+
+    async def get(self, view: View, key: str) -> bytes | None:
+        return self._reader.get(view, key)
+
+    async def select(self, choice: Choice, within_s: float | None = None) -> list[Found]:
+        if within_s is None:
+            return await finished(partial(self._reader.select, choice))
+        clock = asyncio.get_running_loop().time
+        late = clock() + within_s
+        self._reader.stop_after(lambda: clock() > late)
+        try:
+            return await finished(partial(self._reader.select, choice))
+        finally:
+            self._reader.stop_after(None)
+
+    async def count(self, view: View) -> int:
+        return await finished(partial(self._reader.count, view))
+
+    async def rows(self, view: View) -> AsyncIterator[tuple[Any, ...]]:
+        for row in self._reader.rows(view):
+            yield row
+
+    async def state(self) -> AsyncIterator[tuple[Any, ...]]:
+        for row in self._reader.state():
+            yield row
+
+    async def close(self) -> None:
+        self._reader.close()
+
+
+class FilePast:
+    """A moment in a file of its own: a `projections.stores.Past`."""
+
+    def __init__(self, today: Path, bounds: Mapping[str, str]) -> None:
+        self._folder = TemporaryDirectory(prefix="restow-past-")
+        self._path = Path(self._folder.name, "past.db")
+        self._today = today
+        self._bounds = bounds
+
+    async def write(self, batch: Batch) -> None:
+        store = await FileStore.open(self._path)
+        try:
+            await store.write(batch)
+        finally:
+            await store.close()
+
+    async def open(self) -> FileReader:
+        reader = FileReader(self._path)
+        reader.look_through(self._today, self._bounds)
+        return reader
+
+    async def remove(self) -> None:
+        await finished(self._folder.cleanup)
