@@ -48,7 +48,7 @@ from projections.feed import last_position
 from projections.keeping import Keeping
 from projections.keyframes import Keyframes
 from projections.reaching import Reaching
-from projections.shelf import Shelf
+from projections.shelf import FileShelf
 from projections.web.app import About
 from projections.web.openapi import encoded
 from projections.web.serving import Web, listen
@@ -199,7 +199,7 @@ class Nobody:
 @asynccontextmanager
 async def served(folder: Path) -> AsyncGenerator[tuple[Journal, str]]:
     """Serve the fleet's read API and its page during the block; give the address."""
-    journal, shelf = Journal(), Shelf(folder)
+    journal, shelf = Journal(), FileShelf(folder)
     facts = fleet()
     while some := list(islice(facts, FACTS_A_FRAME)):
         journal.say(*some)
@@ -209,7 +209,7 @@ async def served(folder: Path) -> AsyncGenerator[tuple[Journal, str]]:
     listening = listen("127.0.0.1", 0)
     reaching = Reaching(journal, Keyframes(folder / "keyframes"))
     web = Web(keeping, reaching, Nobody(), About({"prefix": "bench"}, encoded()))
-    with shelf.writing():
+    async with shelf.writing():
         tasks = [asyncio.create_task(keeping.run()), asyncio.create_task(web.run(listening))]
         try:
             await ready.wait()
