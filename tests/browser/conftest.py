@@ -17,7 +17,7 @@ from handlers.agent.behaviour import Behaviour
 from handlers.bus import Address
 from restow.settings import Endpoint, Region
 from restow.up import port_for
-from restow.wiring import run_reader
+from restow.wiring import Places, run_reader
 from tests.engine.site import SHOP, Site, site
 
 FLAGS = (
@@ -54,7 +54,8 @@ class Served:
         self._stop.clear()
         region = Region(Address(self.place.url), self.place.subjects.prefix)
         endpoint = Endpoint("127.0.0.1", self._port)
-        self._reader = asyncio.create_task(run_reader(region, self._data, self._stop, endpoint))
+        places = Places(self._data, http=endpoint)
+        self._reader = asyncio.create_task(run_reader(region, places, self._stop))
         async with asyncio.timeout(20), httpx.AsyncClient(base_url=self.url) as http:
             while not await ready(http):
                 assert not self._reader.done(), self._reader.exception()
