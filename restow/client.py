@@ -10,6 +10,7 @@ from domain.messages import Code, Refusal
 from domain.problems import Problem, problem
 from domain.subjects import Subjects
 from handlers.bus import Bus, BusUnavailableError, fits, request
+from handlers.traces import headers_of
 
 PATIENCE_S = 10.0
 """How long an answer is waited for."""
@@ -35,13 +36,14 @@ class Client:
         latter it may have happened, so ask again with the same id.
         """
         said = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        if not fits(self._bus, said, self._headers):
+        headers = {**self._headers, **headers_of()}
+        if not fits(self._bus, said, headers):
             detail = f"the command has {len(said):,} bytes, the bus takes {self._bus.max_payload:,}"
             return problem(Refusal(Code.REQUEST_TOO_LARGE, detail, "$"))
         subject = self._subjects.service(name)
-        headers = self._headers or None
+        sent = headers or None
         try:
-            answer = await request(self._bus, subject, said, within_s=within_s, headers=headers)
+            answer = await request(self._bus, subject, said, within_s=within_s, headers=sent)
         except BusUnavailableError as error:
             return problem(_unheard(error, within_s))
         return understood(answer)

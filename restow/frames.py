@@ -6,19 +6,21 @@ from domain.decider import Frame
 from domain.facts import Fact
 from domain.subjects import Subjects
 from handlers.bus import Bus
-from handlers.journal.reader import Head, before, end, follow
+from handlers.journal.reader import Head, Heard, before, end, follow
 
 
 class JournalFrames:
     """The journal as projections read it: a `projections.feed.Frames`."""
 
-    def __init__(self, bus: Bus, subjects: Subjects) -> None:
+    def __init__(self, bus: Bus, subjects: Subjects, heard: Heard | None = None) -> None:
+        """`heard` is told of the traces of frames; see `handlers.journal.reader.follow`."""
+        self._heard = heard
         self._bus = bus
         self._subjects = subjects
 
     def follow(self, after: Head | None) -> AsyncGenerator[tuple[Head, Frame[Fact]]]:
         """Yield every verified frame after `after`, then those to come."""
-        return follow(self._bus, self._subjects, after or Head())
+        return follow(self._bus, self._subjects, after or Head(), self._heard)
 
     async def before(self, position: int) -> Head | None:
         """Return the newest head without an event beyond `position`."""

@@ -10,6 +10,7 @@ from domain.meters import Board
 from domain.problems import Problem, problem
 from domain.subjects import Subjects
 from handlers.bus import Bus
+from handlers.traces import carried
 from projections.web.app import About
 from projections.web.openapi import encoded
 from restow.client import Client
@@ -32,7 +33,8 @@ class Asking:
             return problem(unknown_command(name))
         actor, tenant = headers.get(ACTOR, OVER_HTTP), headers.get(TENANT, "")
         client = Client(self._bus, self._subjects, actor=actor, tenant=tenant)
-        return await client.ask(name, body)
+        with carried(headers):
+            return await client.ask(name, body)
 
 
 def about(prefix: str, board: Board) -> About:

@@ -29,6 +29,7 @@ from restow import logs
 from restow.frames import JournalFrames
 from restow.metrics import serving
 from restow.settings import AUDIT_FILE, KEYFRAMES_FOLDER, VIEWS_FOLDER, Endpoint, Region
+from restow.tracing import Shown, exported
 from restow.web import Asking, about
 
 log = structlog.stdlib.get_logger(__name__)
@@ -50,17 +51,18 @@ async def run_engine(  # noqa: PLR0913 - the settings of a process
     """
     logs.verbose()
     board = Board()
-    async with serving(metrics, board.text):
-        await engine.run(
-            name=name,
-            url=region.address,
-            prefix=region.prefix,
-            relaxed=relaxed,
-            monitors=monitors,
-            replicas=replicas,
-            terms=terms,
-            board=board,
-        )
+    with exported("engine"):
+        async with serving(metrics, board.text):
+            await engine.run(
+                name=name,
+                url=region.address,
+                prefix=region.prefix,
+                relaxed=relaxed,
+                monitors=monitors,
+                replicas=replicas,
+                terms=terms,
+                board=board,
+            )
 
 
 async def run_agent(  # noqa: PLR0913 - the settings of a process
@@ -82,19 +84,20 @@ async def run_agent(  # noqa: PLR0913 - the settings of a process
     """
     logs.verbose()
     gates, board = None if traffic is None else Gates(traffic), Board()
-    async with serving(metrics, board.text):
-        await agent.run(
-            hosts,
-            url=region.address,
-            prefix=region.prefix,
-            routing=routing,
-            data=data,
-            behaviour=behaviour,
-            listen=listen,
-            kind=kind,
-            gates=gates,
-            board=board,
-        )
+    with exported("agent"):
+        async with serving(metrics, board.text):
+            await agent.run(
+                hosts,
+                url=region.address,
+                prefix=region.prefix,
+                routing=routing,
+                data=data,
+                behaviour=behaviour,
+                listen=listen,
+                kind=kind,
+                gates=gates,
+                board=board,
+            )
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -119,6 +122,7 @@ async def run_reader(region: Region, places: Places, stop: asyncio.Event) -> Non
     logs.verbose()
     subjects = Subjects(region.prefix)
     async with AsyncExitStack() as undo:
+        undo.enter_context(exported("reader"))
         bus = await connect(region.address, name="restow reader")
         undo.push_async_callback(close, bus)
         shelf = shelf_of(places.store, region.prefix, places.data / VIEWS_FOLDER)
@@ -127,7 +131,10 @@ async def run_reader(region: Region, places: Places, stop: asyncio.Event) -> Non
         await undo.enter_async_context(shelf.writing())
         await known(shelf)
         frames, board = JournalFrames(bus, subjects), Board()
-        keeping, keyframes = Keeping(frames, shelf), Keyframes(places.data / KEYFRAMES_FOLDER)
+        shown = Shown()
+        keeping = Keeping(JournalFrames(bus, subjects, shown.heard), shelf)
+        keeping.told.append(shown.told)
+        keyframes = Keyframes(places.data / KEYFRAMES_FOLDER)
         showing = projecting.run(
             bus,
             subjects,

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 import structlog
+from opentelemetry.trace import SpanKind
 
 from domain.agent import Begin, Hello, Receipt, Stale, Welcome, receive
 from domain.memory import EpochSeen, ReportAcknowledged, ReportOwed
@@ -21,6 +22,7 @@ from handlers.agent.link import Link
 from handlers.agent.meters import Tally
 from handlers.agent.pace import Pace
 from handlers.bus import UNREADABLE
+from handlers.traces import TRACER, headers_of
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -75,6 +77,7 @@ class Desk:
         pace: Pace,
         tally: Tally | None = None,
     ) -> None:
+        self._traces: dict[AskId, dict[str, str]] = {}
         self._tally = Tally() if tally is None else tally
         self._tally.ledgers[ledger.agent.host] = ledger
         self._ledger = ledger
@@ -119,7 +122,11 @@ class Desk:
                 pass
 
     async def _carry_out(self, order: Order) -> None:
-        done = await self._crew.carry_out(order)
+        about = {"restow.order": order.id, "restow.host": self._ledger.agent.host}
+        name = f"carry out {order.work.__struct_config__.tag}"
+        with TRACER.start_as_current_span(name, kind=SpanKind.CONSUMER, attributes=about):
+            done = await self._crew.carry_out(order)
+            headers = headers_of()
         self._tally.orders["done" if done.done else "failed"] += 1
         report = ReportOrder(
             ask=AskId(f"{order.id}/r"),
@@ -127,6 +134,8 @@ class Desk:
             order=order.id,
             **msgspec.structs.asdict(done),
         )
+        if headers:
+            self._traces[report.ask] = headers
         self._ledger.note(ReportOwed(report))
         self._crew.settle(order, done)
 
@@ -147,6 +156,7 @@ class Desk:
                 passed.add(report.ask)
                 if receipt.status == "ok":
                     passed.discard(report.ask)
+                    self._traces.pop(report.ask, None)
                     self._ledger.note(ReportAcknowledged(report.ask))
                     pauses = self._pace.pauses()
                 continue
@@ -160,7 +170,12 @@ class Desk:
     async def _send(self, report: AnyReport) -> Receipt | None:
         await self._ledger.sync()  # what is told may not be forgotten any more
         subject = self._subjects.reports(self._ledger.agent.host)
-        data = await self._link.ask(subject, _encoder.encode(report), within_s=self._pace.ask_s)
+        data = await self._link.ask(
+            subject,
+            _encoder.encode(report),
+            within_s=self._pace.ask_s,
+            headers=self._traces.get(report.ask),
+        )
         if data is None:
             return None
         try:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from handlers.bus import Bus, BusUnavailableError, Message, heed_cancellation, request
+from handlers.traces import carried
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -23,10 +24,12 @@ class Link:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    async def ask(self, subject: str, data: bytes, *, within_s: float) -> bytes | None:
+    async def ask(
+        self, subject: str, data: bytes, *, within_s: float, headers: dict[str, str] | None = None
+    ) -> bytes | None:
         """Ask once; None where nobody answered in time. It may have been heard all the same."""
         try:
-            answer = await request(self._bus, subject, data, within_s=within_s)
+            answer = await request(self._bus, subject, data, within_s=within_s, headers=headers)
         except BusUnavailableError as error:
             await log.adebug("agent.unanswered", subject=subject, error=str(error))
             answer = None
@@ -42,7 +45,8 @@ class Link:
         """Have every message handled in a task of its own: none waits for another."""
 
         async def answer(message: Message) -> None:
-            reply = await handler(message.data)
+            with carried(message.headers):
+                reply = await handler(message.data)
             if reply is not None and message.reply:
                 await self.say(message.reply, reply)
 

@@ -30,6 +30,7 @@ from handlers.doors.service import (
     Service,
     refused,
 )
+from handlers.traces import carried
 
 NAME = "restow-commands"
 DESCRIPTION = "Commands of Restow, each answered when its answer is journaled"
@@ -98,7 +99,8 @@ class _Handler:
         ask = read(call, self._doorway.now())
         if isinstance(ask, Problem):
             return refused(ask)
-        return Pending(self._doorway.desk.ask(ask), partial(respond, ask))
+        with carried(call.headers):
+            return Pending(self._doorway.desk.ask(ask), partial(respond, ask))
 
 
 def respond(ask: Ask, future: asyncio.Future[Answered]) -> Response:

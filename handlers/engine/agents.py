@@ -19,6 +19,7 @@ from domain.subjects import Subjects
 from handlers.bus import UNREADABLE, Bus, Listening, Message, silence
 from handlers.doors.desk import DeskClosedError
 from handlers.engine.outbox import Outbox
+from handlers.traces import carried
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -77,7 +78,8 @@ class Agents:
             return
         # The blank keeps the name apart from those of clients, the host's from other hosts'.
         name = AskId(f"{report.host} {report.ask}")
-        told = self._ask(Ask(name, report, actor=f"host:{report.host}"))
+        with carried(message.headers):
+            told = self._ask(Ask(name, report, actor=f"host:{report.host}"))
         told.add_done_callback(partial(self._reported, message))
 
     def _reported(self, message: Message, told: asyncio.Future[Answered]) -> None:

@@ -25,6 +25,7 @@ from handlers.doors.desk import DeskClosedError
 from handlers.doors.turns import Turns
 from handlers.engine.admission import Admission
 from handlers.engine.tally import Tally
+from handlers.traces import Traces
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -70,15 +71,18 @@ class Batch(msgspec.Struct):
 class Desk:
     """Answers every ask once. `store` writes a frame, `effects` is called with what was stored."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that it works with
         self,
         region: Region,
         store: Store,
         effects: Effects,
         now: Clock,
+        *,
         tally: Tally | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self._tally = tally or Tally()
+        self._traces = traces or Traces()
         self._region = region
         self._store = store
         self._effects = effects
@@ -94,6 +98,9 @@ class Desk:
         What is turned away with `rate.limited` is told so at once, and not remembered.
         """
         told: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        over = self._traces.asked(ask)
+        if over is not None:
+            told.add_done_callback(over)
         if self._closed:
             told.set_exception(DeskClosedError("this engine answers no more"))
         elif isinstance(ask.command, PublicCommand):
@@ -233,9 +240,10 @@ class Desk:
         stored = False
         try:
             if batch.commits:
-                begun = time.perf_counter()
+                begun = time.time_ns()
                 await self._store(batch.commits)
-                self._tally.stored(batch.commits, time.perf_counter() - begun)
+                self._tally.stored(batch.commits, (time.time_ns() - begun) / 1e9)
+                self._traces.stored(batch.commits, begun)
             stored = True
         finally:
             if not stored:

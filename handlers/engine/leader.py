@@ -25,6 +25,7 @@ from handlers.engine.outbox import Outbox
 from handlers.engine.standby import BEAT_S, Beat
 from handlers.engine.tally import Tally
 from handlers.journal.writer import FencedError, Writer
+from handlers.traces import Traces
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -60,8 +61,10 @@ class Leader:
         self._name = name
         self.terms = Terms()
         self.region = region
-        self._outbox = Outbox(bus, subjects, region.fleet, region.epoch, tally)
-        self.desk = Desk(region, writer.append, self._effects, now, tally)
+        tally, traces = tally or Tally(), Traces()
+        self._outbox = Outbox(bus, subjects, region.fleet, region.epoch, (tally, traces))
+        self.desk = Desk(region, writer.append, self._effects, now, tally=tally, traces=traces)
+        writer.more = traces.of_frame
 
     async def _effects(self, commits: Sequence[Commit[Fact]]) -> None:
         await self._outbox.issued(commits)

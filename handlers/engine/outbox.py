@@ -19,6 +19,7 @@ from domain.orders import OrderIssued
 from domain.subjects import Subjects
 from handlers.bus import Bus
 from handlers.engine.tally import Tally
+from handlers.traces import Traces
 
 AGAIN_S = 3.0
 """How long an order waits for its answer before it is sent again."""
@@ -27,6 +28,9 @@ BURST = 2_000
 NEVER = float("-inf")
 """When an order was sent that was not."""
 
+Seen = tuple[Tally, Traces]
+"""Where what it does is counted, and which trace it is part of."""
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -34,9 +38,9 @@ class Outbox:
     """Sends orders under the epoch of this engine. Made before it decides anything."""
 
     def __init__(
-        self, bus: Bus, subjects: Subjects, fleet: Fleet, epoch: int, tally: Tally | None = None
+        self, bus: Bus, subjects: Subjects, fleet: Fleet, epoch: int, seen: Seen | None = None
     ) -> None:
-        self._tally = tally or Tally()
+        self._tally, self._traces = seen or (Tally(), Traces())
         self._bus = bus
         self._subjects = subjects
         self._fleet = fleet
@@ -78,5 +82,6 @@ class Outbox:
             host = self._fleet.hosts.get(order.to)
             term = host.term if host is not None else 0
             data = _encoder.encode(replace(order, epoch=self._epoch, term=term))
-            await self._bus.publish(self._subjects.orders(order.to), data)
+            subject, headers = self._subjects.orders(order.to), self._traces.of_order(name)
+            await self._bus.publish(subject, data, headers=headers)
             self._tally.orders_sent += 1

@@ -6,7 +6,7 @@ the reading and names the place; nothing after it is given out.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import msgspec
@@ -19,9 +19,12 @@ from domain.wire import GENESIS, DamagedFrameError, chain, count_events, decode_
 from handlers.bus import Bus, BusUnavailableError
 from handlers.journal.pull import ConsumerLostError, pull, stream_seq
 from handlers.journal.stream import StreamInfo, info, message_at
+from handlers.traces import FRAME
 
 log = structlog.stdlib.get_logger(__name__)
 
+Heard = Callable[[int, str], None]
+"""Is told the position of a frame's last event, and its traces (`handlers.traces.FRAME`)."""
 TAIL_PATIENCE_S = 12.0
 """How long a replicated stream may look too short: a leader may be late to apply, or deposed."""
 TAIL_POLL_S = 0.25
@@ -70,10 +73,13 @@ async def read(
 
 
 async def follow(
-    bus: Bus, subjects: Subjects, after: Head
+    bus: Bus, subjects: Subjects, after: Head, heard: Heard | None = None
 ) -> AsyncGenerator[tuple[Head, Frame[Fact]]]:
-    """Yield every frame after `after`, and then those to come, for ever. Raises as `read` does."""
-    async with aclosing(_frames(bus, subjects, after, until=None)) as frames:
+    """Yield every frame after `after`, and then those to come, for ever. Raises as `read` does.
+
+    `heard` is told of each frame's traces before the frame is.
+    """
+    async with aclosing(_frames(bus, subjects, after, until=None, heard=heard)) as frames:
         async for step in frames:
             yield step
 
@@ -118,12 +124,13 @@ async def _head_at(bus: Bus, subjects: Subjects, seq: int) -> Head:
 
 
 async def _frames(
-    bus: Bus, subjects: Subjects, after: Head, until: int | None
+    bus: Bus, subjects: Subjects, after: Head, *, until: int | None, heard: Heard | None = None
 ) -> AsyncGenerator[tuple[Head, Frame[Fact]]]:
     head = after
     while until is None or head.seq < until:
         try:
-            async with aclosing(_of_one_consumer(bus, subjects, head, until)) as frames:
+            consumer = _of_one_consumer(bus, subjects, head, until=until, heard=heard)
+            async with aclosing(consumer) as frames:
                 async for head, frame in frames:
                     yield head, frame
         except (ConsumerLostError, BusUnavailableError) as error:
@@ -133,7 +140,7 @@ async def _frames(
 
 
 async def _of_one_consumer(
-    bus: Bus, subjects: Subjects, after: Head, until: int | None
+    bus: Bus, subjects: Subjects, after: Head, *, until: int | None, heard: Heard | None
 ) -> AsyncGenerator[tuple[Head, Frame[Fact]]]:
     head = after
     stream = subjects.stream("JNL")
@@ -145,6 +152,8 @@ async def _of_one_consumer(
                 continue
             seq = stream_seq(message)
             head, frame = advance(subjects, head, seq, message.subject, message.data)
+            if heard is not None and message.headers:
+                heard(head.position, str(message.headers.get(FRAME, "")))
             yield head, frame
             if head.seq == until:
                 return

@@ -5,7 +5,7 @@ every frame of the old writer, for each frame names the epoch frame it believes 
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -34,6 +34,11 @@ class WriterBrokenError(RuntimeError):
     """A frame is in flight or its outcome unknown: this writer is no good any more."""
 
 
+def nothing(_commits: Sequence[Commit[Fact]]) -> Mapping[str, str]:
+    """Return no headers."""
+    return {}
+
+
 class Writer:
     """The one that may append. Made by `take_over`."""
 
@@ -44,6 +49,8 @@ class Writer:
         self._frames = 0
         self._unsettled = False
         self._fenced = ""
+        self.more: Callable[[Sequence[Commit[Fact]]], Mapping[str, str]] = nothing
+        """Returns headers that a frame of these commits is to have besides; they are no record."""
         self._fence = {
             "Nats-Expected-Stream": subjects.stream("JNL"),
             "Nats-Expected-Last-Subject-Sequence": str(head.epoch_seq),
@@ -114,7 +121,8 @@ class Writer:
         frame = Frame(FRAME_VERSION, head.epoch, head.position + 1, head.hash, tuple(commits))
         data = encode_frame(frame)
         name = f"{head.epoch}-{self._frames + 1}"
-        letter = Letter(self._subjects.frames, data, name, head.seq, self._fence)
+        headers = {**self.more(commits), **self._fence}
+        letter = Letter(self._subjects.frames, data, name, head.seq, headers)
         position = head.position + count_events(commits)
         after = msgspec.structs.replace(head, seq=head.seq + 1, position=position, hash=chain(data))
         return letter, after
