@@ -7,7 +7,7 @@ what came in is passed on all the same.
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,8 @@ ORDERS_MAX = 10_000
 
 Headers = Mapping[str, Any]
 TRACER = trace.get_tracer("restow")
+NONE = nullcontext()
+"""To be in no trace: most messages come in none."""
 
 
 def is_on() -> bool:
@@ -39,13 +41,13 @@ def is_on() -> bool:
     return not isinstance(trace.get_tracer_provider(), ProxyTracerProvider)
 
 
-@contextmanager
-def carried(headers: Headers | None) -> Generator[None]:
+def carried(headers: Headers | None) -> AbstractContextManager[None]:
     """Be in the trace that came with a message, during the block."""
-    if not headers or HEADER not in headers:
-        yield
-        return
-    said = headers[HEADER]
+    return NONE if not headers or HEADER not in headers else _within(headers[HEADER])
+
+
+@contextmanager
+def _within(said: Any) -> Generator[None]:
     carrier = {HEADER: said if isinstance(said, str) else "".join(said[:1])}
     token = contexts.attach(propagate.extract(carrier))
     try:

@@ -240,10 +240,10 @@ class Desk:
         stored = False
         try:
             if batch.commits:
-                begun = time.time_ns()
+                begun, at = time.perf_counter(), time.time_ns()
                 await self._store(batch.commits)
-                self._tally.stored(batch.commits, (time.time_ns() - begun) / 1e9)
-                self._traces.stored(batch.commits, begun)
+                self._tally.stored(batch.commits, time.perf_counter() - begun)
+                self._traces.stored(batch.commits, at)
             stored = True
         finally:
             if not stored:

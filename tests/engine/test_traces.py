@@ -64,7 +64,7 @@ async def test_one_trace_leads_from_a_command_to_all_that_came_of_it(spans):
 def test_where_nobody_listens_nothing_is_begun_and_what_came_is_passed_on():
     assert not traces.is_on()
     told = Traces()
-    ask = Ask(AskId("a"), RegisterHost(host="h1", memory_mib=8_192, cpu_mhz=25_600))
+    ask = Ask(AskId("a"), RegisterHost(host="h1", memory_mib=8_192, cpu_mhz=25_600, disk_gib=9))
     assert told.asked(ask) is None
     assert told.of_frame([]) == {}
     assert told.of_order(OrderId("o1")) is None

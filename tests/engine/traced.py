@@ -50,10 +50,11 @@ def seen(told: InMemorySpanExporter) -> int:
 
 def line(span: ReadableSpan) -> dict[str, object]:
     context = span.get_span_context()
+    assert context is not None
     return {
         "name": span.name,
-        "trace": context.trace_id if context is None else f"{context.trace_id:032x}",
-        "id": "" if context is None else f"{context.span_id:016x}",
+        "trace": f"{context.trace_id:032x}",
+        "id": f"{context.span_id:016x}",
         "parent": f"{span.parent.span_id:016x}" if span.parent else "",
         "attributes": dict(span.attributes or {}),
         "took_ns": (span.end_time or 0) - (span.start_time or 0),
