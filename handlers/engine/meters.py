@@ -9,6 +9,7 @@ from domain.growth import Growth
 from domain.meters import Family, Meter
 from domain.migration import Migration
 from domain.operation import Operation
+from domain.rebalance import Rebalance
 from domain.recovery import Recovery
 from domain.region import Region
 from handlers.engine.tally import Tally
@@ -34,7 +35,7 @@ SAGAS = Meter("restow_sagas", "gauge", "Sagas that are not over, by kind and sta
 DEAD = Meter("restow_dead_letters", "gauge", "Dead letters that wait for a human.")
 STORM = Meter("restow_storm", "gauge", "1 while too many hosts are silent to place anything anew.")
 
-Saga = Operation | Migration | Evacuation | Recovery | Growth
+Saga = Operation | Migration | Evacuation | Recovery | Growth | Rebalance
 METERS = (
     *(LEADS, EPOCH, POSITION, SAFE, ELECTIONS, ANSWERS, REFUSED, TURNED, BUGS, WAITING),
     *(FRAMES, EVENTS, STORING, OWED, SENT, HOSTS, KNOWN, SAGAS, DEAD, STORM),
@@ -76,6 +77,7 @@ def sagas(fleet: Fleet) -> Family:
         ("evacuation", fleet.evacuations.values()),
         ("recovery", fleet.recoveries.values()),
         ("growth", fleet.growths.values()),
+        ("rebalance", fleet.rebalances.values()),
     )
     counts = Counter(
         (kind, saga.state.value) for kind, table in tables for saga in table if not saga.finished_at
