@@ -236,13 +236,13 @@ def _query(name: str, schema: Mapping[str, Any], text: str) -> Document:
 
 
 def _several(name: str, words: Sequence[str], text: str) -> Document:
-    schema = {"type": "array", "items": {"type": "string", "enum": [*words]}}
+    schema = {"type": "array", "items": {"type": "string", "enum": [*words]}, "minItems": 1}
     return {**_query(name, schema, f"{text}, with commas between"), "explode": False}
 
 
 def _chosen(view: View) -> Document:
     members = [field.name for field in msgspec.structs.fields(view.line)]
-    return _several("fields", members, "only these members")
+    return _several("fields", members, "only these members of each line; all others are left out")
 
 
 def _answer(text: str, schema: Document) -> Document:

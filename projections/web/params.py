@@ -151,7 +151,9 @@ def views_named(given: Mapping[str, str]) -> frozenset[str]:
 
 def fields(view: View, given: Mapping[str, str]) -> tuple[str, ...]:
     """Read which members of lines are wanted; none: all. Raises `InvalidError`."""
-    names = tuple(name for name in given.get("fields", "").split(",") if name)
+    if "fields" not in given:
+        return ()
+    names = tuple(given["fields"].split(","))
     members = [field.name for field in msgspec.structs.fields(view.line)]
     for name in names:
         if name not in members:
@@ -162,7 +164,7 @@ def fields(view: View, given: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _sort(view: View, said: str | None) -> tuple[str, bool]:
-    if not said:
+    if said is None:
         return "", view.latest_first
     name = said.removeprefix("-")
     if name not in columns(view):
