@@ -59,7 +59,7 @@ bench: install  ## measure, as ratios against a limit of the same run
 
 hosts: .venv/restow.stamp  ## get what real hosts need on Debian: packages (as root), and CRIU into .hosts
 	@sh tests/hosts/prepare.sh .hosts
-	@$(BIN)/restow doctor --for containers --for network --for migration
+	@$(BIN)/restow doctor --for containers --for network --for traffic --for migration
 
 test-hosts: install  ## the tests on real containers; what this machine cannot do fails them
 	$(BIN)/python -m pytest tests/hosts --fail-on-skip $(ARGS)

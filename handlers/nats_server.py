@@ -1,7 +1,7 @@
 """A NATS server of our own, for a single machine and for tests: started safe, stopped for certain.
 
-It writes what is acknowledged to disk first (`sync_interval: always`), listens on loopback only,
-keeps its store to itself, and does not outlive the process that started it.
+It writes what is acknowledged to disk first (`sync_interval: always`), listens on loopback unless
+told otherwise, keeps its store to itself, and does not outlive the process that started it.
 """
 
 import asyncio
@@ -56,7 +56,10 @@ class ClusterNode(msgspec.Struct, frozen=True):
 
 
 class ServerOptions(msgspec.Struct, frozen=True):
-    """How to run one server. `port` and `monitor_port`: `ANY_PORT` lets the server choose."""
+    """How to run one server. `port` and `monitor_port`: `ANY_PORT` lets the server choose.
+
+    Clients reach it at `host`; its monitoring is on loopback always.
+    """
 
     store: Path
     name: str = "restow"
@@ -69,6 +72,7 @@ class ServerOptions(msgspec.Struct, frozen=True):
     """What streams may reserve in all, such as `1TB`; else three quarters of the disk."""
     more: str = ""
     """Further lines of its configuration file, as for users and what they may say."""
+    host: str = LOOPBACK
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -104,7 +108,7 @@ def configuration(options: ServerOptions) -> str:
     room = f"  max_file_store: {options.store_max}\n" if options.store_max else ""
     return (
         f'server_name: "{options.name}"\n'
-        f'listen: "{LOOPBACK}:{options.port}"\n'
+        f'listen: "{options.host}:{options.port}"\n'
         f'http: "{LOOPBACK}:{options.monitor_port}"\n'
         f"ports_file_dir: {quoted}\n"
         f"max_payload: {options.max_payload}\n"
@@ -199,7 +203,7 @@ class Server:
         tail = self._log_tail()
         if "address already in use" in tail:
             return (
-                f"a port is in use already ({_ports_wanted(self.options)} on {LOOPBACK}): "
+                f"a port is in use already ({_ports_wanted(self.options)} on {self.options.host}): "
                 f"choose another with --port, or stop what listens there. {tail}"
             )
         return f"nats-server ended with {self.process.returncode}: {tail}"

@@ -18,7 +18,7 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
-from domain.messages import Code, HostId
+from domain.messages import ROUTING, Code, HostId
 from domain.problems import Problem
 from domain.subjects import PREFIX_DEFAULT
 from handlers.agent.runc.cgroups import core_mhz
@@ -54,11 +54,23 @@ class Hardware(msgspec.Struct, frozen=True):
 HARDWARE = Hardware()
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where an agent process runs: words before its command line, and flags of its own."""
+
+    before: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+
+HERE = Place()
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to run. `server` is a bus to use instead of an own NATS server.
 
     `lease` is how long a host may be silent. Hosts that are `alone` have an agent process each;
     the others of a zone share one. `traffic` are the settings of real DNS and a real balancer.
+    `places` says of hosts that are alone, and of the router (`routing`), where they are. Our own
+    NATS server listens on `address`.
     """
 
     data: Path
@@ -77,6 +89,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     alone: tuple[str, ...] = ()
     runtime: str = "simulated"
     traffic: Path | None = None
+    places: Mapping[str, Place] = {}
+    address: str = LOOPBACK
 
 
 class StartError(Exception):
@@ -200,7 +214,9 @@ async def _bus(plan: Plan, say: Say) -> AsyncGenerator[tuple[Region, tuple[str, 
 
 
 def _options(plan: Plan) -> ServerOptions:
-    return ServerOptions(plan.data / "nats", port=plan.port, sync_always=not plan.relaxed)
+    return ServerOptions(
+        plan.data / "nats", port=plan.port, sync_always=not plan.relaxed, host=plan.address
+    )
 
 
 async def _version() -> str:
@@ -268,17 +284,22 @@ async def _start_engines(plan: Plan, site: Site, at: Sequence[str]) -> None:
 async def _start_agents(
     plan: Plan, site: Site, at: Sequence[str], zones: Mapping[str, str]
 ) -> None:
-    """Start an agent process for each zone; the first one is the router, too."""
+    """Start an agent process for each zone, and for who is alone; the first is the router, too."""
     dice = ("--seed", str(plan.seed), "--speed", str(plan.speed))
     how = ("--data", str(plan.data), "--runtime", plan.runtime, *dice)
     for number, zone in enumerate(dict.fromkeys(zones.values())):
         shared = [name for name in zones if zones[name] == zone and name not in plan.alone]
         hosts = [word for name in shared for word in ("--host", name)]
         routing = () if number else _routing(plan)
-        command = restow("agent", *hosts, *routing, *at, *how)
-        await site.crew.start(Member(f"agent-{zone}", command))
+        if hosts or routing:
+            place = plan.places.get(ROUTING, HERE) if routing else HERE
+            command = restow("agent", *hosts, *routing, *at, *how, *place.flags)
+            name = f"agent-{zone}" if hosts else "router"
+            await site.crew.start(Member(name, (*place.before, *command)))
     for name in plan.alone:
-        await site.crew.start(Member(f"agent-{name}", restow("agent", "--host", name, *at, *how)))
+        place = plan.places.get(name, HERE)
+        command = restow("agent", "--host", name, *at, *how, *place.flags)
+        await site.crew.start(Member(f"agent-{name}", (*place.before, *command)))
 
 
 def _routing(plan: Plan) -> tuple[str, ...]:

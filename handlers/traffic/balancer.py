@@ -35,19 +35,32 @@ class HaproxyBalancer:
         self._file = Path(settings.configuration)
         self._ports_file = self._file.with_suffix(".ports")
         self._lock = asyncio.Lock()
+        self._reloads = 0
+        self._fresh: dict[str, Route] = {}
         self._write()
 
     async def put(self, route: Route) -> None:
+        """Again, where a reload for others has forgotten what is not in the file yet."""
         if not route.ports:
             return
-        await self._open(route)
-        for place, address in places(route):
-            await self._add(place, address)
-        self._write(plus=route)
+        while True:
+            await self._open(route)
+            reloads = self._reloads
+            try:
+                for place, address in places(route):
+                    await self._add(place, address)
+            except RoutingFailedError:
+                if reloads == self._reloads:
+                    raise
+            if reloads == self._reloads:
+                break
+        self._fresh[route.address] = route
+        self._write()
 
     async def drain(self, route: Route) -> int:
         if not route.ports:
             return 0
+        self._fresh.pop(route.address, None)
         self._write()
         there = await self._there(route)
         for place in there:
@@ -94,11 +107,19 @@ class HaproxyBalancer:
             await self._remove(place)
         return f"HAProxy sends work to {'/'.join(place)} again"
 
-    def _write(self, *, plus: Route | None = None) -> bool:
-        """Write the file anew, `plus` one that is in now; say whether its ports changed."""
-        routes = [route for route in self._routes if not plus or route.address != plus.address]
-        if plus is not None:
-            routes.append(msgspec.structs.replace(plus, standing=Standing.IN))
+    def _write(self) -> bool:
+        """Write the file anew, with what was put in just now; say whether its ports changed."""
+        known = {route.address: route for route in self._routes}
+        self._fresh = {
+            address: route
+            for address, route in self._fresh.items()
+            if address in known and known[address].standing is Standing.COMING
+        }
+        fresh = {
+            address: msgspec.structs.replace(route, standing=Standing.IN)
+            for address, route in self._fresh.items()
+        }
+        routes = [*(known | fresh).values()]
         old = self.ports()
         served = fronts(routes, old, self._settings.tcp_ports)
         new = {front.backend: front.port for front in served}
@@ -119,6 +140,7 @@ class HaproxyBalancer:
         async with self._lock:
             if wanted <= await self._runtime.proxies():
                 return
+            self._reloads += 1
             self._write()
             await self._runtime.reload()
             give_up = time.monotonic() + READY_S

@@ -16,6 +16,8 @@ ALIASES = {
     "migration": "mv",
     "projection": "proj",
 }
+LAB = "restow.lab.command:lab"
+"""A noun that is not the command line's own."""
 
 
 def _epilogue() -> str:
@@ -63,6 +65,7 @@ for group, parts in {
     RUNNING: {
         ("demo", "restow.demo.command:demo"): "Show a fleet at work, and prove it (90 s).",
         ("up", "running:up"): "Start everything on this machine, with simulated hosts.",
+        ("lab", LAB): "Real hosts on this machine: moved live, restarted under load.",
         ("open", "opening:open_"): "Open the dashboard of what `restow up` runs.",
         ("down", "running:down"): "Stop what `restow up` started.",
         ("engine", "process:engine"): "Run one engine.",
@@ -78,6 +81,6 @@ for group, parts in {
 }.items():
     for (name, place), text in parts.items():
         alias = ALIASES.get(name, ())
-        own = {} if place == f"{name}:{name}" else {"help_epilogue": ""}
+        own = {} if place in {f"{name}:{name}", LAB} else {"help_epilogue": ""}
         where = place if "." in place else f"restow.cli.{place}"
         app.command(where, name=name, alias=alias, help=text, group=group, **own)

@@ -15,6 +15,7 @@ from handlers.agent.router import RouterCrew
 from handlers.agent.routes import Routes
 from handlers.traffic.balancer import HaproxyBalancer
 from handlers.traffic.names import DnsNames
+from restow.lab import load
 from tests.traffic.servers import EXTERNAL, Knot, Process, Proxy, answering, free_port, until
 
 HERE = Path(__file__).parent
@@ -77,7 +78,7 @@ class Site:
 
     async def under_load(self, way: Callable[["Site"], Awaitable[None]]) -> Load:
         """Restart the containers this way while requests come in; return how those went."""
-        words = ("-S", str(HERE / "load.py"), str(self._http), LAYER, str(RATE))
+        words = ("-S", load.__file__, "127.0.0.1", str(self._http), LAYER, str(RATE))
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             sys.executable, *words, stdin=pipe, stdout=pipe

@@ -71,6 +71,32 @@ async def test_a_layer_is_served_under_its_names_inside_and_outside(proxy, balan
     assert await balancer.serves(two)
 
 
+async def test_a_reload_for_another_layer_forgets_nobody_who_is_on_the_way_in(
+    proxy, balancer, routes, webs
+):
+    late = Route(("node9-shop.restow.internal", "late.shop.restow.internal"), "127.0.0.9", (9_999,))
+    routes.come(late)
+    coming = asyncio.create_task(balancer.put(late))
+    await until(lambda: added(proxy, "late"), "its server is not there yet")
+    other = asyncio.create_task(put(balancer, routes, *both(webs, stateful=True)))
+    await until(lambda: opened(proxy, LAYER), "it is not reloaded")
+    async with Web("late", "127.0.0.9", 9_999).serving():
+        await coming
+        routes.stay(late.address)
+        await other
+
+        assert await asked(proxy, host="late.shop.restow.internal") == {(200, "late")}
+        assert await balancer.serves(late)
+
+
+async def opened(proxy, name) -> bool:
+    return any(one.startswith(name) for one in await Runtime(proxy.master).proxies())
+
+
+async def added(proxy, name) -> bool:
+    return any(backend.startswith(name) for backend, _ in await Runtime(proxy.master).servers())
+
+
 async def test_what_is_drained_gets_nothing_new_and_ends_what_it_serves(
     proxy, balancer, routes, webs
 ):

@@ -17,9 +17,9 @@ from handlers.agent.runc.tools import run_now
 from handlers.agent.runtime import RuntimeFailedError
 
 NAMED = Path("/run/netns")
-DEVICES = Path("/sys/class/net")
-SETTINGS = {"net/mptcp/enabled": "0"}
-"""CRIU cannot save a socket of MPTCP, which some programs open without being asked to."""
+SETTINGS = {"net/mptcp/enabled": "0", "net/ipv4/conf/all/arp_notify": "1"}
+"""CRIU cannot save a socket of MPTCP, which some programs open without being asked to. And whoever
+is plugged in says so at once: switches learn where it is now."""
 PREFIX = 8
 """All containers of a region have addresses in 10.0.0.0/8."""
 BURST_BYTES = 1_600
@@ -64,10 +64,10 @@ class Wires:
         peer = ("peer", "name", "eth0", "address", mac, "netns", name)
         run_now("ip", "link", "add", "name", device, "type", "veth", *peer)
         run_now("ip", "-n", name, "address", "add", f"{address}/{PREFIX}", "dev", "eth0")
-        run_now("ip", "-n", name, "link", "set", "eth0", "up")
         if held:
             run_now("tc", "qdisc", "replace", "dev", device, "root", *HELD.split())
         run_now("ip", "link", "set", device, "master", self._bridge, "up")
+        run_now("ip", "-n", name, "link", "set", "eth0", "up")
         if held:
             self._say(home, FILLING, FILLING)  # a bucket is full when it begins
 
@@ -83,9 +83,11 @@ class Wires:
             run_now("ip", "link", "set", self._device(home), "down")
 
     def unmute(self, home: Home) -> None:
-        """Mend the cable."""
+        """Mend the cable, and have it known that this is the place again."""
         if self._there(home):
             run_now("ip", "link", "set", self._device(home), "up")
+            for state in ("down", "up"):
+                run_now("ip", "-n", self._name(home), "link", "set", "eth0", state)
 
     def detach(self, home: Home) -> None:
         """Have no such namespace or cable."""
@@ -102,7 +104,8 @@ class Wires:
         return f"rs{sha256(self._name(home).encode()).hexdigest()[:12]}"
 
     def _there(self, home: Home) -> bool:
-        return (DEVICES / self._device(home)).exists()
+        """Tell whether there is a cable, in the network that this process is in."""
+        return any(name == self._device(home) for _, name in socket.if_nameindex())
 
     def _say(self, home: Home, *frames: bytes) -> None:
         """Send frames into the cable."""

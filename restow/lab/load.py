@@ -1,31 +1,35 @@
 """Requests at a fixed rate from a process of its own, until its input ends; then says how it went.
 
-`python load.py PORT HOST RATE`. Every other request has a connection of its own, the others go over
-connections that are kept. Answers with one line: done, failed, and what failed.
+`python load.py ADDRESS PORT HOST RATE`. Every other request has a connection of its own, the others
+go over connections that are kept. Answers with one line: done, failed, and what failed.
 """
 
 import asyncio
+import re
 import sys
 from collections import Counter
 
 TICK_S = 0.05
 PATIENCE_S = 10.0
+LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 Kept = list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
+Where = tuple[str, int]
 
 
-async def request(port: int, host: str, kept: Kept | None) -> str:
+async def request(where: Where, host: str, kept: Kept | None) -> str:
     """Ask once; return "" or what went wrong."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             if kept:
                 reader, writer = kept.pop()
             else:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                reader, writer = await asyncio.open_connection(*where)
             writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             head = await reader.readuntil(b"\r\n\r\n")
             status = head.split()[1].decode()
             if status == "200":
-                await reader.readexactly(2)
+                found = LENGTH.search(head)
+                await reader.readexactly(int(found[1]) if found else 0)
                 if kept is not None:
                     kept.append((reader, writer))
                     return ""
@@ -35,7 +39,7 @@ async def request(port: int, host: str, kept: Kept | None) -> str:
     return "" if status == "200" else status
 
 
-async def main(port: int, host: str, rate: int) -> None:
+async def main(where: Where, host: str, rate: int) -> None:
     clock = asyncio.get_running_loop()
     over = clock.run_in_executor(None, sys.stdin.read)
     outcomes: Counter[str] = Counter()
@@ -49,7 +53,7 @@ async def main(port: int, host: str, rate: int) -> None:
     due = clock.time()
     while not over.done():
         for number in range(round(rate * TICK_S)):
-            task = asyncio.create_task(request(port, host, kept if number % 2 else None))
+            task = asyncio.create_task(request(where, host, kept if number % 2 else None))
             tasks.add(task)
             task.add_done_callback(note)
         due += TICK_S
@@ -60,4 +64,5 @@ async def main(port: int, host: str, rate: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    _, address, port, host, rate = sys.argv
+    asyncio.run(main((address, int(port)), host, int(rate)))
