@@ -19,6 +19,7 @@ from domain.deadlines import DeadlinePassed
 from domain.decider import Answered, Ask, Commit, Frame
 from domain.durations import HEALTHY, durations, takes
 from domain.facts import Fact
+from domain.fleet import Fleet
 from domain.image import from_image, to_image
 from domain.messages import AskId, Command, Instant, Refusal
 from domain.orders import CallOff, MigrateOut, Order, ReportHealth, ReportOrder
@@ -64,6 +65,11 @@ class Fork:
     @property
     def position(self) -> int:
         return self._region.position
+
+    @property
+    def fleet(self) -> Fleet:
+        """Return the fleet as it would be by now; look, and change nothing."""
+        return self._region.fleet
 
     async def ask(self, command: str, body: Mapping[str, Any]) -> Reply | Problem:
         """Ask for a command, and let time run until what it began is over."""

@@ -31,6 +31,12 @@ THEN = {
     ("whynot", "why_not"): "Say why a container is not on a host, and what would put it there.\n\n"
     "For example:\n\nrestow audit why-not node7 h03\n\n"
     "restow audit why-not node7 h03 --as-of now",
+    ("undo", "undo"): "Say which commands bring back what was intended, and send them.\n\n"
+    "Undone is what a command, or all commands between --from and --to, set: hosts, layers, sizes,"
+    " places, triggers, limits. What somebody else changed since is left alone, and said. The"
+    " commands are tried in a fork first; --apply sends them, each held to its own plan. Ends with"
+    " 9 where something is left, with 4 where a command would be refused.\n\n"
+    "For example:\n\nrestow audit undo op3\n\nrestow audit undo --from -10m --apply",
     ("exporting", "export"): "Write events as JSON Lines or Parquet.\n\n"
     "For example:\n\nrestow audit export events.parquet --from -1d\n\n"
     "restow audit export - --stream container.node7",
