@@ -5,14 +5,16 @@ part of the type: cloudlets, gibibytes, milliseconds. A cloudlet is 128 MiB of m
 of processor (product.md, "Words and units").
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from string import ascii_lowercase
-from typing import Annotated, NewType
+from typing import Annotated, NewType, TypeVar
 
 import msgspec
 from msgspec import Meta
+
+N = TypeVar("N", bound=str)
 
 AskId = NewType("AskId", str)
 HostId = NewType("HostId", str)
@@ -212,3 +214,8 @@ Answer = Accepted | Unchanged | Refusal
 def number_of(name: str) -> int:
     """Return the number in the id of something numbered: 17 of `node17`. Older ones have less."""
     return int(name.lstrip(ascii_lowercase))
+
+
+def in_order(names: Iterable[N]) -> list[N]:
+    """Return ids in the order of their numbers; tables keep no order after an undo."""
+    return sorted(names, key=number_of)

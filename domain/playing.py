@@ -31,6 +31,7 @@ from domain.messages import (
     OrderId,
     RebalanceId,
     RecoveryId,
+    in_order,
     number_of,
 )
 from domain.migration import Migration, MigrationState
@@ -110,7 +111,7 @@ class Play:
         self._ours_due = 0
         self._ahead: set[str] = set()
         self.own: dict[str, None] = {}
-        self.start = start
+        self.start = self._now = start
         self.scenes: list[Scene] = []
         self.story: list[Event] = []
         self.cut = False
@@ -143,6 +144,7 @@ class Play:
         return due.order is not None and due.order not in self._fleet.orders
 
     def _take(self, at: Instant, due: Due) -> None:
+        self._now = at
         before = self._fleet.containers.get(due.container)
         what, source = due.what, due.source
         if isinstance(due.command, DeadlinePassed):
@@ -263,9 +265,10 @@ class Play:
         self._push(Instant(at + how.ms), Due(report, HEALTHY, how.source, ours))
 
     def _push(self, at: Instant, due: Due) -> None:
+        """Have it come at its time; what would have come before anybody looked comes now."""
         self._number += 1
         self._ours_due += due.counts
-        heapq.heappush(self._heap, (at, self._number, due))
+        heapq.heappush(self._heap, (max(at, self._now), self._number, due))
 
 
 def saga_at(
@@ -292,8 +295,8 @@ def holders(fleet: Fleet, saga: str) -> Iterable[str]:
     operation = fleet.operations.get(OperationId(saga))
     if operation is not None:
         yield from before_operation(fleet, operation)
-        mine = (name for name in fleet.growing if fleet.growths[name].operation == saga)
-        yield from mine
+        every = in_order(fleet.growing)
+        yield from (name for name in every if fleet.growths[name].operation == saga)
     migration = fleet.migrations.get(MigrationId(saga))
     if migration is not None and migration.state is MigrationState.WAITING:
         yield from before_migration(fleet, migration)

@@ -27,6 +27,7 @@ from domain.messages import (
     MigrationId,
     OperationId,
     RecoveryId,
+    in_order,
     number_of,
 )
 from domain.migration import CallOffMigration, GrantMigration
@@ -168,8 +169,8 @@ def growths(
     source = fleet.migrations[migration].source if migration else None
     return tuple(
         AdvanceGrowth(growth=name)
-        for name, whose in fleet.growing.items()
-        if whose == container
+        for name in in_order(fleet.growing)
+        if (whose := fleet.growing[name]) == container
         or (migration and fleet.growths[name].migration == migration)
         or (source and fleet.containers[whose].host == source)
     )
@@ -181,7 +182,8 @@ def removed(fleet: Fleet, event: ct.ContainerRemoved | rc.ContainerReplaced) -> 
 
 def cancelled(fleet: Fleet, event: op.OperationCancelled) -> tuple[Command, ...]:
     """Give up what steps of the operation still wait to grow to."""
-    mine = (name for name in fleet.growing if fleet.growths[name].operation == event.operation)
+    every = in_order(fleet.growing)
+    mine = (name for name in every if fleet.growths[name].operation == event.operation)
     return (*(AdvanceGrowth(growth=name) for name in mine), *again(fleet, event))
 
 
@@ -301,7 +303,7 @@ def host_lost(fleet: Fleet, event: h.HostLost) -> tuple[Command, ...]:
         if isinstance(order.work, MigrateOut) and order.work.target == event.host
     ]
     settling = (
-        SettleLost(migration=name, host=event.host) for name in dict.fromkeys((*moving, *waiting))
+        SettleLost(migration=name, host=event.host) for name in in_order({*moving, *waiting})
     )
     emptying = (
         StopEvacuation(evacuation=one.id, reason=f"host {event.host} is lost")
@@ -311,8 +313,8 @@ def host_lost(fleet: Fleet, event: h.HostLost) -> tuple[Command, ...]:
     steps = steps_on(fleet, event.host)
     growing = tuple(
         AdvanceGrowth(growth=name)
-        for name, whose in fleet.growing.items()
-        if on_host(fleet, whose, event.host)
+        for name in in_order(fleet.growing)
+        if on_host(fleet, fleet.growing[name], event.host)
     )
     return (*settling, *emptying, *steps, *growing, BeginRecovery(host=event.host))
 
@@ -323,7 +325,7 @@ def steps_on(fleet: Fleet, host: HostId) -> tuple[Command, ...]:
     why = f"host {host} is lost"
     return tuple(
         AdvanceStep(operation=operation.id, container=step.planned.container, failed=why)
-        for operation in fleet.operations.values()
+        for operation in map(fleet.operations.__getitem__, in_order(fleet.operations))
         for step in operation.steps
         if step.stage in waits and on_host(fleet, step.planned.container, host)
     )

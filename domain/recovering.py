@@ -22,6 +22,7 @@ from domain.messages import (
     Instant,
     RecoveryId,
     Refusal,
+    in_order,
     number_of,
 )
 from domain.operation import HEALTH_MAX_MS, StepKind
@@ -269,5 +270,7 @@ def tried(recovery: Recovery, case: Case, container: Container, why: str) -> Fac
 def looks(fleet: Fleet) -> tuple[Command, ...]:
     """Return what lets every recovery look again."""
     return tuple(
-        AdvanceRecovery(recovery=one.id) for one in fleet.recoveries.values() if not one.finished_at
+        AdvanceRecovery(recovery=name)
+        for name in in_order(fleet.recoveries)
+        if not fleet.recoveries[name].finished_at
     )

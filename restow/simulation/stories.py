@@ -214,6 +214,8 @@ def hold_to_plan(world: World, command: Command, tenant: Tenant) -> None:
     written = tuple(event.fact for event in commit.events)
     if (commit.answer, written) != (answer, plan.facts if plan else ()):
         world.violate(f"{answer} was planned, with {plan}")
+    if plan is not None and any(step.for_ms < 0 for step in plan.forecast.steps):
+        world.violate(f"a step ends before it begins: {plan.forecast.steps}")
 
 
 def everyone_leaves(world: World, host: HostId) -> None:

@@ -13,13 +13,31 @@ from domain.environment import (
 )
 from domain.evacuation import EvacuateHost
 from domain.fleet import ALL_LAYERS, Fleet
+from domain.growth import AdvanceGrowth, GrowthRequested, begin
 from domain.host import RemoveHost
 from domain.layers import NOTICES_MAX
-from domain.messages import AskId, Code, PublicCommand, Refusal, Tenant
+from domain.messages import (
+    AskId,
+    Code,
+    ContainerId,
+    GrowthId,
+    Instant,
+    OperationId,
+    PublicCommand,
+    Refusal,
+    Tenant,
+)
 from domain.migration import MigrateContainer, MigrationAbandoned, MigrationReverted
-from domain.operation import CancelOperation, OperationState, RestartLayer, ScaleLayer, ScaleNode
+from domain.operation import (
+    CancelOperation,
+    OperationCancelled,
+    OperationState,
+    RestartLayer,
+    ScaleLayer,
+    ScaleNode,
+)
 from domain.orders import Halt, Redeploy, RouteIn, RouteOut, Start, Stop, Work
-from domain.reactions import wake
+from domain.reactions import cancelled, wake
 from tests.examples import Scene, accepted, code, done, given, host, hosts, layer, refused, shop
 
 LATE = 140_000
@@ -372,3 +390,20 @@ class TestTurns:
             second.put(second.waiting, name, ALL_LAYERS)
 
         assert wake(first, None) == wake(second, None)
+
+
+def test_who_waits_to_grow_looks_in_turn_also_after_something_was_tried_out():
+    fleet, operation = Fleet(), OperationId("op1")
+    for number in range(2, 12):
+        asked = GrowthRequested(
+            GrowthId(f"gr{number}"), ContainerId(f"node{number}"), 1, 4, Instant(9), operation
+        )
+        fleet.put_growth(begin(asked, (1, 1), Instant(0)))
+    fleet.try_out()
+    fleet.put(fleet.growing, "gr2", None)
+    fleet.undo()
+
+    asks = cancelled(fleet, OperationCancelled(operation))
+
+    looking = [ask.growth for ask in asks if isinstance(ask, AdvanceGrowth)]
+    assert looking == [f"gr{number}" for number in range(2, 12)]

@@ -18,7 +18,10 @@ BANK = (
     124,  # the same, after the engine was killed between the step and its order
     145,  # the same, with another container of the layer under a claim
 )
-"""Seeds that once found a bug, and what it was."""
+"""Seeds of the first wishes that once found a bug, and what it was."""
+OF_ALL_WISHES = (
+    109913,  # a plan was made, and the same one a moment later was another; a step of it took < 0
+)
 
 
 def test_everything_comes_to_its_end(seed: int) -> None:
@@ -30,6 +33,13 @@ def test_everything_comes_to_its_end(seed: int) -> None:
 @pytest.mark.parametrize("known", BANK)
 def test_what_was_a_bug_once_is_none_again(known: int) -> None:
     world = live(known, FIRST)
+
+    check_end(world)
+
+
+@pytest.mark.parametrize("known", OF_ALL_WISHES)
+def test_what_was_a_bug_of_all_wishes_is_none_again(known: int) -> None:
+    world = live(known)
 
     check_end(world)
 
