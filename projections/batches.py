@@ -150,7 +150,7 @@ class Projector:
     """Folds frames into batches. It goes on from what a store keeps, or begins with nothing."""
 
     def __init__(self, kept: Kept | None = None) -> None:
-        self.reads = Reads(events_max=0, forgot=self._forget)
+        self.reads = Reads(events_max=0, forgot=self._forget, commands_max=0)
         self._forgotten: list[tuple[str, str]] = []
         self.checkpoint = Checkpoint()
         self._commands = 0
@@ -169,9 +169,10 @@ class Projector:
         fleet.try_out()
         for frame in frames:
             reads.take(frame)
-            self._written_once(frame, rows)
             for at in placed(frame):
                 _touch(at, touched)
+                _written_once(at, rows)
+            self._answered(frame, rows["command"])
         for table, key, old in fleet.tried():
             name = self._tables[id(table)]
             touched[name, key] = None
@@ -197,19 +198,13 @@ class Projector:
         if key is not None:
             self._forgotten.append((table, key))
 
-    def _written_once(self, frame: Frame[Fact], rows: dict[str, list[Row]]) -> None:
-        for at in placed(frame):
-            rows["event"].append(row_of(EVENT, audit_line(at), at.position))
-            placement = placement_line(at)
-            if placement is not None:
-                rows["placement"].append(row_of(PLACEMENT, placement, at.position))
+    def _answered(self, frame: Frame[Fact], rows: list[Row]) -> None:
         position = frame.position - 1
         for commit in frame.commits:
             position += len(commit.events)
             if commit.command in COMMANDS:
                 self._commands += 1
-                line = command_line(commit, position)
-                rows["command"].append(row_of(COMMAND, line, self._commands))
+                rows.append(row_of(COMMAND, command_line(commit, position), self._commands))
 
     def _tell(
         self, marks: dict[tuple[str, Any], None], rows: dict[str, list[Row]]
@@ -286,6 +281,13 @@ def _sorted(table: dict[str, Any], age: Callable[[tuple[str, Any]], int]) -> Non
     items = sorted(table.items(), key=age)
     table.clear()
     table.update(items)
+
+
+def _written_once(at: Placed, rows: dict[str, list[Row]]) -> None:
+    rows["event"].append(row_of(EVENT, audit_line(at), at.position))
+    placement = placement_line(at)
+    if placement is not None:
+        rows["placement"].append(row_of(PLACEMENT, placement, at.position))
 
 
 def _touch(at: Placed, touched: dict[tuple[str, Any], None]) -> None:

@@ -5,9 +5,10 @@ and migration, the latest commands with their answers and the latest events. It 
 the journal does not: built again from the start it is the same.
 """
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Raw
@@ -17,10 +18,10 @@ from domain.container import Container, ContainerPlaced, ContainerRemoved, Placi
 from domain.contracts.catalogue import COMMANDS
 from domain.decider import Commit, Frame
 from domain.evacuation import EvacuationEvent
-from domain.facts import Fact, tag
+from domain.facts import Fact, members, tag
 from domain.fleet import Fleet
 from domain.host import Host
-from domain.messages import Accepted, ContainerId, HostId, Instant, Refusal, Unchanged
+from domain.messages import Accepted, ContainerId, Event, HostId, Instant, Refusal, Unchanged
 from domain.migration import MigrationRequested
 from domain.occupancy import Occupancy
 from domain.operation import OperationRequested
@@ -59,9 +60,15 @@ class Reads:
     """A view of one region. Read its tables freely; change it only through `take`."""
 
     def __init__(
-        self, events_max: int | None = None, forgot: Callable[[str, str | None], None] = untold
+        self,
+        events_max: int | None = None,
+        forgot: Callable[[str, str | None], None] = untold,
+        commands_max: int | None = None,
     ) -> None:
-        """`forgot` is told of a story that is kept no more: the table, and which (None: none)."""
+        """`forgot` is told of a story that is kept no more: the table, and which (None: none).
+
+        So many events and commands are kept at most, None: the usual number of them.
+        """
         self.fleet = Fleet()
         self.fleet.watcher = self
         self.versions: dict[str, int] = {}
@@ -72,7 +79,7 @@ class Reads:
         self.evacuations: dict[str, EvacuationStory] = {}
         self.recoveries: dict[str, RecoveryStory] = {}
         self.firings: Firings = {}
-        self.commands: dict[str, CommandLine] = {}
+        self.commands: OrderedDict[str, CommandLine] = OrderedDict()
         """By `command_key`: two tenants may use one id."""
         self.counts: Counter[str] = Counter()
         self.heard: dict[HostId, Instant] = {}
@@ -81,6 +88,7 @@ class Reads:
         self.at = Instant(0)
         self._events: deque[Placed] = deque(maxlen=EVENTS_MAX if events_max is None else events_max)
         self._occupancy: Occupancy | None = None
+        self._commands_max = COMMANDS_MAX if commands_max is None else commands_max
         self._forgot = forgot
         self._over: dict[str, deque[str]] = {"operation": deque(), "migration": deque()}
 
@@ -100,38 +108,57 @@ class Reads:
         self.versions[at.event.stream] = at.event.version
         self._events.append(at)
         evolve(self.fleet, fact, at.commit.at)
-        if isinstance(fact, ContainerPlaced):
-            self.why[fact.container] = fact.why
-        elif isinstance(fact, ContainerRemoved):
-            self.why.pop(fact.container, None)
-        else:
-            self._tell(at)
+        carry_on = self._told.get(type(fact))
+        if carry_on is not None:
+            carry_on(self, fact, at)
 
-    def _tell(self, at: Placed) -> None:
-        """Carry on the story of the operation or migration that the event belongs to."""
-        fact = at.event.fact
-        if isinstance(fact, OperationRequested):
-            self.operations[fact.operation] = operation_requested(fact, at)
-            self.counts["operations_running"] += 1
-        elif isinstance(fact, MigrationRequested):
-            self.migrations[fact.migration] = migration_requested(fact, at)
-            self.counts["migrations_running"] += 1
-        elif isinstance(fact, EvacuationEvent):
-            oldest = evacuations.told(self.evacuations, fact, at, STORIES_MAX)
-            self._forgot("told evacuations", oldest)
-        elif isinstance(fact, RecoveryEvent):
-            oldest = recoveries.told(self.recoveries, fact, at, STORIES_MAX)
-            self._forgot("told recoveries", oldest)
-        elif isinstance(fact, Told):
-            self._forgot("told firings", tell(self.firings, fact, at))
-        elif type(fact) in OPERATION:
-            name = at.event.stream.partition(".")[2]
-            self.operations[name] = next_operation(self.operations[name], at)
-            self._close("operation", self.operations, name)
-        elif type(fact) in MIGRATION:
-            name = at.event.stream.partition(".")[2]
-            self.migrations[name] = next_migration(self.migrations[name], at)
-            self._close("migration", self.migrations, name)
+    def _placed(self, fact: ContainerPlaced, _at: Placed) -> None:
+        self.why[fact.container] = fact.why
+
+    def _removed(self, fact: ContainerRemoved, _at: Placed) -> None:
+        self.why.pop(fact.container, None)
+
+    def _operation_requested(self, fact: OperationRequested, at: Placed) -> None:
+        self.operations[fact.operation] = operation_requested(fact, at)
+        self.counts["operations_running"] += 1
+
+    def _operation(self, _fact: Fact, at: Placed) -> None:
+        name = at.event.stream.partition(".")[2]
+        self.operations[name] = next_operation(self.operations[name], at)
+        self._close("operation", self.operations, name)
+
+    def _migration_requested(self, fact: MigrationRequested, at: Placed) -> None:
+        self.migrations[fact.migration] = migration_requested(fact, at)
+        self.counts["migrations_running"] += 1
+
+    def _migration(self, _fact: Fact, at: Placed) -> None:
+        name = at.event.stream.partition(".")[2]
+        self.migrations[name] = next_migration(self.migrations[name], at)
+        self._close("migration", self.migrations, name)
+
+    def _evacuation(self, fact: EvacuationEvent, at: Placed) -> None:
+        oldest = evacuations.told(self.evacuations, fact, at, STORIES_MAX)
+        self._forgot("told evacuations", oldest)
+
+    def _recovery(self, fact: RecoveryEvent, at: Placed) -> None:
+        oldest = recoveries.told(self.recoveries, fact, at, STORIES_MAX)
+        self._forgot("told recoveries", oldest)
+
+    def _firing(self, fact: Told, at: Placed) -> None:
+        self._forgot("told firings", tell(self.firings, fact, at))
+
+    _told: ClassVar[Mapping[type[Event], Callable[..., None]]] = {
+        **dict.fromkeys(OPERATION, _operation),
+        **dict.fromkeys(MIGRATION, _migration),
+        **dict.fromkeys(members(EvacuationEvent), _evacuation),
+        **dict.fromkeys(members(RecoveryEvent), _recovery),
+        **dict.fromkeys(members(Told), _firing),
+        OperationRequested: _operation_requested,
+        MigrationRequested: _migration_requested,
+        ContainerPlaced: _placed,
+        ContainerRemoved: _removed,
+    }
+    """What is carried on beside the fleet, by the kind of event."""
 
     def _close(
         self, noun: str, table: dict[str, OperationLine] | dict[str, MigrationLine], name: str
@@ -152,12 +179,15 @@ class Reads:
             self.at = commit.at
             if commit.command in COMMANDS:
                 self.counts["commands"] += 1
-                line = command_line(commit, position)
-                key = command_key(line)
-                self.commands.pop(key, None)  # an id of long ago is used again: it is the latest
-                self.commands[key] = line
-                if len(self.commands) > COMMANDS_MAX:
-                    del self.commands[next(iter(self.commands))]
+                if self._commands_max:
+                    self._answer(command_line(commit, position))
+
+    def _answer(self, line: CommandLine) -> None:
+        key = command_key(line)
+        self.commands[key] = line
+        self.commands.move_to_end(key)  # an id of long ago may be used again: it is the latest
+        if len(self.commands) > self._commands_max:
+            self.commands.popitem(last=False)
 
     def resume(self, position: int, epoch: int, at: Instant) -> None:
         """Go on after `position`; the tables are already as they were then."""
