@@ -20,6 +20,7 @@ from benchmarks import (
     replay,
     room,
     views,
+    visible,
 )
 from benchmarks.figures import machine, table
 
@@ -40,6 +41,7 @@ def main() -> None:
         *views.run(),
         *asyncio.run(dashboard.run()),
         *asyncio.run(reading.run()),
+        *asyncio.run(visible.run()),
         *asyncio.run(moments.run()),
         *asyncio.run(giant.run()),
     ]
