@@ -70,7 +70,10 @@ for group, parts in {
         ("down", "running:down"): "Stop what `restow up` started.",
         ("engine", "process:engine"): "Run one engine.",
         ("agent", "process:agent"): "Run the agent of hosts: simulated ones, or this machine.",
-        ("reader", "process:reader"): "Run the read side: queries, public events, audit.",
+        (
+            "reader",
+            "process:reader",
+        ): "Run the read side: views, read API, queries, public events, audit.",
         ("doctor", "doctor:doctor"): "What this machine can do as a host, and what is missing.",
         ("image", "image:image"): "Images on this machine: add, list, remove.",
         ("sweep", "image:sweep"): "Remove what real hosts left on this machine.",
