@@ -37,6 +37,10 @@ THEN = {
     " commands are tried in a fork first; --apply sends them, each held to its own plan. Ends with"
     " 9 where something is left, with 4 where a command would be refused.\n\n"
     "For example:\n\nrestow audit undo op3\n\nrestow audit undo --from -10m --apply",
+    ("event", "why"): "Say what led to an event, or to the newest event of an aggregate.\n\n"
+    "The same as `restow event why`: each link is what the one before it came from, back to the"
+    " command, who sent it, and why.\n\n"
+    "For example:\n\nrestow audit why node17\n\nrestow audit why node17 --at -5m",
     ("exporting", "export"): "Write events as JSON Lines or Parquet.\n\n"
     "For example:\n\nrestow audit export events.parquet --from -1d\n\n"
     "restow audit export - --stream container.node7",

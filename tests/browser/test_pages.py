@@ -1,6 +1,8 @@
 """What people see and do on the dashboard, from the bus to the pixels."""
 
+import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,14 @@ async def environment(served: Served, name: str, count: int) -> list[str]:
 async def position_seen(page: Page) -> int:
     text = await page.locator(".figures b").inner_text()
     return int(text.replace(",", ""))
+
+
+async def position_then(page: Page) -> int:
+    """Return the position that time travel is at, which is in the address."""
+    await page.wait_for_url(re.compile(r"[?&]at=\d+"))
+    found = re.search(r"[?&]at=(\d+)", page.url)
+    assert found is not None
+    return int(found[1])
 
 
 async def test_the_fleet_is_shown_and_a_container_explains_itself(tab: Tab):
@@ -172,6 +182,41 @@ async def test_time_travel_shows_the_past_and_what_changed(tab: Tab, served: Ser
     await expect(page.get_by_label("What changed")).to_contain_text("layer.scale")
     await slider.press("Home")
     await expect(page.locator("[data-past]")).to_contain_text("position 1")
+
+
+async def test_an_auditor_is_told_what_was_what_changed_who_asked_and_why_there(
+    tab: Tab, served: Served
+):
+    """The walk of docs/audit.md, in the browser."""
+    await environment(served, "walk", 1)
+    page = await tab.open("time")
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    await page.get_by_label("At (UTC)").fill(f"{soon:%Y-%m-%dT%H:%M:%S}")
+    begun = await position_then(page)
+    await page.get_by_role("button", name="Compare from here").click()
+    reply = await served.place.done(
+        "layer.scale", environment="walk", layer="app", count=2, reason="a sale"
+    )
+    (new,) = reply.containers
+    await served.place.quiet()
+    slider = page.get_by_role("slider")
+    async with asyncio.timeout(PATIENCE_MS / 1_000):
+        while int(await slider.get_attribute("max") or 0) < reply.position:
+            await asyncio.sleep(0.05)
+    await slider.press("End")
+    changed = page.get_by_label("What changed")
+    await expect(changed).to_contain_text("layer.scale")
+    await expect(changed).to_contain_text("“a sale”")
+    await expect(page.locator("[data-diff=container]")).to_contain_text(f"+ {new}")
+    until = await position_then(page)
+    assert begun < reply.position <= until
+    await page.goto(f"{served.url}/#/time/container/{new}?at={until}&from={begun}")
+    drawer = page.get_by_role("complementary")
+    await expect(drawer).to_contain_text("Why it is where it is")
+    await expect(drawer).to_contain_text("hosts fitted")
+    told = drawer.get_by_role("listitem").filter(has_text="container.placed")
+    await told.get_by_role("link").first.click()
+    await expect(page.locator("section.one .why")).to_contain_text("command layer.scale")
 
 
 async def test_a_command_is_planned_first_and_then_done(tab: Tab, served: Served):
