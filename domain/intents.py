@@ -13,19 +13,13 @@ from domain.container import Container
 from domain.environment import Environment, EnvironmentState, Layer
 from domain.fleet import Fleet
 from domain.host import Host, HostState
+from domain.nouns import TABLES
 from domain.tenant import Limits
 from domain.trigger import Trigger
 
 THERE = "there"
-TABLES: Mapping[str, str] = {
-    "host": "hosts",
-    "environment": "environments",
-    "layer": "layers",
-    "container": "containers",
-    "trigger": "triggers",
-    "tenant": "limits",
-}
-"""The noun of each kind of aggregate that people intend something with, and its table."""
+NOUNS = ("host", "environment", "layer", "container", "trigger", "tenant")
+"""The kinds of aggregates that people intend something with."""
 
 Intents = Mapping[str, Any]
 """What is intended with one aggregate, by the name of the member."""

@@ -14,18 +14,9 @@ from domain.contracts.catalogue import COMMANDS
 from domain.decider import Commit, Recorded
 from domain.facts import Fact
 from domain.fleet import Fleet
-from domain.intents import TABLES, THERE, Intent, changed, find, intents, name_of, same
+from domain.intents import NOUNS, THERE, Intent, changed, find, intents, name_of, same
 from domain.messages import Instant
-
-SAGAS: Mapping[str, str] = {
-    "operation": "operations",
-    "migration": "migrations",
-    "evacuation": "evacuations",
-    "recovery": "recoveries",
-    "growth": "growths",
-    "rebalance": "rebalances",
-}
-"""The nouns of sagas, and their tables."""
+from domain.nouns import STORIES, TABLES
 
 Meant = Callable[[int, Commit[Fact]], bool]
 
@@ -64,7 +55,7 @@ class Undoing:
         self._made: set[str] = set()
         self._begun: dict[str, Asked] = {}
         self._meant = meant
-        self._nouns = {id(getattr(fleet, table)): noun for noun, table in TABLES.items()}
+        self._nouns = {id(getattr(fleet, TABLES[noun])): noun for noun in NOUNS}
 
     def take(self, position: int, commit: Commit[Fact]) -> None:
         """Take in the next commit, whose last event is at `position`."""
@@ -179,7 +170,7 @@ def asked_of(position: int, commit: Commit[Fact]) -> Asked:
 
 
 def is_saga(stream: str) -> bool:
-    return stream.partition(".")[0] in SAGAS
+    return stream.partition(".")[0] in STORIES
 
 
 def owner(ours: Mapping[str, bool], asked: str) -> bool:
@@ -202,6 +193,6 @@ def around(intent: Intent) -> Iterator[Intent]:
 def over(fleet: Fleet, stream: str) -> bool:
     """Say whether a saga is over, be it remembered or not."""
     noun, _, name = stream.partition(".")
-    table: dict[str, Any] = getattr(fleet, SAGAS[noun])
+    table: dict[str, Any] = getattr(fleet, STORIES[noun])
     one = table.get(name)
     return one is None or bool(one.finished_at)

@@ -6,24 +6,8 @@ from typing import Any
 import msgspec
 
 from domain.fleet import Fleet
+from domain.nouns import TABLES
 
-TABLES: Mapping[str, str] = {
-    "host": "hosts",
-    "environment": "environments",
-    "layer": "layers",
-    "container": "containers",
-    "operation": "operations",
-    "migration": "migrations",
-    "evacuation": "evacuations",
-    "recovery": "recoveries",
-    "growth": "growths",
-    "rebalance": "rebalances",
-    "trigger": "triggers",
-    "tenant": "limits",
-    "dead": "dead",
-    "watch": "vigil",
-}
-"""The noun of each kind of aggregate, and its table in the fleet."""
 NOUNS: Mapping[str, str] = {table: noun for noun, table in TABLES.items()}
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from domain.fleet import Fleet
-from projections.aggregates import NOUNS, TABLES, find, spelled
+from domain.nouns import TABLES
+from projections.aggregates import NOUNS, find, spelled
 
 COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,

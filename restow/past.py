@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from domain.nouns import STORIES
 from domain.problems import Problem
 from domain.subjects import Subjects
 from handlers.bus import CONNECT_S, close, connect
@@ -20,7 +21,7 @@ from restow.answering import answered, understood
 from restow.frames import JournalFrames
 from restow.settings import KEYFRAMES_FOLDER, Region, data_directory
 
-OF_ALL_TIME = ("event", "command", "operation", "migration", "evacuation", "recovery", "growth")
+OF_ALL_TIME = ("event", "command", *STORIES)
 """Nouns of which much was over by any moment: only the whole journal knows of that."""
 
 

@@ -13,8 +13,9 @@ from domain.fleet import Fleet
 from domain.intents import Intent
 from domain.inverses import Step
 from domain.messages import PublicCommand
+from domain.nouns import STORIES
 from domain.problems import Problem
-from domain.undoing import SAGAS, Drift, Meant, Undoing
+from domain.undoing import Drift, Meant, Undoing
 from projections.feed import H
 from projections.moments import Moment
 from projections.reaching import Reaching
@@ -101,7 +102,7 @@ async def rehearse(
 
 def ending(fleet: Fleet, name: str) -> str:
     """Say how a story ended that did not do what was asked, "" for one that did."""
-    tables: list[dict[str, Any]] = [getattr(fleet, table) for table in SAGAS.values()]
+    tables: list[dict[str, Any]] = [getattr(fleet, table) for table in STORIES.values()]
     story = next((table[name] for table in tables if name in table), None)
     if story is None:
         return ""

@@ -21,6 +21,7 @@ from domain.decider import Frame
 from domain.facts import Fact, tag
 from domain.fleet import Fleet
 from domain.messages import Code, Instant, Refusal
+from domain.nouns import TABLES
 from projections.aggregates import spelled
 from projections.audit.fold import Known, projector
 from projections.audit.mapper import Entry, FactMapper, stored
@@ -32,20 +33,6 @@ EVENTS_A_TRANSACTION = 1_000
 """A transaction ends with the frame that reaches it."""
 PAGE = 1_000
 """Events read at a time for a fold of everything."""
-
-_TABLES = {
-    "host": "hosts",
-    "environment": "environments",
-    "container": "containers",
-    "operation": "operations",
-    "migration": "migrations",
-    "evacuation": "evacuations",
-    "recovery": "recoveries",
-    "watch": "vigil",
-    "growth": "growths",
-    "rebalance": "rebalances",
-    "trigger": "triggers",
-}
 
 
 class AuditGapError(ValueError):
@@ -161,7 +148,7 @@ class Audit(Application[str]):
         if isinstance(known, Refusal):
             return known
         noun, _, name = stream.partition(".")
-        found = getattr(self.fleet(known.position), _TABLES[noun]).get(name)
+        found = getattr(self.fleet(known.position), TABLES[noun]).get(name)
         state = None if found is None else spelled(found)
         return msgspec.structs.replace(known, state=state, folded_by="domain")
 

@@ -14,6 +14,7 @@ from typing import Any, Generic
 import msgspec
 
 from domain.messages import Code, Refusal
+from domain.nouns import STORIES, TABLES
 from domain.tenant import OTHERS
 from projections.batches import Batch, Checkpoint, Row, row_of
 from projections.feed import H
@@ -103,14 +104,11 @@ class Pasts(Generic[H]):
             await self._forget(moment)
 
 
-COUNTED = ("operation", "migration", "evacuation", "recovery", "growth", "rebalance")
-"""Stories whose numbers are given one after another: which there were is told by the last."""
-
-
 def bounds(reads: Reads, moment: Moment) -> Mapping[str, str]:
     """Say which lines of today there were at a moment, in SQL; only numbers of our own are in it.
 
     Of a story the line of today is right if it was over by then; what went on is told anew.
+    Stories are numbered one after another: which there were is told by the last number.
     """
     at = reads.position
     counters = reads.fleet.counters
@@ -118,7 +116,7 @@ def bounds(reads: Reads, moment: Moment) -> Mapping[str, str]:
     if moment.position is None:
         asked += f" AND at <= {moment.at}"
     return {
-        **{name: f"_number <= {counters.get(name, 0)}" for name in COUNTED},
+        **{name: f"_number <= {counters.get(name, 0)}" for name in STORIES},
         **dict.fromkeys(("event", "placement", "firing"), f"_number <= {at}"),
         "command": asked,
     }
@@ -139,21 +137,15 @@ def batch_of(reads: Reads) -> Batch:
 def told(reads: Reads) -> Iterator[tuple[str, list[Any]]]:
     """Return the keys of the lines that are told from the fold, view by view."""
     fleet = reads.fleet
-    tables: Mapping[str, Mapping[Any, Any]] = {
-        "host": fleet.hosts,
-        "environment": fleet.environments,
-        "layer": fleet.layers,
-        "container": fleet.containers,
-        "trigger": fleet.triggers,
-        "watch": fleet.vigil,
-        "order": fleet.orders,
-        "dead": fleet.dead,
+    tables: dict[str, Mapping[Any, Any]] = {
+        noun: getattr(fleet, table) for noun, table in TABLES.items() if noun != "tenant"
+    }
+    tables |= {
         "operation": reads.operations,
         "migration": reads.migrations,
         "evacuation": reads.evacuations,
         "recovery": reads.recoveries,
-        "growth": fleet.growths,
-        "rebalance": fleet.rebalances,
+        "order": fleet.orders,
         "firing": reads.firings,
     }
     yield from ((name, list(table)) for name, table in tables.items())

@@ -2,14 +2,15 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
 
+from domain.nouns import STORIES, noun_by, story_by
 from domain.problems import Problem
+from domain.streams import NOUNS
 from restow.cli.exits import UsageError
 from restow.cli.flags import HERE, LATEST, NOW, At, Latest, Then, noun
 from restow.cli.output import (
@@ -34,35 +35,6 @@ event = noun("event", "What happened, and why.")
 TAIL_S = 0.5
 LIMIT_DEFAULT = 50
 KIND = Parameter(name="--type", help="Only this type, such as container.restarted.")
-NOUNS = (
-    "host",
-    "environment",
-    "container",
-    "operation",
-    "migration",
-    "evacuation",
-    "recovery",
-    "growth",
-    "rebalance",
-    "trigger",
-)
-PREFIXES: Mapping[str, str] = {
-    "node": "container",
-    "op": "operation",
-    "mv": "migration",
-    "ev": "evacuation",
-    "rc": "recovery",
-    "gr": "growth",
-    "rb": "rebalance",
-    "tr": "trigger",
-}
-SAGAS = {
-    "op": "operation",
-    "mv": "migration",
-    "ev": "evacuation",
-    "rb": "rebalance",
-    "rc": "recovery",
-}
 CHAIN_MAX = 20
 """Links of a chain of causes that are followed."""
 
@@ -82,9 +54,9 @@ def stream_of(name: str) -> str:
     """Return the stream that a name means: `node17` is `container.node17`. Raises `UsageError`."""
     if name.partition(".")[0] in NOUNS and "." in name:
         return name
-    for prefix, kind in PREFIXES.items():
-        if name.startswith(prefix) and name.removeprefix(prefix).isdigit():
-            return f"{kind}.{name}"
+    noun = noun_by(name)
+    if noun:
+        return f"{noun}.{name}"
     message = f"{name!r} names no stream; write node17, op3, mv5, host.h01 or environment.shop"
     raise UsageError(message)
 
@@ -223,9 +195,9 @@ async def _cause(region: Reader, link: Item, seen: set[str]) -> dict[str, Any] |
 def _sagas(link: Item) -> list[tuple[str, str]]:
     """Return the sagas that an event names as its own."""
     fields = link.get("data", {})
-    names = [str(fields.get(key, "")) for key in ("saga", *SAGAS.values())]
+    names = [str(fields.get(key, "")) for key in ("saga", *STORIES)]
     names.append(str(link.get("stream", "")).partition(".")[2])
-    return [(SAGAS[name[:2]], name) for name in names if name[:2] in SAGAS]
+    return [(story_by(name), name) for name in names if story_by(name)]
 
 
 def _told(link: Item) -> str:

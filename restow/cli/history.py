@@ -12,9 +12,10 @@ from cyclopts import Parameter
 
 from domain.answers import OWN
 from domain.messages import Code, Refusal
+from domain.nouns import TABLES
 from domain.problems import Exit, problem
 from handlers.journal.reader import Head
-from projections.aggregates import TABLES, everything, find, spelled
+from projections.aggregates import everything, find, spelled
 from projections.bisecting import NoTurn, Turn
 from projections.bisecting import bisect as bisected
 from projections.conditions import ConditionError, condition

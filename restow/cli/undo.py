@@ -10,13 +10,13 @@ from cyclopts import Parameter
 from domain.intents import THERE as IS_THERE
 from domain.inverses import Step
 from domain.messages import REASON_MAX, Code, Refusal
+from domain.nouns import story_by
 from domain.problems import Exit, problem
 from domain.undoing import Asked, Undoing
 from domain.waysback import TAKING_AWAY, Undone, ways_back
 from handlers.journal.reader import Head
 from projections.aggregates import spelled as as_json
 from projections.reaching import Reaching
-from restow.cli.event import PREFIXES, stream_of
 from restow.cli.exits import EndedError, ProblemError, UsageError
 from restow.cli.flags import ASKING, SHOWN, Showing
 from restow.cli.history import ALL_TIME, BEGINNING, THERE, Between, There, journal, short, when
@@ -103,9 +103,8 @@ async def target(reaching: Reaching[Head], what: str | None, span: Between) -> T
         raise UsageError(message)
     if what is None:
         return await between(reaching, when(span.begin, BEGINNING), when(span.end))
-    is_story = what[:2] in PREFIXES and what[2:].isdecimal()
-    stream = stream_of(what) if is_story else ""
-    found = await single(reaching, what, stream, NOW)
+    noun = story_by(what)
+    found = await single(reaching, what, f"{noun}.{what}" if noun else "", NOW)
     if found is None:
         detail = f"the journal has no command {what}, and nothing that is called so; see"
         detail += " `restow command asked -o wide` and `restow op list`"

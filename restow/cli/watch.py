@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.messages import Code, Refusal
+from domain.nouns import story_by
 from domain.problems import Exit, Problem, problem
 from restow.cli.exits import EndedError, ProblemError
 from restow.cli.output import on_terminal, out, say
@@ -14,8 +15,6 @@ from restow.talk import Conversation
 POLL_S = 0.2
 FAULT_S = 15.0
 """How long the read side may be away before watching gives up."""
-
-NOUNS = {"mv": "migration", "ev": "evacuation", "rc": "recovery", "gr": "growth", "rb": "rebalance"}
 
 Story = Mapping[str, Any]
 
@@ -59,7 +58,7 @@ async def _until_over(region: Conversation, name: str, position: int, progress: 
 
 def noun(name: str) -> str:
     """Return what kind of story a name names: `migration` for mv5, `evacuation` for ev1."""
-    return NOUNS.get(name[:2], "operation")
+    return story_by(name) or "operation"
 
 
 def query(name: str) -> str:

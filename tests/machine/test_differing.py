@@ -7,7 +7,8 @@ import pytest
 
 from domain.fleet import Fleet
 from domain.messages import ContainerId
-from projections.aggregates import TABLES, everything, find, named, spelled
+from domain.nouns import TABLES
+from projections.aggregates import everything, find, named, spelled
 from projections.bisecting import NoTurn, Turn, bisect
 from projections.conditions import ConditionError, condition
 from projections.differing import CAUSES_MAX, Differing, changes_of, some
