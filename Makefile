@@ -8,7 +8,7 @@ ARGS   ?=
 BIN     := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check check-web fix web pictures planted bench hosts test-hosts lock clean
+.PHONY: help install demo test check check-web fix web pictures planted bench bench-hosts hosts test-hosts lock clean
 
 help:     ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ planted: install  ## hunt every planted bug from the first world on, for docs/re
 
 bench: install  ## measure, as ratios against a limit of the same run
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-hosts: install  ## measure moves of real containers, as root, after make hosts
+	$(BIN)/python -m benchmarks.hosts $(ARGS)
 
 hosts: .venv/restow.stamp  ## get what real hosts need on Debian: packages (as root), and CRIU into .hosts
 	@sh tests/hosts/prepare.sh .hosts

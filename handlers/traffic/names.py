@@ -101,9 +101,10 @@ class DnsNames:
         return list(self._outside(route.layer)) if route.ports else []
 
     def _others(self, route: Route) -> bool:
-        """Say whether somebody else is behind a layer's name."""
-        behind = self._routes.wanted().get(route.layer, {})
-        return any(address != route.address for address in behind)
+        """Say whether somebody else is behind a layer's name, and stays."""
+        behind = self._routes.wanted().get(route.layer, {}).items()
+        others = (standing for address, standing in behind if address != route.address)
+        return any(standing is not Standing.LEAVING for standing in others)
 
     async def _those(self, route: Route, *, wanted: bool) -> tuple[str, ...]:
         """Ask all servers until they have followed; return the names that are not as `wanted`."""

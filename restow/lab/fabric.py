@@ -62,6 +62,9 @@ class Fabric(msgspec.Struct, frozen=True):
     def _numbered(self, number: int) -> str:
         return f"198.18.{self.third}.{number}"
 
+    def _mac(self, host: str) -> str:
+        return f"02:72:6c:00:{self.third:02x}:{1 + self.hosts.index(host):02x}"
+
     async def make(self) -> None:
         """Have the switch, the hosts and the edge, and our cable. Raises `NetworkFailedError`."""
         switch = self.space(SWITCH)
@@ -91,7 +94,8 @@ class Fabric(msgspec.Struct, frozen=True):
     async def _host(self, host: str) -> None:
         await Tools(self.space(host)).ip(
             "link set lo up",
-            f"link add {BRIDGE} type bridge mcast_snooping 0",
+            # An address of its own: else it is that of a cable, and changes as containers come.
+            f"link add {BRIDGE} address {self._mac(host)} type bridge mcast_snooping 0",
             f"link add up0 type veth peer name {host} netns {self.space(SWITCH)}",
             f"link set up0 master {BRIDGE} up",
             f"address add {self.address(host)}/24 dev {BRIDGE}",

@@ -12,6 +12,7 @@ import pytest
 from handlers.agent.runc.images import Config
 from handlers.agent.runc.runtime import RuncRuntime
 from handlers.agent.runc.tools import program, run_now
+from handlers.agent.runc.wires import Wires
 from handlers.agent.runtime import Room, Spec
 from tests.agent.fleet import WEB
 from tests.hosts.machine import PATIENCE_S, REAL, Machine, seen, until_healthy
@@ -41,6 +42,21 @@ while time.monotonic() < stop:
 """
 
 
+KNOCK = """
+import socket, sys, time
+talk = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+talk.connect((sys.argv[1], 9))
+sys.stdout.write("knocks\\n"); sys.stdout.flush()
+while True:
+    try:
+        talk.send(b"knock")
+    except ConnectionRefusedError:
+        sys.stdout.write("refused\\n"); sys.stdout.flush()
+        time.sleep(0.01)
+"""
+"""Nobody listens there: who is let through is refused."""
+
+
 @dataclass
 class Fabric:
     """A bridge that both hosts end at, and a client in a namespace of its own."""
@@ -48,8 +64,8 @@ class Fabric:
     bridge: str
     client: str
 
-    def talk(self, address: str, said: Path) -> "subprocess.Popen[bytes]":
-        words = (program("ip"), "netns", "exec", self.client, sys.executable, "-c", CLIENT, address)
+    def talk(self, address: str, said: Path, what: str = CLIENT) -> "subprocess.Popen[bytes]":
+        words = (program("ip"), "netns", "exec", self.client, sys.executable, "-c", what, address)
         with said.open("wb") as out:
             return subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT)
 
@@ -134,3 +150,31 @@ async def test_one_connection_goes_through_three_moves_and_one_that_is_given_up(
     assert seen(there, WEB).running
     for runtime in (here, there):
         runtime.close()
+
+
+async def test_what_comes_for_who_is_held_waits_from_the_first_moment(machine, fabric, tmp_path):
+    wires, home = Wires(machine.places("h01"), fabric.bridge), machine.home("h01", WEB)
+    machine.hosts.add("h01")
+    mac = "02:00:0a:4d:00:01"
+    where = (SPEC.address, "lladdr", mac, "dev", "eth0", "nud", "permanent")
+    run_now("ip", "-n", fabric.client, "neigh", "replace", *where)
+    said = tmp_path / "said"
+    client = fabric.talk(SPEC.address, said, KNOCK)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not lines(said):
+                await asyncio.sleep(0.01)
+        for _ in range(5):
+            await asyncio.to_thread(wires.attach, home, SPEC.address, held=True)
+            await asyncio.sleep(0.1)
+            assert lines(said) == ["knocks"]
+            wires.detach(home)
+        wires.attach(home, SPEC.address, held=True)
+        wires.release(home)
+        async with asyncio.timeout(PATIENCE_S):
+            while len(lines(said)) == 1:
+                await asyncio.sleep(0.01)
+    finally:
+        client.kill()
+        client.wait()
+        wires.detach(home)

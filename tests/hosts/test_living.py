@@ -223,6 +223,12 @@ async def test_limits_are_those_of_the_kernel(machine, runtime):
         await runtime.resize(SQL, 1, 1)
 
 
+async def test_whoever_it_runs_as_may_write_where_everybody_may(machine, runtime):
+    machine.add("counter:3", replace(COUNTER, user="1000"))
+    await runtime.start(replace(SPEC, image="counter:3"), "o1")
+    await until_healthy(runtime, WEB)  # which it is by a file in /tmp
+
+
 async def test_usage_is_what_the_kernel_counts(runtime):
     await runtime.start(SPEC, "o1")
     await until(lambda: runtime.usage()[0].cpu_mhz > 0)

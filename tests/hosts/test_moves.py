@@ -1,7 +1,9 @@
 """Real containers move live between two agents: what is kept, what is refused, what gives up."""
 
 import asyncio
+import os
 import signal
+import subprocess
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from domain.orders import Resize
 from handlers.agent.runc import shims
 from handlers.agent.runc.carrying import Address, Sender
 from handlers.agent.runc.hardening import MASKED
-from handlers.agent.runc.moving import ARRIVING, Manifest, images_of
+from handlers.agent.runc.moving import ARRIVING, Manifest, images_of, write_settings
 from handlers.agent.runc.runtime import RuncRuntime, real
 from handlers.agent.runtime import Image, Room, RuntimeFailedError, Spec
 from tests.agent.fleet import H1, H2, START, WEB, fleet_of, move
@@ -142,6 +144,17 @@ async def test_what_is_held_never_runs_when_its_shim_dies(here, there, machine):
     await there.prepare(image)
     await there.go(WEB)
     assert seen(there, WEB).running
+
+
+def test_the_script_that_holds_waits_for_nobody_who_is_dead(machine):
+    home = machine.home("h01", WEB)
+    home.make()
+    os.mkfifo(home.run / "go")
+    write_settings(home, hold=True)
+    environment = {"CRTOOLS_SCRIPT_ACTION": "post-restore", "CRTOOLS_INIT_PID": "1"}
+    ended = subprocess.run((home.run / "hold.sh",), env=environment, timeout=20, check=False)
+    assert ended.returncode == 1
+    machine.hosts.add("h01")
 
 
 async def test_what_was_given_up_runs_again_as_the_same_process(here, there):

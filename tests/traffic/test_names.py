@@ -68,6 +68,17 @@ async def test_what_was_taken_out_is_confirmed_and_its_layer_stays_for_the_other
     assert await asked(knot, OUTSIDE) == PUBLIC
 
 
+async def test_the_last_two_leave_together_and_so_does_the_name_outside(knot, names, routes):
+    await put(names, routes, ONE, TWO)
+    for route in (ONE, TWO):
+        routes.leave(route)
+        await names.take(route, keep_last=False)
+    for route in (ONE, TWO):
+        assert await names.still(route) == ()
+        routes.drop(route.address)
+    assert await asked(knot, OUTSIDE) == set()
+
+
 async def test_the_last_record_stays_unless_it_may_go(knot, names, routes):
     await put(names, routes, ONE)
 

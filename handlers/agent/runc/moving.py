@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.messages import ContainerId
-from handlers.agent.runc import shims
+from handlers.agent.runc import preflight, shims
 from handlers.agent.runc.blocks import Passes, flush, still
 from handlers.agent.runc.building import Builder
 from handlers.agent.runc.carrying import Receiver, Sender
@@ -82,6 +82,9 @@ class Mover:
                 f"{home.container} is {life.profile} (RESTOW_PROFILE): it can be moved cold only"
             )
             raise RuntimeFailedError(message)
+        freezer = Path(self._builder.charge(life).freezer)
+        processes = freezer.with_name("cgroup.procs")
+        await preflight.pass_or_say(home.container, processes, shims.told(home).pid)
         passes = Passes(home.image)
         sender = await Sender.open(endpoint, passes.size)
         self.forget(home.container)
@@ -191,8 +194,10 @@ def images_of(home: Home) -> Path:
 HOLD = """#!/bin/sh
 # CRIU runs this, and waits for it: here a restored container is held until it may go.
 [ "$CRTOOLS_SCRIPT_ACTION" = post-restore ] || exit 0
+# Opened for both first: to open for reading alone would wait for a shim, which may be dead by now.
+exec 3<>"{run}/go" 4<"{run}/go" 3>&-
 echo "$CRTOOLS_INIT_PID" >"{run}/held.new" && mv "{run}/held.new" "{run}/held"
-read -r answer <"{run}/go"
+read -r answer <&4
 [ "$answer" = go ]
 """
 SETTINGS = "network-lock nftables\nskip-in-flight\nghost-limit 1G\n"

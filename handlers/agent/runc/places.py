@@ -22,6 +22,8 @@ ALL = "/restow"
 CLOSED = 0o700
 PASSABLE = 0o711
 """A container's own users pass on their way to what is theirs, and see nothing else."""
+EVERYBODYS, OPEN = "/tmp", 0o1777  # noqa: S108 - the container's
+"""runc gives what it mounts the mode of the folder below, whatever it is told."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,8 @@ def point(root: Path, path: str, *, file: bool = False) -> None:
 
 def _entered(at: int, part: str, path: str) -> int:
     if not _there(at, part, path, wanted=stat.S_ISDIR):
-        os.mkdir(part, 0o755, dir_fd=at)
+        os.mkdir(part, dir_fd=at)
+        os.chmod(part, OPEN if path == EVERYBODYS else 0o755, dir_fd=at)
     inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
     os.close(at)
     return inner

@@ -6,6 +6,7 @@ held and not dropped: clients notice a pause, and not a loss that they wait out.
 host's label in them, or are made from it.
 """
 
+import json
 import socket
 from contextlib import suppress
 from hashlib import sha256
@@ -66,10 +67,18 @@ class Wires:
         run_now("ip", "-n", name, "address", "add", f"{address}/{PREFIX}", "dev", "eth0")
         if held:
             run_now("tc", "qdisc", "replace", "dev", device, "root", *HELD.split())
-        run_now("ip", "link", "set", device, "master", self._bridge, "up")
+        run_now("ip", "link", "set", device, "up")
         run_now("ip", "-n", name, "link", "set", "eth0", "up")
-        if held:
-            self._say(home, FILLING, FILLING)  # a bucket is full when it begins
+        if held:  # a bucket is full when it begins: emptied before anybody can find the way here
+            self._say(home, FILLING, FILLING)
+        run_now("ip", "link", "set", device, "master", self._bridge)
+        self._announce(home)
+
+    def _announce(self, home: Home) -> None:
+        """Have switches learn where it is now: who is given an address says so, see `SETTINGS`."""
+        name = self._name(home)
+        shown = json.loads(run_now("ip", "-n", name, "-j", "link", "show", "dev", "eth0"))
+        run_now("ip", "-n", name, "link", "set", "eth0", "address", shown[0]["address"])
 
     def release(self, home: Home) -> None:
         """Let through what was held, in its order."""
@@ -86,8 +95,7 @@ class Wires:
         """Mend the cable, and have it known that this is the place again."""
         if self._there(home):
             run_now("ip", "link", "set", self._device(home), "up")
-            for state in ("down", "up"):
-                run_now("ip", "-n", self._name(home), "link", "set", "eth0", state)
+            self._announce(home)
 
     def detach(self, home: Home) -> None:
         """Have no such namespace or cable."""
