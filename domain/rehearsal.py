@@ -45,6 +45,34 @@ class Rehearsal(msgspec.Struct, frozen=True):
     firings: tuple[WouldFire, ...]
 
 
+class Sums(msgspec.Struct, frozen=True):
+    """What a rehearsal comes to: containers added and removed, firings refused, how many at most.
+
+    `highest` is the highest usage, in percent; `count` how many containers there are in the end.
+    """
+
+    added: int
+    removed: int
+    refused: int
+    most: int
+    highest: int
+    count: int
+
+
+def sums(found: Rehearsal) -> Sums:
+    """Return what it comes to."""
+    fired = [one for one in found.firings if not one.refused]
+    steps = [one.wanted - one.count for one in fired]
+    return Sums(
+        sum(step for step in steps if step > 0),
+        -sum(step for step in steps if step < 0),
+        len(found.firings) - len(fired),
+        max((*(one.count for one in fired), found.count)),
+        found.highest,
+        found.count,
+    )
+
+
 class Stage:
     """The layer as it would be, while what was recorded goes by."""
 

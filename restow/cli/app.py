@@ -59,7 +59,7 @@ for group, parts in {
         ("projection", "projection:projection"): "The views: how far, verified, built anew.",
         ("plan", "plan:plan"): "Plans that were saved: show, make again, apply as they are.",
         ("fork", "fork:fork"): "Try commands in a sandbox of history; no agent hears of it.",
-        ("what-if", "whatif:what_if"): "History under another placement policy, side by side.",
+        ("what-if", "whatif:what_if"): "History under another policy or trigger, side by side.",
         ("audit", "audit:audit"): "The fleet as it was, what changed and why; verified.",
     },
     RUNNING: {

@@ -18,16 +18,16 @@ from restow.cli.exits import ProblemError, UsageError
 from restow.cli.flags import At, Showing
 from restow.cli.output import Column, Item, as_json, field, out, say, show_table
 from restow.cli.spelling import Body
-from restow.cli.talk import CONNECT_S, good, reachable, read_all, region_of, talk
+from restow.cli.talk import CONNECT_S, Reader, good, reachable, read_all, region_of, talk
 from restow.recorded import UnreadableError, from_file, lately
 
 
-def _time(ms: int) -> str:
+def clock(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1_000, UTC):%H:%M:%S}"
 
 
 def _at(item: Item) -> str:
-    return _time(item["at"])
+    return clock(item["at"])
 
 
 def _counts(item: Item) -> str:
@@ -43,7 +43,7 @@ COLUMNS = (
     Column("WHAT", _what),
     Column("COUNT", _counts),
     Column("USAGE", lambda item: f"{item['usage']}%"),
-    Column("SINCE", lambda item: _time(item["since"])),
+    Column("SINCE", lambda item: clock(item["since"])),
     field("WHY", "why"),
 )
 
@@ -60,18 +60,26 @@ async def rehearsed(body: Body, file: Path | None, *, at: At, how: Showing) -> N
     where: Body = {"environment": body["environment"], "layer": body["layer"]}
     name = f"{body['environment']}/{body['layer']}"
     async with talk(at) as region:
-        page = good(await read_all(region, "container.list", where))
-    limits = {ContainerId(item["id"]): int(item["limit"]) for item in page.items}
-    found = rehearse(rule, limits, await _recorded(limits, file, at))
+        limits = await limits_of(region, where)
+    found = rehearse(rule, limits, await recorded(limits, file, at))
     if found is None:
-        say(f"no usage of {name} was recorded, or less than {ROUND_MS // 1_000} s of it")
+        say(nothing_of(name))
         return
     show(found, name, how)
 
 
-async def _recorded(
-    limits: Mapping[ContainerId, int], file: Path | None, at: At
-) -> Iterable[Usage]:
+async def limits_of(region: Reader, where: Body) -> dict[ContainerId, int]:
+    """Return the containers of a layer, and how far each may grow. Raises `ProblemError`."""
+    page = good(await read_all(region, "container.list", where))
+    return {ContainerId(item["id"]): int(item["limit"]) for item in page.items}
+
+
+def nothing_of(name: str) -> str:
+    return f"no usage of {name} was recorded, or less than {ROUND_MS // 1_000} s of it"
+
+
+async def recorded(limits: Mapping[ContainerId, int], file: Path | None, at: At) -> Iterable[Usage]:
+    """Return the usage in a file, or what the bus has kept. Raises `UsageError`."""
     if file is not None:
         return await asyncio.to_thread(_from_file, file, limits)
     region = region_of(at)
@@ -96,7 +104,7 @@ def show(found: Rehearsal, name: str, how: Showing) -> None:
         out(as_json(found) if how.output == "json" else msgspec.json.encode(found).decode())
         return
     out(
-        f"{name} from {_time(found.first)} to {_time(found.last)} UTC: usage {found.lowest} % to"
+        f"{name} from {clock(found.first)} to {clock(found.last)} UTC: usage {found.lowest} % to"
         f" {found.highest} %, looked at {found.looks:,} times"
     )
     fired = [one for one in found.firings if not one.refused]

@@ -7,9 +7,12 @@ import msgspec
 from cyclopts import Parameter
 
 from domain.whatif import Tally, WhatIf
+from restow.cli.exits import UsageError
 from restow.cli.flags import SHOWN, Showing
 from restow.cli.history import ALL_TIME, BEGINNING, THERE, Between, There, journal, noted, when
+from restow.cli.othertrigger import UsageFile, under
 from restow.cli.output import Column, Item, Page, out, show_item, show_table
+from restow.cli.trigger import AS_USUAL, When
 
 Policy = Literal["spread", "pack", "virtuozzo-loadmark"]
 CHOICES_TOLD = 1_000
@@ -28,20 +31,39 @@ CHOICES = (
 )
 
 
-async def what_if(
+async def what_if(  # noqa: PLR0913 - one question of two kinds
     *,
     policy: Annotated[
         Policy | None, Parameter(help="For every layer; without it, its own.")
     ] = None,
+    trigger: Annotated[
+        str | None,
+        Parameter(help="ENVIRONMENT/LAYER: usage under another rule; what is not given is as set."),
+    ] = None,
+    rule: When = AS_USUAL,
+    usage: UsageFile = None,
     span: Between = ALL_TIME,
     at: There = THERE,
     how: Showing = SHOWN,
 ) -> None:
-    """Let history happen again with hosts chosen by another policy, and show both side by side.
+    """Let history happen again under another policy, and show both sides.
 
     Where placement chose a host, it chooses anew; where somebody named one, it stays. All else
-    is as recorded. Under the same policy nothing is different. Nothing is asked of any host.
+    is as recorded. Under the same policy nothing is different. Nothing is asked of any host. With
+    --trigger, recorded usage is borne under another trigger of a layer; what is not given of its
+    rule is as it is set.
     """
+    if trigger is not None:
+        if policy is not None or span != ALL_TIME:
+            message = "--trigger looks at recorded usage: neither --policy nor --from and --to"
+            raise UsageError(message)
+        await under(trigger, rule, usage, at=at, how=how)
+    else:
+        await placed_by(policy, span, at=at, how=how)
+
+
+async def placed_by(policy: Policy | None, span: Between, *, at: There, how: Showing) -> None:
+    """Show recorded history beside the same with hosts chosen by another policy."""
     begin, end = when(span.begin, BEGINNING), when(span.end)
     async with journal(at) as reaching:
         recorded = await reaching.reach(begin)

@@ -31,6 +31,7 @@ TRIGGER = {
     "window_s": 60,
     "cooldown_s": 300,
 }
+MEMORY = {**TRIGGER, "resource": "memory", "window_s": 10, "cooldown_s": 30, "full": None}
 FIRED = {
     "position": 40,
     "at": AT,
@@ -187,3 +188,56 @@ class TestTry:
             shown = await restow("trigger", "try", "shop/app", *rule)
             assert shown.code == Exit.USAGE
             assert name in shown.err
+
+
+class TestWhatIf:
+    """Usage under another trigger, beside the one that is set."""
+
+    WORDS = ("what-if", "--trigger", "shop/app", "--resource", "memory")
+
+    @pytest.fixture
+    def file(self, booth, tmp_path: Path) -> str:
+        booth.says("container.list", page(*CONTAINERS))
+        booth.says("trigger.list", page(TRIGGER, MEMORY))
+        file = tmp_path / "usage.jsonl"
+        file.write_bytes(b"\n".join(recorded()))
+        return str(file)
+
+    async def test_both_sides_are_shown_and_what_only_one_has(self, restow, file):
+        shown = await restow(*self.WORDS, "--add", "1", "--max", "3", "--usage", file)
+
+        assert shown.code == 0, shown.err
+        rows = {line.split("  ")[0]: line.split()[-2:] for line in shown.out.splitlines()}
+        assert shown.out.startswith("shop/app memory from 14:13:20 to 14:14:55 UTC")
+        assert rows["containers added"] == ["2", "1"]
+        assert rows["most containers"] == ["4", "3"]
+        assert "as set   2 -> 4  90%" in shown.out
+        assert "what if  2 -> 3  90%" in shown.out
+
+    @pytest.mark.parametrize("same", [(), ("--add-above", "70", "--add", "2")])
+    async def test_under_the_same_trigger_there_is_no_difference(self, restow, file, same):
+        told = (await restow(*self.WORDS, *same, "--usage", file, "-o", "json")).json
+
+        assert (told["different"], told["firings"]) == (0, [])
+        assert told["recorded"] == told["other"]
+        assert told["recorded"]["added"] == 2
+
+    async def test_where_none_is_set_nothing_was_added(self, restow, booth, file):
+        booth.says("trigger.list", page(TRIGGER))
+        rule = ("--add-above", "70", "--window", "10s")
+        told = (await restow(*self.WORDS, *rule, "--usage", file, "-o", "json")).json
+
+        assert told["recorded"]["added"] == told["recorded"]["refused"] == 0
+        assert told["other"]["added"] == 1
+
+    async def test_what_makes_no_sense_is_refused(self, restow, booth, file):
+        both = await restow(*self.WORDS, "--policy", "pack")
+        above = await restow(*self.WORDS, "--remove-below", "60", "--usage", file)
+        booth.says("container.list", page())
+        nothing = await restow(*self.WORDS, "--usage", file)
+
+        assert (both.code, above.code) == (Exit.USAGE, Exit.REFUSED)
+        assert "neither --policy" in both.err
+        assert "20 points" in above.err
+        assert (nothing.code, nothing.out) == (0, "")
+        assert "no usage of shop/app was recorded" in nothing.err
