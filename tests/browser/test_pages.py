@@ -184,6 +184,24 @@ async def test_time_travel_shows_the_past_and_what_changed(tab: Tab, served: Ser
     await expect(page.locator("[data-past]")).to_contain_text("position 1")
 
 
+async def test_history_is_played_from_its_beginning_and_paused(tab: Tab):
+    page = await tab.open("time")
+    await page.get_by_role("slider").press("Home")
+    await expect(page.locator("[data-past]")).to_contain_text("position 1")
+    await page.get_by_role("button", name="Play").click()
+    pause = page.get_by_role("button", name="Pause", exact=True)
+    await expect(pause).to_be_visible()
+    await expect(page.locator("[data-past]")).not_to_contain_text(re.compile("position 1$"))
+    await pause.click()
+    begun = await position_then(page)
+    await page.get_by_role("button", name="Play").click()
+    async with asyncio.timeout(PATIENCE_MS / 1_000):
+        while await position_then(page) <= begun:
+            await asyncio.sleep(0.05)
+    await page.get_by_role("slider").press("End")
+    await expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
 async def test_an_auditor_is_told_what_was_what_changed_who_asked_and_why_there(
     tab: Tab, served: Served
 ):
