@@ -8,6 +8,7 @@ host's label in them, or are made from it.
 
 import json
 import socket
+import time
 from contextlib import suppress
 from hashlib import sha256
 from ipaddress import IPv4Address
@@ -27,6 +28,7 @@ BURST_BYTES = 1_600
 HELD = f"tbf rate 8bit burst {BURST_BYTES} limit 32mb"
 """A bucket that fills by a byte in a second: whatever comes waits."""
 FREE = "tbf rate 100gbit burst 10mb limit 32mb"
+PLUGGED_S = 5.0
 NOBODYS = b"\x02\x00\x00\x00\x00\x00" * 2 + b"\x88\xb5"
 """The head of a frame for experiments (IEEE 802), which nobody listens to."""
 FILLING = NOBODYS + bytes(1_486)
@@ -69,10 +71,25 @@ class Wires:
             run_now("tc", "qdisc", "replace", "dev", device, "root", *HELD.split())
         run_now("ip", "link", "set", device, "up")
         run_now("ip", "-n", name, "link", "set", "eth0", "up")
-        if held:  # a bucket is full when it begins: emptied before anybody can find the way here
-            self._say(home, FILLING, FILLING)
+        if held:
+            self._empty(home)
         run_now("ip", "link", "set", device, "master", self._bridge)
         self._announce(home)
+
+    def _empty(self, home: Home) -> None:
+        """Empty the bucket, which is full when it begins, before anybody can find the way here.
+
+        A cable that was just plugged in loses what is said until the kernel has noticed that.
+        """
+        give_up = time.monotonic() + PLUGGED_S
+        queue = ("tc", "-s", "-j", "qdisc", "show", "dev", self._device(home), "root")
+        while True:
+            self._say(home, FILLING)
+            if json.loads(run_now(*queue))[0]["qlen"]:
+                return
+            if time.monotonic() > give_up:
+                message = f"the cable of {home.container} holds nothing after {PLUGGED_S:g} s"
+                raise RuntimeFailedError(message)
 
     def _announce(self, home: Home) -> None:
         """Have switches learn where it is now: who is given an address says so, see `SETTINGS`."""
