@@ -21,7 +21,6 @@ HEARTBEAT_S = 15.0
 PACE_S = 0.1
 """Changes within this time are told together."""
 RETRY_MS = 1_000
-LISTENERS_MAX = 1_000
 
 _json = msgspec.json.Encoder()
 

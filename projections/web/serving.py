@@ -11,6 +11,8 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from domain.messages import Code, Refusal
 from projections.feed import H
@@ -30,6 +32,8 @@ GZIP_BYTES = 1_000
 BACKLOG = 2_048
 CONCURRENT_MAX = 1_200
 """Connections and requests at the same time; one more is told 503."""
+STUCK_S = 30.0
+"""How long a reader may leave lying what it asked for; then its connection is cut."""
 NAMES = {"localhost", "127.0.0.1", "[::1]"}
 """What a request may take us for: another name was led here by somebody else's DNS."""
 
@@ -49,6 +53,35 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+
+class Connection(HttpToolsProtocol):
+    """Is cut where the other side takes nothing for too long: it is dead, or hopelessly slow.
+
+    A listener that lives comes back and says how far it was.
+    """
+
+    _stuck: asyncio.TimerHandle | None = None
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stuck = self.loop.call_later(STUCK_S, self.transport.abort)
+
+    @override
+    def resume_writing(self) -> None:
+        self._go_on()
+        super().resume_writing()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._go_on()
+        super().connection_lost(exc)
+
+    def _go_on(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
 
 class Web(Generic[H]):
@@ -93,7 +126,7 @@ def application(api: Api[Any], more: Sequence[Route] = ()) -> App:
 def config_of(app: App) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,

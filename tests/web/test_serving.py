@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 
 import httpx
 import msgspec
@@ -13,11 +14,11 @@ from domain.contracts.catalogue import COMMANDS
 from domain.host import HostRated, HostRegistered
 from domain.messages import HostId
 from projections.views import ALL
-from projections.web import changes
+from projections.web import changes, serving
 from projections.web.openapi import openapi
 from projections.web.serving import AddressInUseError, listen
 from tests.projections.journal import Book, MemoryJournal
-from tests.views.shelves import reached
+from tests.views.shelves import reached, until
 from tests.web.conftest import END, FRAMES, served
 
 NORTH = HostId("north")
@@ -154,6 +155,31 @@ async def test_who_leaves_is_forgotten(small, book):
         async with asyncio.timeout(10):
             while "restow_http_listeners 0" not in (await http.get("/metrics")).text:
                 await asyncio.sleep(0.05)
+
+
+async def test_a_listener_that_takes_nothing_is_cut_off(tmp_path, monkeypatch):
+    monkeypatch.setattr(serving, "STUCK_S", 0.3)
+    monkeypatch.setattr(changes, "PACE_S", 0.0)
+    book = Book()
+    book.say(HostRegistered(NORTH, 32, 100, 4_096, 12_800, {"note": "x" * 200_000}))
+    async with served(MemoryJournal(book.frames), tmp_path) as small:
+        await reached(small.keeping, 1)
+        with socket.socket() as dead:
+            dead.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            dead.connect(("127.0.0.1", small.port))
+            dead.sendall(b"GET /v1/changes HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            async with httpx.AsyncClient(base_url=small.url, timeout=20) as http:
+                await until(partial(listeners, http, 1))
+                async with hearing(http) as alive:
+                    for mark in range(60):  # 12 MB: no system keeps so much for who does not read
+                        await rate(small, book, mark)
+                        assert (await told(alive))[1] == book.position
+                    await until(partial(listeners, http, 1))
+                await until(partial(listeners, http, 0))
+
+
+async def listeners(http, many):
+    return f"restow_http_listeners {many}\n" in (await http.get("/metrics")).text
 
 
 async def test_a_view_that_is_not_there_is_refused(http):
