@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from operator import itemgetter
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +14,7 @@ from domain.facts import Fact
 from projections.batches import Checkpoint, Projector, len_of
 from projections.feed import Frames, H, last_position
 from projections.files import FileStore, finished
+from projections.notes import Notes, Watched
 from projections.stores import (
     Generation,
     Reader,
@@ -69,24 +69,34 @@ async def rebuild(frames: Frames[H], shelf: Shelf) -> Verdict:
     Whoever reads goes on meanwhile. Raises `ShelfInUseError`, `FeedError`, `StoreLockedError`.
     """
     async with shelf.rebuilding():
+        notes = await Notes.begin(shelf, "rebuild", await frames.end())
         generation = await shelf.fresh()
         try:
-            verdict = await _compared(frames, shelf, generation)
+            verdict = await _compared(Watched(frames, notes), shelf, generation)
             await shelf.finish(generation)
         finally:
             await shelf.discard(generation)
         await shelf.use(generation)
+        await _noted(notes, verdict)
         return msgspec.structs.replace(verdict, generation=generation)
 
 
 async def verify(frames: Frames[H], shelf: Shelf) -> Verdict:
     """Compare the views that are used with what the journal says. Raises as `rebuild`."""
     async with shelf.rebuilding():
+        notes = await Notes.begin(shelf, "verify", await frames.end())
         generation = await shelf.fresh()
         try:
-            return await _compared(frames, shelf, generation)
+            verdict = await _compared(Watched(frames, notes), shelf, generation)
         finally:
             await shelf.discard(generation)
+        await _noted(notes, verdict)
+        return verdict
+
+
+async def _noted(notes: Notes, verdict: Verdict) -> None:
+    many = len(verdict.differences)
+    await notes.over(verdict.position, verdict.lines, many, verdict.damage)
 
 
 async def _compared(frames: Frames[H], shelf: Shelf, fresh: Generation) -> Verdict:
@@ -146,12 +156,6 @@ async def build(
         closing(await shelf.store(fresh, beside=True)) as store,
     ):
         return await poured(store, wanted)
-
-
-async def fill(path: Path, frames: AsyncGenerator[Frame[Fact]]) -> Checkpoint:
-    """Fold frames into a new SQLite file, in batches; return how far it came."""
-    async with closing(await FileStore.open(path)) as store:
-        return await poured(store, frames)
 
 
 async def poured(store: Store, frames: AsyncGenerator[Frame[Fact]]) -> Checkpoint:

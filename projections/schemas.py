@@ -75,18 +75,32 @@ class SchemaShelf:
         return {found[0]: int(found[1]) for found in names if found}
 
     async def use(self, generation: Generation) -> None:
+        await self._set("used", "generation BIGINT", generation)
+
+    async def _set(self, table: str, column: str, value: Generation | bytes) -> None:
+        """Keep one value in a table of one row, which is made where it is not there yet."""
+        place, name = f"{self._used}.{table}", column.partition(" ")[0]
         async with self._looking.working() as db, db.transaction():
             await db.execute("SELECT pg_advisory_xact_lock($1)", zlib.crc32(self._base.encode()))
             await db.execute(f"CREATE SCHEMA IF NOT EXISTS {self._used}")
+            one = "one INT PRIMARY KEY CHECK (one = 1)"
+            await db.execute(f"CREATE TABLE IF NOT EXISTS {place} ({one}, {column})")
             await db.execute(
-                f"CREATE TABLE IF NOT EXISTS {self._used}.used"
-                " (one INT PRIMARY KEY CHECK (one = 1), generation BIGINT)"
+                f"INSERT INTO {place} VALUES (1, $1)"  # noqa: S608
+                f" ON CONFLICT (one) DO UPDATE SET {name} = excluded.{name}",
+                value,
             )
-            await db.execute(
-                f"INSERT INTO {self._used}.used VALUES (1, $1)"  # noqa: S608
-                " ON CONFLICT (one) DO UPDATE SET generation = excluded.generation",
-                generation,
-            )
+
+    async def note(self, text: bytes) -> None:
+        await self._set("note", "text BYTEA", text)
+
+    async def noted(self) -> bytes | None:
+        async with self._looking.working() as db:
+            try:
+                found: bytes | None = await db.fetchval(f"SELECT text FROM {self._used}.note")  # noqa: S608
+            except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+                return None
+            return found
 
     async def finish(self, generation: Generation) -> None:
         async with self._rebuilding.working() as db:

@@ -18,6 +18,7 @@ from projections.files import FilePast, FileReader, FileStore
 from projections.stores import Generation, ShelfInUseError
 
 USED = "views.json"
+NOTE = "note.json"
 WRITING = "writing.lock"
 REBUILDING = "rebuilding.lock"
 NAME = re.compile(r"views-([0-9]{1,9})\.db")
@@ -64,9 +65,22 @@ class FileShelf:
         return [int(found[1]) for found in map(NAME.fullmatch, names) if found]
 
     async def use(self, generation: Generation) -> None:
-        new = self.folder / (USED + UNFINISHED)
-        new.write_bytes(msgspec.json.encode(Used(generation)))
-        new.replace(self.folder / USED)
+        self._write(USED, msgspec.json.encode(Used(generation)))
+
+    def _write(self, name: str, text: bytes) -> None:
+        """Write a file as a whole: it is read as it was, or as it is."""
+        new = self.folder / (name + UNFINISHED)
+        new.write_bytes(text)
+        new.replace(self.folder / name)
+
+    async def note(self, text: bytes) -> None:
+        self._write(NOTE, text)
+
+    async def noted(self) -> bytes | None:
+        try:
+            return (self.folder / NOTE).read_bytes()
+        except FileNotFoundError:
+            return None
 
     async def finish(self, generation: Generation) -> None:
         self.path(generation, beside=True).replace(self.path(generation))

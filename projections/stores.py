@@ -181,6 +181,14 @@ class Shelf(Protocol):
         """
         ...
 
+    async def note(self, text: bytes) -> None:
+        """Write down how a rebuild goes, in the place of what was written before."""
+        ...
+
+    async def noted(self) -> bytes | None:
+        """Return what was written down last; None: nothing."""
+        ...
+
     def writing(self) -> AbstractAsyncContextManager[None]:
         """Be the one process that writes. Raises `ShelfInUseError`."""
         ...

@@ -89,6 +89,7 @@ class Api(Generic[H]):
         fixed: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
             "/v1/changes": self._changes,
             "/v1/status": self._status,
+            "/v1/projections": self._projections,
             "/livez": self._livez,
             "/readyz": self._readyz,
             "/metrics": self._metrics,
@@ -162,6 +163,13 @@ class Api(Generic[H]):
         except InvalidError as error:
             return refused(error.refusal)
         return answered(request, said)
+
+    async def _projections(self, request: Request) -> Response:
+        try:
+            only(single(request.query_params.multi_items()), ())
+        except InvalidError as error:
+            return refused(error.refusal)
+        return answered(request, await self._lists.projections())
 
     async def _livez(self, _request: Request) -> Response:
         return Response(b"ok\n", media_type="text/plain")

@@ -14,6 +14,7 @@ from projections.batches import Checkpoint
 from projections.choice import Choice, Found
 from projections.feed import H
 from projections.keeping import Keeping, Live
+from projections.notes import Note, noted
 from projections.questions import LIMIT_MAX
 from projections.stores import (
     Reader,
@@ -64,6 +65,28 @@ class Status(msgspec.Struct, frozen=True):
     epoch: int
     at: Instant
     counts: Mapping[str, int]
+
+
+class ViewSize(msgspec.Struct, frozen=True):
+    """A view, under `/v1/<plural>`, and how many lines it has."""
+
+    name: str
+    plural: str
+    lines: int
+
+
+class Projections(msgspec.Struct, frozen=True):
+    """The views: how far, how many events behind the journal, which generation of them is read.
+
+    `latest` is the latest rebuild or comparison, if there ever was one: how far, what came of it.
+    """
+
+    position: int
+    at: Instant
+    behind: int
+    generation: int
+    views: list[ViewSize]
+    latest: Note | None
 
 
 class Lists(Generic[H]):
@@ -167,6 +190,28 @@ class Lists(Generic[H]):
         except (StoreDamagedError, StoreLockedError) as error:
             return self._unreadable(live, error)
         body = _json.encode(status)
+        return Said(body, status.position, tag_of(body))
+
+    async def projections(self) -> Said | Refusal:
+        """Return what there is to know of the views themselves."""
+        live = await self._source(Freshness())
+        if isinstance(live, Refusal):
+            return live
+        try:
+            async with self._at_once:
+                status = await _status(live)
+            latest = await noted(self._keeping.shelf)
+        except (StoreDamagedError, StoreLockedError) as error:
+            return self._unreadable(live, error)
+        found = Projections(
+            position=status.position,
+            at=status.at,
+            behind=max(0, await self._keeping.end() - status.position),
+            generation=live.generation,
+            views=[ViewSize(one.name, one.plural, status.counts[one.plural]) for one in ALL],
+            latest=latest,
+        )
+        body = _json.encode(found)
         return Said(body, status.position, tag_of(body))
 
     async def margin(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from domain.problems import Problem
 from projections.choice import OPERATORS
 from projections.questions import LIMIT_DEFAULT, LIMIT_MAX, WAIT_DEFAULT_MS, WAIT_MAX_MS
 from projections.views import ALL, View, columns
+from projections.web.lists import Projections
 from projections.web.params import CURSOR_MAX, NUMBER_MAX, OWN
 
 Document = dict[str, Any]
@@ -32,12 +33,13 @@ def openapi() -> Document:
     shapes: Sequence[Any] = [
         Problem,
         Reply,
+        Projections,
         *(view.line for view in ALL),
         *(contract.shape for contract in COMMANDS.values()),
     ]
     references, components = components_of(shapes, REFERENCE)
-    commands = dict(zip(COMMANDS, references[2 + len(ALL) :], strict=True))
-    lines = {view.name: ref for view, ref in zip(ALL, references[2:], strict=False)}
+    commands = dict(zip(COMMANDS, references[3 + len(ALL) :], strict=True))
+    lines = {view.name: ref for view, ref in zip(ALL, references[3:], strict=False)}
     paths: Document = {}
     for view in ALL:
         paths[f"/v1/{view.plural}"] = {"get": _list(view, lines[view.name])}
@@ -193,6 +195,14 @@ def _fixed() -> Document:
         "/v1/changes": {"get": _changes()},
         "/v1/status": {
             "get": _plain("status", "How far the views are.", status, _fresh()[:2]),
+        },
+        "/v1/projections": {
+            "get": _plain(
+                "projections",
+                "The views themselves: how far, how large, when they were compared.",
+                {"$ref": REFERENCE.format(name="Projections")},
+                [],
+            ),
         },
         "/version": {"get": _plain("version", "Versions.", {"type": "object"}, [])},
         "/openapi.json": {"get": _plain("openapi", "This document.", {"type": "object"}, [])},

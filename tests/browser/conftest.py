@@ -15,9 +15,11 @@ from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 from domain.subjects import Subjects
 from handlers.agent.behaviour import Behaviour
 from handlers.bus import Address
-from restow.settings import Endpoint, Region
+from projections.rebuilding import Verdict, verify
+from projections.shelf import FileShelf
+from restow.settings import VIEWS_FOLDER, Endpoint, Region
 from restow.up import port_for
-from restow.wiring import Places, run_reader
+from restow.wiring import Places, journal_of, run_reader
 from tests.engine.site import SHOP, Site, site
 
 FLAGS = (
@@ -41,6 +43,7 @@ class Served:
     def __init__(self, place: Site, data: Path) -> None:
         self.place = place
         self._data = data
+        self._region = Region(Address(place.url), place.subjects.prefix)
         self._port = port_for(-1)
         self._stop = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
@@ -52,14 +55,23 @@ class Served:
     async def start(self) -> None:
         """Start the read side, and wait until it is ready."""
         self._stop.clear()
-        region = Region(Address(self.place.url), self.place.subjects.prefix)
         endpoint = Endpoint("127.0.0.1", self._port)
         places = Places(self._data, http=endpoint)
-        self._reader = asyncio.create_task(run_reader(region, places, self._stop))
+        self._reader = asyncio.create_task(run_reader(self._region, places, self._stop))
         async with asyncio.timeout(20), httpx.AsyncClient(base_url=self.url) as http:
             while not await ready(http):
                 assert not self._reader.done(), self._reader.exception()
                 await asyncio.sleep(0.05)
+
+    @property
+    def shelf(self) -> FileShelf:
+        """The files of its views."""
+        return FileShelf(self._data / VIEWS_FOLDER)
+
+    async def compared(self) -> Verdict:
+        """Hold the views against the journal, as `restow projection verify` does."""
+        async with journal_of(self._region) as journal:
+            return await verify(journal, self.shelf)
 
     async def stop(self) -> None:
         self._stop.set()

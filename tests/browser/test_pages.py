@@ -5,13 +5,17 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 from playwright.async_api import Page, expect
 
 from domain.fleet import Fleet
-from domain.messages import ContainerId, EnvironmentId, LayerName, OperationId
+from domain.messages import ContainerId, EnvironmentId, Instant, LayerName, OperationId
 from domain.operation import OperationState
 from domain.problems import Problem
+from handlers.engine.clock import now
+from projections.notes import Note
 from tests.browser.conftest import HOSTS, PATIENCE_MS, Served, Tab, tab_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -27,6 +31,7 @@ PAGES = (
     "hosts",
     "environments",
     "containers",
+    "projections",
     "health",
 )
 expect.set_options(timeout=PATIENCE_MS)
@@ -69,6 +74,27 @@ async def test_the_fleet_is_shown_and_a_container_explains_itself(tab: Tab):
     await expect(drawer).to_contain_text("container.placed")
     await page.keyboard.press("Escape")
     await expect(drawer).to_have_count(0)
+
+
+async def test_the_views_say_how_far_they_are_and_when_they_were_compared(tab: Tab, served: Served):
+    page = await tab.open("projections")
+    await expect(page.locator("tbody")).to_contain_text("container")
+    card = page.get_by_role("region", name="Held against the journal")
+    await expect(card).to_contain_text("Never since this store was made")
+    await expect(card).to_contain_text("restow projection verify")
+    assert (await served.compared()).good
+    await expect(card).to_contain_text("all is as the journal says")
+    begun = Note("rebuild", now(), now(), goal=200, position=50)
+    await served.shelf.note(msgspec.json.encode(begun))
+    await expect(card).to_contain_text("50 of 200 events")
+    await expect(card.get_by_role("progressbar")).to_have_js_property("value", 0.25)
+    broken = replace(begun, over=True, kind="verify", differences=3, lines=9)
+    await served.shelf.note(msgspec.json.encode(broken))
+    await expect(card).to_contain_text("3 differences")
+    await expect(card).to_contain_text("restow projection rebuild")
+    long_ago = replace(begun, at=Instant(begun.at - 60_000))
+    await served.shelf.note(msgspec.json.encode(long_ago))
+    await expect(card).to_contain_text("ended without a word")
 
 
 async def test_what_is_pointed_at_is_named_and_opened(tab: Tab):

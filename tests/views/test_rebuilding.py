@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from projections import rebuilding
-from projections.feed import last_position
+from projections import notes, rebuilding
+from projections.feed import FeedError, last_position
+from projections.notes import Note, noted
 from projections.rebuilding import rebuild, verify
 from projections.stores import ShelfInUseError
 from projections.views import VIEWS
@@ -150,6 +151,49 @@ async def test_an_empty_journal_has_empty_views(room):
     assert verdict.position == 0
     assert (await verify(MemoryJournal(), shelf)).good
     await shelf.close()
+
+
+async def test_how_it_goes_and_what_came_of_it_is_noted(full, shelf, monkeypatch):
+    monkeypatch.setattr(notes, "PACE_MS", 0)
+    seen: list[Note] = []
+    told = shelf.note
+
+    async def note(text):
+        await told(text)
+        found = await noted(shelf)
+        assert found is not None
+        seen.append(found)
+
+    monkeypatch.setattr(shelf, "note", note)
+    assert await noted(shelf) is None
+    await verify(MemoryJournal(FRAMES), shelf)
+    on_the_way = [one for one in seen if not one.over]
+    assert [one.position for one in on_the_way] == [0, *map(last_position, FRAMES[:-1])]
+    assert {one.goal for one in seen} == {END}
+    assert (seen[-1].kind, seen[-1].over, seen[-1].differences) == ("verify", True, 0)
+    assert seen[-1].lines > END
+
+    await full.alter("DELETE FROM event WHERE position = 7")
+    await rebuild(MemoryJournal(FRAMES), shelf)
+    assert (seen[-1].kind, seen[-1].over, seen[-1].differences) == ("rebuild", True, 1)
+    await full.delete()
+    await verify(MemoryJournal(FRAMES), shelf)
+    assert seen[-1].damage
+
+
+async def test_one_that_was_ended_is_not_over_and_the_next_one_is(full, shelf):
+    torn = MemoryJournal([FRAMES[0], FRAMES[2]])
+    with pytest.raises(FeedError):
+        await verify(torn, shelf)
+    left = await noted(shelf)
+    assert left is not None
+    assert not left.over
+    await shelf.note(b"what another version wrote")
+    assert await noted(shelf) is None
+    await verify(MemoryJournal(FRAMES), shelf)
+    again = await noted(shelf)
+    assert again is not None
+    assert again.over
 
 
 async def test_one_process_alone_rebuilds(full, shelf):

@@ -61,6 +61,7 @@ async def test_both_choose_and_sort_alike(sites):
 async def test_both_answer_alike(sites):
     paths = [
         "/v1/status",
+        "/v1/projections",
         "/v1/hosts/h01",
         "/v1/hosts/none",
         "/v1/events/7",

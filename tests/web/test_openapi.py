@@ -44,7 +44,7 @@ CHECKS = [
 ]
 PATHS = [
     *(f"/v1/{VIEWS[name].plural}{one}" for name in VIEWS_TRIED for one in ("", "/{key}")),
-    *("/v1/status", "/readyz", "/version", "/metrics"),
+    *("/v1/status", "/v1/projections", "/readyz", "/version", "/metrics"),
 ]
 
 

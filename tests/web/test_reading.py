@@ -10,6 +10,7 @@ from domain.host import HostRated, HostRegistered
 from domain.messages import HostId
 from domain.problems import Problem
 from projections.feed import last_position
+from projections.rebuilding import rebuild
 from projections.views import ALL, VIEWS
 from projections.web import pins
 from tests.projections.journal import Book, MemoryJournal
@@ -273,3 +274,17 @@ async def test_the_status_counts_the_lines_of_every_view(http):
     assert said["counts"]["hosts"] == 6
     assert said["counts"]["events"] == END
     assert VIEWS["host"].plural == "hosts"
+
+
+async def test_the_views_say_how_large_they_are_and_when_they_were_compared(site, http):
+    said = (await http.get("/v1/projections")).json()
+    assert said["latest"] is None
+    assert (said["position"], said["behind"], said["generation"]) == (END, 0, 1)
+    assert [one["name"] for one in said["views"]] == [view.name for view in ALL]
+    for one in said["views"]:
+        assert one["lines"] == len(await items(http, f"/v1/{one['plural']}?limit=1000"))
+    shelf = site.keeping.shelf
+    assert (await rebuild(site.journal, shelf)).good
+    said = (await http.get("/v1/projections")).json()
+    assert (said["latest"]["kind"], said["latest"]["over"]) == ("rebuild", True)
+    await refused(http, "/v1/projections?limit=3")

@@ -9,6 +9,7 @@ import Fleet from "./pages/Fleet.svelte";
 import Health from "./pages/Health.svelte";
 import Hosts from "./pages/Hosts.svelte";
 import Operations from "./pages/Operations.svelte";
+import Projections from "./pages/Projections.svelte";
 import Time from "./pages/Time.svelte";
 
 export interface PageOf {
@@ -27,6 +28,7 @@ export const PAGES: readonly PageOf[] = [
   { name: "hosts", title: "Hosts", key: "h", shows: Hosts },
   { name: "environments", title: "Environments", key: "n", shows: Environments },
   { name: "containers", title: "Containers", key: "k", shows: Containers },
+  { name: "projections", title: "Projections", key: "p", shows: Projections },
   { name: "health", title: "Health", key: "l", shows: Health },
 ];
 
