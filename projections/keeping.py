@@ -65,8 +65,11 @@ class Live:
 
     async def open(self) -> Self:
         """Open some connections: they can be read from though the generation be removed."""
-        while len(self._idle) < IDLE_MIN:
-            self._idle.append(await self._opened())
+        async with AsyncExitStack() as if_it_fails:
+            if_it_fails.push_async_callback(self._shut)
+            while len(self._idle) < IDLE_MIN:
+                self._idle.append(await self._opened())
+            if_it_fails.pop_all()
         return self
 
     async def begin(self) -> tuple[Reader, Checkpoint]:
@@ -88,8 +91,13 @@ class Live:
     async def close(self) -> None:
         """Close what nobody uses; the others are closed when they come back."""
         self._over = True
-        while self._idle:
-            await self._idle.pop().close()
+        await self._shut()
+
+    async def _shut(self) -> None:
+        """Close what is idle, all of it, though this be cancelled at one of them."""
+        async with AsyncExitStack() as each:
+            while self._idle:
+                each.push_async_callback(self._idle.pop().close)
 
 
 class Keeping(Generic[H]):

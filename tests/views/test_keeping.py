@@ -5,6 +5,7 @@ import random
 import signal
 import sys
 from contextlib import asynccontextmanager, closing
+from typing import Any
 
 import apsw
 import asyncpg  # type: ignore[import-untyped]
@@ -231,6 +232,42 @@ async def test_of_another_journal_they_are_built_anew(room):
     async with kept(MemoryJournal(others), room.shelf()) as keeping:
         await until(lambda: only(room, 2))
         await reached(keeping, END)
+
+
+class Line:
+    """A connection; whoever is ended while closing it has closed it, as asyncpg does."""
+
+    def __init__(self, shop: list["Line"]) -> None:
+        self.shop = shop
+        shop.append(self)
+
+    async def close(self) -> None:
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self.shop.remove(self)
+
+
+async def test_who_is_ended_while_connections_are_opened_or_closed_leaves_none():
+    shop: list[Line] = []
+
+    async def opened() -> Any:
+        await asyncio.sleep(0)
+        return Line(shop)
+
+    for steps in range(30):
+        live = module.Live(opened)
+        opening = asyncio.create_task(live.open())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        opening.cancel()
+        if (await asyncio.gather(opening, return_exceptions=True))[0] is live:
+            closing = asyncio.create_task(live.close())
+            for _ in range(steps % 7 + 1):
+                await asyncio.sleep(0)
+            closing.cancel()
+            await asyncio.gather(closing, return_exceptions=True)
+        assert not shop
 
 
 async def test_one_process_alone_keeps_them(room):
