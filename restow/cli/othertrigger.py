@@ -1,4 +1,4 @@
-"""`restow what-if --trigger`: recorded usage under another trigger, beside the one that is set."""
+"""`restow what-if`: recorded usage under another trigger, beside the one that is set."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
