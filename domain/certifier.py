@@ -65,7 +65,7 @@ class Member:
 
     `held` says from when on a step or a migration has it, and whether it did not serve then, so
     that nothing was taken away; `fell` when it last stopped being well, `given_up` that the last
-    step it had failed.
+    step it had failed, `left` since when it had it and whose it was, if downtime was accepted.
     """
 
     def __init__(self, name: ContainerId, book: "Book", born: int) -> None:
@@ -79,6 +79,7 @@ class Member:
         self.held: dict[str, Held] = {}
         self.fell = 0
         self.given_up = False
+        self.left = (0, "")
 
     @property
     def failed(self) -> bool:
@@ -233,6 +234,9 @@ class Certifier:
             begins = isinstance(fact, op.StepStarted)
             failed = isinstance(fact, op.StepFinished) and fact.outcome is op.Outcome.FAILED
             member.step = fact.operation if begins else ""
+            since = member.held.get(STEP, NOBODY).since
+            accepted = failed and fact.operation in self._accepted
+            member.left = (since, fact.operation) if accepted else (0, "")
             member.hold(STEP, self._position if begins else 0, idle=member.marks != OPERABLE)
             member.given_up = failed
             member.gentle = not isinstance(fact, op.StepStarted) or fact.kind in GENTLE
@@ -261,6 +265,7 @@ class Certifier:
             member.book.note(self._position)
         elif before != OPERABLE == member.marks:
             member.served = True
+            member.left = (0, "")
             member.book.operable += 1
             member.book.rise(self._position)
             member.book.note(self._position)
@@ -290,6 +295,8 @@ class Certifier:
         for member in book.members.values():
             if member.step in self._accepted:
                 yield f"accepted downtime of {member.step}"
+            if member.left[0] > since:
+                yield f"accepted downtime of {member.left[1]}"
             if member.marks & HALTED:
                 yield f"{member.name} was halted"
             if member.failed and member.fell > since:

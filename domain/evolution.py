@@ -242,6 +242,7 @@ def container_removed(fleet: Fleet, event: ct.ContainerRemoved, _at: Instant) ->
     layer = fleet.layers[old.environment, old.layer]
     left = tuple(name for name in layer.containers if name != old.id)
     fleet.put(fleet.layers, layer.key, replace(layer, containers=left))
+    fleet.forget_removed(old.id)
 
 
 def order_issued(fleet: Fleet, event: OrderIssued, _at: Instant) -> None:
@@ -267,6 +268,7 @@ def order_answered(fleet: Fleet, event: OrderAnswered, at: Instant) -> None:
     fleet.put(fleet.orders, event.order, None)
     old = fleet.containers.get(event.container)
     if old is None:
+        fleet.forget_removed(event.container)
         return
     if isinstance(order.work, RouteIn | RouteOut):
         old = dns_answered(old, order, done=event.done)

@@ -91,6 +91,8 @@ class Fleet:
         self.deadlines: dict[str, Instant] = {}
         self.waiting: dict[str, LayerKey] = {}
         self.moving: dict[MigrationId, ContainerId] = {}
+        self.forgotten: dict[str, str] = {}
+        """Streams in which nothing will ever happen again, until `let_go` is called."""
         self.watcher: Watcher | None = None
         self._undo: Undo | None = None
 
@@ -229,7 +231,28 @@ class Fleet:
         oldest = self.ended.get(last - RECENT_MAX)
         if oldest is not None:
             self.put(self.ended, last - RECENT_MAX, None)
-            self.put(self._table_of(oldest), oldest, None)
+            table = self._table_of(oldest)
+            self.put(table, oldest, None)
+            self._forget(f"{self._noun_of(table)}.{oldest}")
+
+    def forget_removed(self, container: ContainerId) -> None:
+        """Forget the stream of a container that is gone, once none of its orders is under way."""
+        if not any(order.container == container for order in self.orders.values()):
+            self._forget(f"container.{container}")
+
+    def _forget(self, stream: str) -> None:
+        self.put(self.forgotten, stream, stream)
+
+    def let_go(self) -> tuple[str, ...]:
+        """Return the streams that were forgotten since this was called last."""
+        gone = tuple(self.forgotten)
+        self.forgotten.clear()
+        return gone
+
+    def _noun_of(self, table: dict[Any, Any]) -> str:
+        if table is self.growths:
+            return "growth"
+        return "operation" if table is self.operations else "migration"
 
     def _table_of(self, saga: OperationId | MigrationId | GrowthId) -> dict[Any, Any]:
         if saga.startswith("gr"):

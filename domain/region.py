@@ -290,7 +290,9 @@ class Region:
             self.remember(commit)
 
     def remember(self, commit: Commit[Fact]) -> None:
-        """Note that a commit stands: where it ends, and its answer."""
+        """Note that a commit stands: where it ends, and its answer. What is over is forgotten."""
+        for stream in self.fleet.let_go():
+            del self.versions[stream]
         self.at = commit.at
         if commit.events:
             self.position += len(commit.events)

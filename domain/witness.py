@@ -307,8 +307,19 @@ class Witness:
                 f"failure of {name}": since < self._failed(name, at),
             }
             yield from (reason for reason, so in reasons.items() if so)
+            yield from self._left_down(name, since, at)
             if name == last and at in self._ordered and (worker, came_to) == ("", "failed"):
                 yield f"late answer about {name}"
+
+    def _left_down(self, name: str, since: int, at: int) -> Iterator[str]:
+        """Give an accepted step, begun after `since`, that failed and left it without service."""
+        match [step for step in self._lives[name].steps if step[0] <= at][-2:]:
+            case [(began, worker, _), (ended, "", "failed")] if worker and began > since:
+                served = any(start <= at and end > ended for start, end in self.operable(name))
+                if self._subjects[worker].accepted and not served:
+                    yield f"accepted downtime of {worker}"
+            case _:
+                pass
 
     def _failed(self, name: str, at: int) -> int:
         """Return since when a container that had served was down by itself, or 0."""

@@ -174,7 +174,9 @@ class Projector:
                 _written_once(at, rows)
             self._answered(frame, rows["command"])
         for table, key, old in fleet.tried():
-            name = self._tables[id(table)]
+            name = self._tables.get(id(table))
+            if name is None:  # which streams are over is the engine's to know
+                continue
             touched[name, key] = None
             marks.update(dict.fromkeys(STALE[name](fleet, key, old)))
         fleet.keep()

@@ -100,6 +100,7 @@ class Reads:
         self.epoch = frame.epoch
         for at in placed(frame):
             self._take(at)
+        self.fleet.let_go()  # stories are told for longer than they are decided about
         self._answers(frame)
         self.position = last_position(frame)
 

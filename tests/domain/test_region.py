@@ -46,7 +46,7 @@ from domain.orders import (
 from domain.reactions import react
 from domain.region import TOO_LARGE, Region
 from domain.streams import NOUNS, noun_of, stream_named, stream_of
-from domain.wire import COMMIT_BYTES_MAX, size_of
+from domain.wire import COMMIT_BYTES_MAX, decode_frame, size_of
 from restow.simulation.world import START, state_of
 from tests.examples import (
     accepted,
@@ -500,3 +500,24 @@ def has_tag(command: type) -> bool:
     """Say whether a command is one that may be asked, and not only a base of some."""
     tag_of = getattr(command, "__struct_config__").tag  # noqa: B009 - types do not know it
     return isinstance(tag_of, str) and "." in tag_of
+
+
+def test_how_long_a_stream_was_is_forgotten_with_what_it_is_about(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("domain.fleet.RECENT_MAX", 2)
+    scene = given(hosts(3), shop(2, reserved=1, limit=8))
+    region = scene.world.region
+    for count in (1, 2, 1, 2, 1):
+        scene.ask(ScaleLayer(environment="shop", layer="app", count=count))
+        scene.settle()
+
+    streams = sorted(region.versions)
+
+    assert len(region.fleet.operations) == 2
+    assert [one for one in streams if one.startswith("container")] == ["container.node1"]
+    assert [one for one in streams if one.startswith("operation")] == [
+        f"operation.{name}" for name in sorted(region.fleet.operations)
+    ]
+    again = Region()
+    for frame in map(decode_frame, scene.world.journal):
+        again.absorb(frame)
+    assert again.versions == region.versions
