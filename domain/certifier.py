@@ -235,8 +235,8 @@ class Certifier:
             failed = isinstance(fact, op.StepFinished) and fact.outcome is op.Outcome.FAILED
             member.step = fact.operation if begins else ""
             since = member.held.get(STEP, NOBODY).since
-            accepted = failed and fact.operation in self._accepted
-            member.left = (since, fact.operation) if accepted else (0, "")
+            left = failed and fact.operation in self._accepted and member.marks & ~TAKEN != OPERABLE
+            member.left = (since, fact.operation) if left else (0, "")
             member.hold(STEP, self._position if begins else 0, idle=member.marks != OPERABLE)
             member.given_up = failed
             member.gentle = not isinstance(fact, op.StepStarted) or fact.kind in GENTLE

@@ -43,6 +43,7 @@ def test_every_event_belongs_to_an_aggregate_that_has_a_view():
 
 def test_every_table_of_the_fleet_is_kept_and_makes_lines_stale_or_none():
     tables = {name for name, value in vars(Fleet()).items() if isinstance(value, dict)}
+    tables -= {"forgotten"}  # of the engine alone, and empty between two commits
     assert set(STALE) == tables
     assert set(KEPT) == tables | {
         "versions",
