@@ -79,7 +79,7 @@ class Member:
         self.held: dict[str, Held] = {}
         self.fell = 0
         self.given_up = False
-        self.left = (0, "")
+        self.left: tuple[int, str] = (0, "")
 
     @property
     def failed(self) -> bool:
