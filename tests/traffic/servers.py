@@ -19,45 +19,12 @@ from handlers.agent.router import RoutingFailedError
 from handlers.traffic.authority import Authority
 from handlers.traffic.haproxy import Runtime
 from handlers.traffic.settings import Dns, External, Haproxy, Key, read_key
+from restow.lab.servers import KNOT, ZONE_FILE
 
+ADDRESS = "127.0.0.1"
 ZONE = "restow.internal"
 EXTERNAL = External("apps.example", ZONE, ("203.0.113.5",))
 PATIENCE_S = 20.0
-
-KNOT = """\
-server:
-  rundir: {folder}
-  listen: 127.0.0.1@{port}
-  udp-workers: 1
-  tcp-workers: 1
-  background-workers: 1
-control:
-  listen: {folder}/knot.sock
-database:
-  storage: {folder}/database
-log:
-  - target: stdout
-    any: warning
-{key}
-acl:
-  - id: router
-    key: restow
-    action: [update, transfer]
-template:
-  - id: default
-    storage: {folder}
-    zonefile-sync: 60
-    journal-max-usage: 10M
-    acl: router
-zone:
-  - domain: restow.internal
-  - domain: apps.example
-"""
-ZONE_FILE = """\
-@ 60 SOA ns admin 1 3600 600 86400 1
-@ 60 NS ns
-ns 60 A 127.0.0.1
-"""
 
 
 def program(name: str, package: str) -> str:
@@ -118,9 +85,16 @@ class Knot(Process):
         (folder / "database").mkdir()
         (folder / "key").write_text(made.stdout)
         for zone in (ZONE, EXTERNAL.zone):
-            (folder / f"{zone}.zone").write_text(ZONE_FILE)
+            (folder / f"{zone}.zone").write_text(ZONE_FILE.format(address=ADDRESS))
         (folder / "knot.conf").write_text(
-            KNOT.format(folder=folder, port=self.port, key=made.stdout.strip())
+            KNOT.format(
+                folder=folder,
+                address=ADDRESS,
+                port=self.port,
+                key=made.stdout.strip(),
+                zone=ZONE,
+                abroad=EXTERNAL.zone,
+            )
         )
         command = (program("knotd", "knot"), "-c", str(folder / "knot.conf"))
         super().__init__(folder / "knot.log", *command)
