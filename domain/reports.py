@@ -27,12 +27,14 @@ from domain.migration import MigrationPhaseReached
 from domain.moving import settle
 from domain.orders import (
     DETAIL_MAX,
+    ROUTER,
     AnyReport,
     CallOff,
     Halt,
     MigrateOut,
     Order,
     OrderAnswered,
+    OrderIssued,
     Redeploy,
     ReportHealth,
     ReportOrder,
@@ -44,7 +46,9 @@ from domain.orders import (
     Start,
     Stop,
     Work,
+    next_order,
 )
+from domain.routing import route_out
 from domain.software import Software
 
 
@@ -88,7 +92,7 @@ def effects(fleet: Fleet, order: Order, report: ReportOrder, now: Instant) -> tu
     if container is None or is_overtaken(order, container):
         return ()
     if isinstance(work, Stop):
-        return removed(fleet, container) if report.done else ()
+        return (*unrouted(fleet, container), *removed(fleet, container)) if report.done else ()
     if isinstance(work, Halt) and report.done and not is_to_halt(fleet, order, container):
         late = "it was stopped, and its environment is to run again"
         return (ContainerStopped(container.id, late),) if container.running else ()
@@ -102,6 +106,23 @@ def effects(fleet: Fleet, order: Order, report: ReportOrder, now: Instant) -> tu
     new_process = isinstance(work, Restart | Redeploy)
     stopped = new_process and not report.running and container.running
     return (ContainerStopped(container.id, report.detail),) if stopped else ()
+
+
+def unrouted(fleet: Fleet, container: Container) -> tuple[Event, ...]:
+    """Return the order that takes the record of a container away that is gone, if it has one.
+
+    Whoever had it removed saw to that, unless they gave up and had it put back before this late
+    answer. The last record of a layer goes too: it leads nowhere.
+    """
+    coming = (
+        order.container == container.id and isinstance(order.work, RouteIn)
+        for order in fleet.orders.values()
+    )
+    if not container.routed and not any(coming):
+        return ()
+    number = next_order(fleet.next_number("order"))
+    work = route_out(fleet, container, keep_last=False)
+    return (OrderIssued(number, ROUTER, container.id, work, "", Instant(0)),)
 
 
 def is_overtaken(order: Order, container: Container) -> bool:

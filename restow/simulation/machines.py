@@ -109,7 +109,7 @@ class Machines:
         self._street = street
         self.truth: dict[ContainerId, HostId] = {}
         self.well: dict[ContainerId, bool] = {}
-        self.records: set[ContainerId] = set()
+        self._records: dict[ContainerId, str] = {}
         self.kept: set[ContainerId] = set()
         self.software: dict[ContainerId, Software] = {}
         self.sizes: dict[ContainerId, tuple[int, int]] = {}
@@ -125,7 +125,12 @@ class Machines:
         self.answered_unheard: list[ReportOrder] = []
         self.excuse = "bad luck"
         self._removed: set[ContainerId] = set()
+        self._lapsed: set[str] = set()
         self._doubts: dict[MigrationId, tuple[Order, ReportOrder]] = {}
+
+    @property
+    def records(self) -> set[ContainerId]:
+        return set(self._records)
 
     def carry_out(self, order: Order) -> None:
         """Begin an order that its agent has taken."""
@@ -188,7 +193,7 @@ class Machines:
             case Resize(cloudlets=cloudlets, limit=limit):
                 self.sizes[name] = (cloudlets, limit)
             case RouteIn():
-                self.records.add(name)
+                self._records[name] = order.work.names[-1]
             case RouteOut():
                 self._unroute(order)
             case _:
@@ -212,16 +217,17 @@ class Machines:
         """Take a record out of DNS.
 
         The last one of a layer goes only with the layer, when its environment is stopped, or
-        where its downtime was accepted.
+        where its downtime was accepted. That the one beside it leads nowhere may be known later.
         """
-        self.records.discard(order.container)
+        shared = self._records.pop(order.container, "")
         fleet = self._street.fleet
         one = fleet.containers.get(order.container)
         if one is None:
+            self._lapsed.add(shared)
             return
         layer: Layer = fleet.layers[one.environment, one.layer]
         operation = fleet.operations[OperationId(order.saga)]
-        left = self.records & set(layer.containers)
+        left = shared in self._lapsed or shared in self._records.values()
         accepted = layer.leaving or operation.settings.accept_downtime or operation.kind == "stop"
         if not left and not accepted:
             self._street.violate(f"the last record of {layer.key} goes: {order}")

@@ -379,6 +379,21 @@ class TestLeavingLayers:
         assert not scene.fleet.environments
         scene.world.check_end()
 
+    def test_the_record_of_a_container_that_goes_late_goes_too(self) -> None:
+        scene = given(hosts(3), shop(2))
+        hear = unhear(scene, Stop)
+        scene.ask(ScaleLayer(environment="shop", layer="app", count=1))
+        scene.pass_(LATE)
+        assert scene.operation(2).outcome == "failed"
+        assert scene.world.machines.records == {"node1", "node2"}
+
+        hear()
+        scene.settle()
+
+        assert scene.world.machines.records == set(scene.fleet.containers) == {"node1"}
+        assert not scene.fleet.orders
+        scene.world.check_end()
+
 
 class TestTurns:
     def test_who_waits_looks_again_in_turn_whatever_was_tried_out_meanwhile(self) -> None:

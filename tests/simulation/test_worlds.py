@@ -20,6 +20,7 @@ BANK = (
 )
 """Seeds of the first wishes that once found a bug, and what it was."""
 OF_ALL_WISHES = (
+    206569,  # a removal came true late, of what was back in DNS: its record stayed
     114096,  # one that serves though its step failed was said to have been left down
     112735,  # a step of accepted downtime failed and left its container out of DNS: no excuse
     109913,  # a plan was made, and the same one a moment later was another; a step of it took < 0
