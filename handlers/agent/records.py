@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import struct
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from zlib import crc32
@@ -16,6 +17,9 @@ from zlib import crc32
 HEAD = struct.Struct(">II")
 SPARE_BYTES = 256 * 1_024
 """A file that has grown by less is left alone."""
+IN_USE_S = 3.0
+"""How long a file may be held by what is left of a process that was killed."""
+LOOK_S = 0.01
 GROWN = 4
 """How many times as large as its last compaction a file becomes before the next one."""
 
@@ -106,14 +110,24 @@ class Records:
 
 
 def _lock(path: Path) -> int:
+    """Open a file that nobody else writes.
+
+    Whoever was killed holds it for a moment yet: until the disk has what was just being synced,
+    and until a child that was just being started has become another program.
+    """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(fd)
-        message = f"{path} is in use: does another agent of this host run?"
-        raise RecordsInUseError(message) from error
-    return fd
+    until_s = time.monotonic() + IN_USE_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > until_s:
+                os.close(fd)
+                message = f"{path} is in use: does another agent of this host run?"
+                raise RecordsInUseError(message) from error
+            time.sleep(LOOK_S)
+        else:
+            return fd
 
 
 def _write(fd: int, data: bytes) -> int:

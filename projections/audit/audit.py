@@ -157,6 +157,7 @@ class Audit(Application[str]):
         fleet = Fleet()
         for one in self._entries(position):
             evolve(fleet, one.fact, one.at)
+        fleet.let_go()
         return fleet
 
     def history(self, stream: str, after: int = 0) -> list[HistoryLine]:

@@ -2,12 +2,14 @@
 
 import asyncio
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
 from domain.memory import EpochSeen, OrderTaken, ReportAcknowledged, ReportOwed
 from domain.messages import AskId, ContainerId, HostId, OrderId
 from domain.orders import Order, ReportOrder, Restart
+from handlers.agent import records
 from handlers.agent.ledger import Ledger
 from handlers.agent.records import (
     SPARE_BYTES,
@@ -75,7 +77,17 @@ def test_damage_in_the_middle_is_named_and_not_guessed_at(path, at):
         Records.open(path)
 
 
-def test_a_file_has_one_writer(path):
+def test_who_was_killed_holds_a_file_for_a_moment(path):
+    file, _ = Records.open(path)
+    file.append(b"one")
+    timer = Timer(0.2, file.close)
+    timer.start()
+    assert read(path) == [b"one"]
+    timer.join()
+
+
+def test_a_file_has_one_writer(path, monkeypatch):
+    monkeypatch.setattr(records, "IN_USE_S", 0.05)
     file, _ = Records.open(path)
     with pytest.raises(RecordsInUseError, match="another agent"):
         Records.open(path)
