@@ -34,6 +34,7 @@ from domain.messages import (
     TriggerId,
 )
 from domain.migration import Migration, MigrationState
+from domain.nouns import STORIES, story_by
 from domain.operation import Operation, OperationState
 from domain.orders import Order
 from domain.rebalance import Rebalance
@@ -231,9 +232,9 @@ class Fleet:
         oldest = self.ended.get(last - RECENT_MAX)
         if oldest is not None:
             self.put(self.ended, last - RECENT_MAX, None)
-            table = self._table_of(oldest)
-            self.put(table, oldest, None)
-            self._forget(f"{self._noun_of(table)}.{oldest}")
+            noun = story_by(oldest)
+            self.put(getattr(self, STORIES[noun]), oldest, None)
+            self._forget(f"{noun}.{oldest}")
 
     def forget_removed(self, container: ContainerId) -> None:
         """Forget the stream of a container that is gone, once none of its orders is under way."""
@@ -248,16 +249,6 @@ class Fleet:
         gone = tuple(self.forgotten)
         self.forgotten.clear()
         return gone
-
-    def _noun_of(self, table: dict[Any, Any]) -> str:
-        if table is self.growths:
-            return "growth"
-        return "operation" if table is self.operations else "migration"
-
-    def _table_of(self, saga: OperationId | MigrationId | GrowthId) -> dict[Any, Any]:
-        if saga.startswith("gr"):
-            return self.growths
-        return self.operations if saga in self.operations else self.migrations
 
 
 def _due_of_operation(operation: Operation) -> Instant | None:

@@ -217,5 +217,5 @@ def number_of(name: str) -> int:
 
 
 def in_order(names: Iterable[N]) -> list[N]:
-    """Return ids in the order of their numbers; tables keep no order after an undo."""
-    return sorted(names, key=number_of)
+    """Return ids of whatever kinds by their numbers; tables keep no order after an undo."""
+    return sorted(names, key=lambda name: (number_of(name), name))

@@ -28,7 +28,6 @@ from domain.messages import (
     OperationId,
     RecoveryId,
     in_order,
-    number_of,
 )
 from domain.migration import CallOffMigration, GrantMigration
 from domain.operation import AdvanceOperation, AdvanceStep, Stage
@@ -47,11 +46,6 @@ LOOK: Mapping[str, Callable[[str], Command]] = {
 """How a saga that waits for whatever happens is told to look again, by how it is named."""
 
 
-def in_turn(saga: str) -> tuple[int, str]:
-    """Return where a saga stands among sagas of all kinds; tables keep no order after an undo."""
-    return number_of(saga), saga
-
-
 def wake(fleet: Fleet, container: ContainerId | None) -> tuple[Command, ...]:
     """Let those that wait look again: for this container's layer, and for room to move."""
     if not fleet.waiting:
@@ -59,7 +53,7 @@ def wake(fleet: Fleet, container: ContainerId | None) -> tuple[Command, ...]:
     member = fleet.containers.get(container) if container else None
     key = (member.environment, member.layer) if member else None
     asks: list[Command] = []
-    for saga in sorted(fleet.waiting, key=in_turn):
+    for saga in in_order(fleet.waiting):
         if saga.startswith("mv"):
             asks.append(GrantMigration(migration=saga))
         elif saga[:2] in LOOK:
@@ -245,7 +239,7 @@ def on_with(_fleet: Fleet, event: Any) -> tuple[Command, ...]:
 
 def look_again(fleet: Fleet, _event: Any) -> tuple[Command, ...]:
     """Let those look again that wait for anything: there may be room, or a container is free."""
-    waiting = sorted((saga for saga in fleet.waiting if saga[:2] in LOOK), key=in_turn)
+    waiting = in_order(saga for saga in fleet.waiting if saga[:2] in LOOK)
     return tuple(LOOK[saga[:2]](saga) for saga in waiting)
 
 

@@ -49,20 +49,17 @@ async def run_engine(  # noqa: PLR0913 - the settings of a process
 
     Raises `CannotListenError` too.
     """
-    logs.verbose()
-    board = Board()
-    with exported("engine"):
-        async with serving(metrics, board.text):
-            await engine.run(
-                name=name,
-                url=region.address,
-                prefix=region.prefix,
-                relaxed=relaxed,
-                monitors=monitors,
-                replicas=replicas,
-                terms=terms,
-                board=board,
-            )
+    async with _observed("engine", metrics) as board:
+        await engine.run(
+            name=name,
+            url=region.address,
+            prefix=region.prefix,
+            relaxed=relaxed,
+            monitors=monitors,
+            replicas=replicas,
+            terms=terms,
+            board=board,
+        )
 
 
 async def run_agent(  # noqa: PLR0913 - the settings of a process
@@ -82,22 +79,30 @@ async def run_agent(  # noqa: PLR0913 - the settings of a process
     Where `traffic` names settings, its router drives real DNS and a real balancer. Raises
     `TrafficSettingsError`, `CannotListenError`, and what `handlers.agent.process.run` does.
     """
+    gates = None if traffic is None else Gates(traffic)
+    async with _observed("agent", metrics) as board:
+        await agent.run(
+            hosts,
+            url=region.address,
+            prefix=region.prefix,
+            routing=routing,
+            data=data,
+            behaviour=behaviour,
+            listen=listen,
+            kind=kind,
+            gates=gates,
+            board=board,
+        )
+
+
+@asynccontextmanager
+async def _observed(process: str, metrics: Endpoint | None) -> AsyncGenerator[Board]:
+    """Log, trace and count what a process does in this block; its meters go onto the board."""
     logs.verbose()
-    gates, board = None if traffic is None else Gates(traffic), Board()
-    with exported("agent"):
+    board = Board()
+    with exported(process):
         async with serving(metrics, board.text):
-            await agent.run(
-                hosts,
-                url=region.address,
-                prefix=region.prefix,
-                routing=routing,
-                data=data,
-                behaviour=behaviour,
-                listen=listen,
-                kind=kind,
-                gates=gates,
-                board=board,
-            )
+            yield board
 
 
 class Places(msgspec.Struct, frozen=True):

@@ -69,21 +69,15 @@ class HostCrew:
         self._arriving = Arriving(post)
         self._told: dict[ContainerId, tuple[bool, bool]] = {}
         self._health_reports = 0
-        self._answers = False
 
     async def answer(self, tasks: asyncio.TaskGroup) -> None:
         """Answer targets that ask whose a copy is: that stands in the ledger, lease or no lease."""
-        subject = self._subjects.peer(self._post.host, WHOSE)
-        await self._link.listen(subject, self._hear, tasks)
-        self._answers = True
+        await self._link.listen(self._subjects.peer(self._post.host, WHOSE), self._hear, tasks)
 
     async def serve(self, tasks: asyncio.TaskGroup) -> None:
-        if not self._answers:
-            await self.answer(tasks)
+        """Do all the rest, once there is a lease, if there is to be one; see `answer`."""
         for verb in VERBS:
-            if verb != WHOSE:
-                subject = self._subjects.peer(self._post.host, verb)
-                await self._link.listen(subject, self._hear, tasks)
+            await self._link.listen(self._subjects.peer(self._post.host, verb), self._hear, tasks)
         tasks.create_task(self._leaving.sweep())
         tasks.create_task(self._arriving.watch())
         tasks.create_task(self._probe())

@@ -69,7 +69,8 @@ class ResizeThere(Saying, frozen=True, tag="resize"):
 AnySaying = Check | Prepare | Go | Drop | Whose | ResizeThere
 
 WHOSE = "whose"
-VERBS = ("check", "prepare", "go", "drop", WHOSE, "resize")
+VERBS = ("check", "prepare", "go", "drop", "resize")
+"""All that is said but `WHOSE`, which is answered before these are."""
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):

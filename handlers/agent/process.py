@@ -91,8 +91,8 @@ class Site:
             post = Post(ledger, runtime, peers, self.pace, may_begin=may_begin)
             crew = HostCrew(post, self.link, self.subjects, fetch)
             async with asyncio.TaskGroup() as tasks:
+                await crew.answer(tasks)
                 if self.leased:
-                    await crew.answer(tasks)
                     await tenure.begin()
                     tasks.create_task(tenure.run())
                 await Desk(

@@ -4,6 +4,9 @@ All of it may be lost: after a crash or a takeover every window begins anew, so 
 fires later by no more than its window. Only a firing is an ask.
 """
 
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
+
 import msgspec
 
 from domain.agent import Sample, Usage
@@ -14,6 +17,16 @@ from domain.messages import ContainerId, Instant, TriggerId
 from domain.scaling import staying
 from domain.trigger import FireTrigger
 from domain.triggers import may_fire
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+def of_those_there(remembered: dict[K, V], there: Mapping[K, object]) -> dict[K, V]:
+    """Forget what is no more. Only then can more be remembered than there is."""
+    if len(remembered) <= len(there):
+        return remembered
+    return {key: one for key, one in remembered.items() if key in there}
 
 
 class Heard(msgspec.Struct, frozen=True, gc=False):
@@ -55,9 +68,7 @@ class Gauges:
                 touched[layer.key] = layer
                 gauge = self._gauges.setdefault(layer.key, Gauge())
                 gauge.heard[container.id] = Heard(now, sample)
-        if len(self._gauges) > len(self._fleet.layers):  # some of them are no more
-            there = self._fleet.layers.keys()
-            self._gauges = {key: one for key, one in self._gauges.items() if key in there}
+        self._gauges = of_those_there(self._gauges, self._fleet.layers)
         fired = (self._look(layer, now) for layer in touched.values())
         return tuple(firing for firing in fired if firing is not None)
 

@@ -18,7 +18,7 @@ from domain.messages import AskId, ContainerId, HostId, Instant
 from domain.subjects import Subjects
 from domain.vertical import SEEK_PACE_MS, SEEK_REST_MS, Calm, FollowUsage, look, may_seek
 from handlers.bus import UNREADABLE, Bus, Message, silence
-from handlers.engine.gauges import Gauges
+from handlers.engine.gauges import Gauges, of_those_there
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -49,20 +49,13 @@ class Followers:
     def hear(self, usage: Usage) -> None:
         """Look at every container of a host, and at the layers that triggers watch over."""
         now = self._now()
-        self._forget_gone()
+        self._calm = of_those_there(self._calm, self._fleet.containers)
+        self._sought = of_those_there(self._sought, self._fleet.hosts)
         self._resize(usage, now)
         for firing in self._gauges.hear(usage, now):
             # The blanks keep the name apart from those of clients.
             name = AskId(f"trigger {firing.trigger} {now}")
             self._tell(Ask(name, firing, actor=f"trigger:{firing.trigger}"))
-
-    def _forget_gone(self) -> None:
-        """Forget what is no more. Only then can more be remembered than there is."""
-        fleet = self._fleet
-        if len(self._calm) > len(fleet.containers):
-            self._calm = {one: calm for one, calm in self._calm.items() if one in fleet.containers}
-        if len(self._sought) > len(fleet.hosts):
-            self._sought = {host: at for host, at in self._sought.items() if host in fleet.hosts}
 
     def _resize(self, usage: Usage, now: Instant) -> None:
         """Ask where a container is to hold more, or less."""

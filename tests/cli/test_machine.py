@@ -8,11 +8,8 @@ import pytest
 from domain.environment import CreateEnvironment, LayerSpec
 from domain.host import CordonHost
 from domain.operation import ScaleNode
-from domain.wire import decode_frame
-from handlers.journal.reader import Head
-from handlers.journal.stream import ensure
-from handlers.journal.writer import Writer
 from restow.simulation.world import World
+from tests.journal.samples import written
 
 
 @pytest.fixture
@@ -27,11 +24,7 @@ async def lived(bus, subjects) -> World:
     world.settle()
     world.ask(CordonHost(host="h03", reason="a fan"), actor="carol", reason="a fan")
     world.settle()
-    await ensure(bus, subjects)
-    writer = await Writer.take_over(bus, subjects, Head())
-    for data in world.journal:
-        await writer.append(list(decode_frame(data).commits))
-    await writer.close()
+    await written(bus, subjects, world.journal)
     return world
 
 

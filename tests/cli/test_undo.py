@@ -10,10 +10,8 @@ from domain.messages import Code, ContainerId
 from domain.migration import MigrateContainer
 from domain.operation import RestartLayer, ScaleLayer, ScaleNode
 from domain.wire import decode_frame
-from handlers.journal.reader import Head
-from handlers.journal.stream import ensure
-from handlers.journal.writer import Writer
 from restow.simulation.world import World
+from tests.journal.samples import written
 
 SHOP: dict[str, Any] = {"environment": "shop", "layer": "app"}
 
@@ -39,11 +37,7 @@ async def lived(bus, subjects) -> World:
     world.settle()
     world.ask(RelabelHost(host="h02", labels={"zone": "x"}), actor="bob")
     world.ask(RelabelHost(host="h02", labels={"zone": "y"}), actor="alice")
-    await ensure(bus, subjects)
-    writer = await Writer.take_over(bus, subjects, Head())
-    for data in world.journal:
-        await writer.append(list(decode_frame(data).commits))
-    await writer.close()
+    await written(bus, subjects, world.journal)
     return world
 
 

@@ -11,11 +11,8 @@ import pytest
 from domain.environment import CreateEnvironment, LayerSpec
 from domain.messages import ContainerId, Instant
 from domain.operation import ScaleLayer
-from domain.wire import decode_frame
-from handlers.journal.reader import Head
-from handlers.journal.stream import ensure
-from handlers.journal.writer import Writer
 from restow.simulation.world import World
+from tests.journal.samples import written
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
 THEN, UNTIL = "2026-11-21T14:03:00Z", "2026-11-21T14:10:00Z"
@@ -56,11 +53,7 @@ async def lived(bus, subjects) -> Lived:
     world.ask(scale, actor="bob", reason="a sale")
     world.settle()
     until = world.now
-    await ensure(bus, subjects)
-    writer = await Writer.take_over(bus, subjects, Head())
-    for data in world.journal:
-        await writer.append(list(decode_frame(data).commits))
-    await writer.close()
+    await written(bus, subjects, world.journal)
     return Lived(world, {THEN: then, UNTIL: until})
 
 

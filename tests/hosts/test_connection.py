@@ -96,13 +96,18 @@ def machine(tmp_path, fabric):
     made.sweep()
 
 
-async def moved(here: RuncRuntime, there: RuncRuntime) -> None:
-    endpoint = await there.receive(Room(WEB, 1, 2, 1), "mv1")
+async def held(here: RuncRuntime, there: RuncRuntime, migration: str) -> None:
+    """Freeze it here, and have it held there."""
+    endpoint = await there.receive(Room(WEB, 1, 2, 1), migration)
     await here.copy(WEB, endpoint)
     await here.pause(WEB)
     image = await here.dump(WEB)
     await here.transfer(image, endpoint)
     await there.prepare(image)
+
+
+async def moved(here: RuncRuntime, there: RuncRuntime) -> None:
+    await held(here, there, "mv1")
     await there.go(WEB)
     await here.drop(WEB)
 
@@ -135,12 +140,7 @@ async def test_one_connection_goes_through_three_moves_and_one_that_is_given_up(
         number, longest = await count_on(said)
         assert longest < GAP_S_MAX, lines(said)[-5:]
         record_property(f"longest wait by answer {number}", f"{longest * 1_000:.0f} ms")
-    endpoint = await here.receive(Room(WEB, 1, 2, 1), "mv9")
-    await there.copy(WEB, endpoint)
-    await there.pause(WEB)
-    image = await there.dump(WEB)
-    await there.transfer(image, endpoint)
-    await here.prepare(image)
+    await held(there, here, "mv9")
     await here.drop(WEB)
     await there.resume(WEB)
     await count_on(said)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 
 from domain.decider import Commit, Frame, Recorded
@@ -10,6 +10,7 @@ from domain.facts import Fact
 from domain.host import HostCordoned
 from domain.messages import Accepted, AskId, HostId, Instant
 from domain.subjects import Subjects
+from domain.wire import decode_frame
 from handlers.bus import Bus
 from handlers.journal.reader import Head, read
 from handlers.journal.stream import ensure
@@ -51,6 +52,14 @@ async def new_writer(bus: Bus, subjects: Subjects) -> Writer:
             return await Writer.take_over(bus, subjects, head)
         except NotAtTailError:
             continue
+
+
+async def written(bus: Bus, subjects: Subjects, frames: Iterable[bytes]) -> None:
+    """Write what a world lived through down in a journal that begins with it."""
+    writer = await new_writer(bus, subjects)
+    for data in frames:
+        await writer.append(list(decode_frame(data).commits))
+    await writer.close()
 
 
 def asks(steps: list[Step]) -> list[str]:
