@@ -1,8 +1,9 @@
-"""A task group whose single failure is raised as itself, so that it can be caught by its name."""
+"""What fails in task groups, so that it can be caught by its name."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 
 @asynccontextmanager
@@ -16,3 +17,12 @@ async def tasks() -> AsyncGenerator[asyncio.TaskGroup]:
         if others:
             raise
         raise first from None
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield what went wrong, each by itself, whatever groups it came out in."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from leaves(one)
+    else:
+        yield error

@@ -77,11 +77,23 @@ async def follow(
 ) -> AsyncGenerator[tuple[Head, Frame[Fact]]]:
     """Yield every frame after `after`, and then those to come, for ever. Raises as `read` does.
 
+    Where nothing was read yet, the journal is waited for: its first engine may still start.
     `heard` is told of each frame's traces before the frame is.
     """
+    await _begun(bus, subjects, after)
     async with aclosing(_frames(bus, subjects, after, until=None, heard=heard)) as frames:
         async for step in frames:
             yield step
+
+
+async def _begun(bus: Bus, subjects: Subjects, after: Head) -> None:
+    """Wait until there is a journal; one of which something was read must be there."""
+    name, told = subjects.stream("JNL"), False
+    while after.seq == 0 and await info(bus, name) is None:
+        if not told:
+            await log.ainfo("journal.awaited", stream=name, hint="an engine makes it")
+        told = True
+        await asyncio.sleep(TAIL_POLL_S)
 
 
 async def end(bus: Bus, subjects: Subjects) -> int:

@@ -19,6 +19,7 @@ from handlers.agent.records import RecordsDamagedError, RecordsInUseError
 from handlers.agent.runc.hardening import Profile
 from handlers.agent.runc.images import Images
 from handlers.agent.runc.runtime import Reach, real
+from handlers.bus import BusUnavailableError
 from handlers.journal.reader import JournalDamagedError
 from handlers.journal.safety import UnsafeServerError
 from handlers.journal.stream import JetStreamError, UnsafeStreamError
@@ -43,6 +44,7 @@ from restow.settings import (
     metrics_endpoint,
 )
 from restow.stopping import stop_signals
+from restow.tasks import leaves
 from restow.wiring import Places, run_agent, run_engine, run_reader
 
 RUNTIME = Parameter(help="What runs containers: simulated, or runc for real ones.")
@@ -136,10 +138,15 @@ def explained(region: Region) -> Generator[None]:
     with reachable(region):
         try:
             yield
-        except tuple(ENDS) as error:
-            say(f"error: {error}")
-            code = next(code for kind, code in ENDS.items() if isinstance(error, kind))
-            raise EndedError(code) from error
+        except Exception as error:
+            for one in leaves(error):
+                if isinstance(one, BusUnavailableError):
+                    raise one from None
+                code = next((code for kind, code in ENDS.items() if isinstance(one, kind)), None)
+                if code is not None:
+                    say(f"error: {one}")
+                    raise EndedError(code) from error
+            raise
 
 
 async def engine(  # noqa: PLR0913 - the settings of a process

@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -17,6 +17,7 @@ from restow.settings import Endpoint, SettingsError, metrics_endpoint
 from restow.up import port_for
 from tests.cli.test_projection import ROOT, WITHIN_S
 
+PACE_S = 0.2
 THINGS = Meter("things_total", "counter", "Things.")
 LINE = re.compile(
     r'[a-z_]+(\{[a-z_]+="(?:[^"\\\n]|\\.)*"(,[a-z_]+="(?:[^"\\\n]|\\.)*")*\})? -?[0-9.e+-]+'
@@ -121,15 +122,15 @@ async def running(*commands):
 
 async def until(port: int, line: str) -> str:
     """Wait until a process tells this line; return all that it tells."""
-    async with asyncio.timeout(WITHIN_S), httpx.AsyncClient() as client:
-        while True:
-            try:
+    said, meter = "nothing", line.partition("{")[0]
+    async with httpx.AsyncClient() as client:
+        for _ in range(round(WITHIN_S / PACE_S)):
+            with suppress(httpx.TransportError):
                 said = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
-            except httpx.TransportError:
-                said = ""
             if line in said.splitlines():
                 return said
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(PACE_S)
+    pytest.fail(f"not {line}, but: {[one for one in said.splitlines() if meter in one] or said}")
 
 
 async def test_engines_agents_and_the_read_side_tell_what_they_do(

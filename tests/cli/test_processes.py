@@ -41,15 +41,16 @@ async def test_an_engine_refuses_a_server_that_may_lose_what_it_acknowledged(uns
     assert "Traceback" not in said
 
 
-async def test_an_engine_stops_at_a_damaged_journal_and_names_the_place(
-    bus, subjects, nats_server, prefix, tmp_path
+@pytest.mark.parametrize("words", ["engine --name e1 --relaxed", "reader"])
+async def test_who_reads_a_damaged_journal_stops_and_names_the_place(
+    bus, subjects, nats_url, tmp_path, words
 ):
     await ensure(bus, subjects)
     await bus.publish(subjects.frames, b"not a frame")
     await bus.flush()
 
-    where = ("--url", nats_server.url, "--prefix", prefix, "--monitor", nats_server.monitor)
-    code, said = await run("engine", "--name", "e1", *where, cwd=tmp_path)
+    where = ("--url", nats_url, "--prefix", subjects.prefix)
+    code, said = await run(*words.split(), *where, cwd=tmp_path)
 
     assert code == Exit.DIFFERENT
     assert "is damaged at sequence 1 (position 1)" in said

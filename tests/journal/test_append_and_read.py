@@ -93,6 +93,19 @@ async def test_a_quiet_follower_still_hears(bus: Bus, subjects: Subjects):
         assert (await later)[0] == head
 
 
+async def test_a_follower_waits_for_a_journal_that_no_engine_has_made_yet(
+    bus: Bus, subjects: Subjects
+):
+    async with asyncio.timeout(10), aclosing(follow(bus, subjects, Head())) as frames:
+        first = asyncio.ensure_future(anext(frames))
+        await asyncio.wait({first}, timeout=0.5)
+        assert not first.done()
+        writer = await new_writer(bus, subjects)
+        assert (await first)[0].seq == 1
+        await writer.append([commit("a")])
+        assert asks([await anext(frames)]) == ["a"]
+
+
 async def test_each_new_writer_begins_an_epoch(bus: Bus, subjects: Subjects):
     for _ in range(3):
         writer = await new_writer(bus, subjects)
