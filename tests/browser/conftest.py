@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
+from domain.messages import EnvironmentId, LayerName
 from domain.subjects import Subjects
 from handlers.agent.behaviour import Behaviour
 from handlers.bus import Address
@@ -79,6 +80,14 @@ class Served:
             await self._reader
 
 
+async def environment(served: Served, name: str, count: int) -> list[str]:
+    """Create an environment for one test alone; return its containers."""
+    layer = {"name": "app", "count": count, "reserved": 1, "limit": 2}
+    await served.place.done("environment.create", environment=name, layers=[layer])
+    fleet = (await served.place.quiet()).fleet
+    return [*fleet.layers[EnvironmentId(name), LayerName("app")].containers]
+
+
 async def ready(http: httpx.AsyncClient) -> bool:
     try:
         return (await http.get("/readyz")).status_code == 200
@@ -86,22 +95,29 @@ async def ready(http: httpx.AsyncClient) -> bool:
         return False
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def served(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
-    """Return a region of six hosts with a shop, and its dashboard."""
-    data = tmp_path_factory.mktemp("served")
+@asynccontextmanager
+async def region(nats_url: str, data: Path) -> AsyncIterator[Served]:
+    """Run a region without hosts during the block; its read side is not started, but stopped."""
     subjects = Subjects(f"t{uuid4().hex[:12]}")
     async with site(nats_url, subjects, data / "agents") as place:
         await place.engine("e1")
-        await place.agents(HOSTS, SLOW)
-        await place.done("environment.create", **SHOP)
-        await place.quiet()
+        await place.ask("host.cordon", host="nowhere")  # answered once the engine leads
         whole = Served(place, data / "reader")
-        await whole.start()
         try:
             yield whole
         finally:
             await whole.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    """Return a region of six hosts with a shop, and its dashboard."""
+    async with region(nats_url, tmp_path_factory.mktemp("served")) as whole:
+        await whole.place.agents(HOSTS, SLOW)
+        await whole.place.done("environment.create", **SHOP)
+        await whole.place.quiet()
+        await whole.start()
+        yield whole
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

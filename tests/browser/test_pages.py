@@ -16,7 +16,7 @@ from domain.operation import OperationState
 from domain.problems import Problem
 from handlers.engine.clock import now
 from projections.notes import Note
-from tests.browser.conftest import HOSTS, PATIENCE_MS, Served, Tab, tab_of
+from tests.browser.conftest import HOSTS, PATIENCE_MS, Served, Tab, environment, tab_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -36,14 +36,6 @@ PAGES = (
 )
 expect.set_options(timeout=PATIENCE_MS)
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-
-
-async def environment(served: Served, name: str, count: int) -> list[str]:
-    """Create an environment for one test alone; return its containers."""
-    layer = {"name": "app", "count": count, "reserved": 1, "limit": 2}
-    await served.place.done("environment.create", environment=name, layers=[layer])
-    fleet = (await served.place.quiet()).fleet
-    return [*fleet.layers[EnvironmentId(name), LayerName("app")].containers]
 
 
 async def position_seen(page: Page) -> int:
@@ -261,42 +253,6 @@ async def test_an_auditor_is_told_what_was_what_changed_who_asked_and_why_there(
     told = drawer.get_by_role("listitem").filter(has_text="container.placed")
     await told.get_by_role("link").first.click()
     await expect(page.locator("section.one .why")).to_contain_text("command layer.scale")
-
-
-async def test_a_command_is_planned_first_and_then_done(tab: Tab, served: Served):
-    await environment(served, "typed", 1)
-    key = (EnvironmentId("typed"), LayerName("app"))
-    page = await tab.open("commands/layer.scale?environment=typed&layer=app")
-    do = page.get_by_role("button", name="Do just this")
-    await expect(do).to_be_disabled()
-    await page.get_by_label("count").first.fill("2")
-    await expect(page.locator("pre").first).to_contain_text(
-        """restow command send layer.scale '{"environment":"typed","layer":"app","count":2}'"""
-    )
-    await page.get_by_role("button", name="Dry run").click()
-    await expect(page.locator("[data-plan]")).to_contain_text("would end done")
-    assert len((await served.place.region()).fleet.layers[key].containers) == 1
-    await do.click()
-    await expect(page.locator("[data-answer=accepted]")).to_be_visible()
-    assert len((await served.place.quiet()).fleet.layers[key].containers) == 2
-
-
-async def test_the_command_line_that_is_shown_is_taken_by_the_bus(tab: Tab, served: Served):
-    page = await tab.open("commands/host.cordon?host=h06")
-    line = await page.locator("pre").nth(1).inner_text()
-    found = re.fullmatch(r"nats req (\S+) '(.*)'", line)
-    assert found is not None
-    assert found[1] == served.place.subjects.service("host.cordon")
-    assert found[2] == '{"host":"h06"}'
-
-
-async def test_a_refusal_says_which_field_and_what_is_allowed(tab: Tab):
-    page = await tab.open("commands/layer.scale?environment=nowhere&layer=app&count=2")
-    await page.get_by_role("button", name="Dry run").click()
-    await expect(page.locator(".note.bad")).to_contain_text("environment.not_found")
-    await page.get_by_label("count").first.fill("100000")
-    await page.get_by_role("button", name="Dry run").click()
-    await expect(page.locator("label.wrong")).to_contain_text("count")
 
 
 async def test_a_lost_connection_shows_how_old_the_data_are(tab: Tab, served: Served):

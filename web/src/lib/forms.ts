@@ -41,11 +41,19 @@ export interface Form {
   name: string;
   summary: string;
   fields: Field[];
+  /** What every ask may carry: which one it is, of what it is true, until when. */
+  more: Field[];
   example: Record<string, unknown>;
 }
 
-/** What every command may carry; `reason` is asked for with the others. */
-export const COMMON = ["id", "expect_version", "expires_at", "dry_run", "expect_plan"];
+/** What every command may carry and is asked for apart, and what it is for. */
+const MORE: Record<string, string> = {
+  id: "printable, no blanks; asked again under it, there is no second effect, only the same answer",
+  expect_version: "refused unless what is changed is at this version",
+  expires_at: "a time with its zone, at most 24 h ahead; not begun after it",
+};
+/** What the page itself says. */
+const OURS = ["type", "dry_run", "expect_plan"];
 
 interface Document {
   components: { schemas: Record<string, Schema> };
@@ -59,11 +67,14 @@ export function forms(document: Document): Form[] {
     const schema = followed(one, schemas);
     const name = String(schema.properties?.type?.enum?.[0] ?? "");
     const example = body?.examples?.[name]?.value ?? {};
-    const fields = Object.entries(schema.properties ?? {})
-      .filter(([field]) => field !== "type" && !COMMON.includes(field))
+    const all = Object.entries(schema.properties ?? {})
+      .filter(([field]) => !OURS.includes(field))
       .map(([field, shape]) => fieldOf(field, shape, schema.required ?? [], schemas));
+    const fields = all.filter((field) => !(field.name in MORE));
     fields.sort((a, b) => Number(b.required) - Number(a.required) || Number(a.name === "reason") - Number(b.name === "reason"));
-    return { name, summary: schema.description ?? "", fields, example };
+    const more = Object.keys(MORE).flatMap((field) => all.filter((found) => found.name === field));
+    for (const field of more) field.says = [field.says, MORE[field.name]].filter(Boolean).join("; ");
+    return { name, summary: schema.description ?? "", fields, more, example };
   });
 }
 
@@ -180,12 +191,22 @@ function pair(name: string, word: string): [string, string | number] {
 /** The whole command. Leaves out what is as usual, so that the line to copy is short. */
 export function body(form: Form, texts: Record<string, string>): Record<string, unknown> {
   const found: Record<string, unknown> = {};
-  for (const field of form.fields) {
+  for (const field of [...form.fields, ...form.more]) {
     const one = value(field, texts[field.name] ?? "");
     if (one === undefined || (!field.required && JSON.stringify(one) === JSON.stringify(field.usual))) continue;
     found[field.name] = one;
   }
   return found;
+}
+
+/** What of a command is about the ask alone: a plan does not hold it, so it is said again with the plan. */
+export function aside(command: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(command).filter(([name]) => name in MORE));
+}
+
+/** A time some minutes from now, in whole seconds, as a command takes it. */
+export function inMinutes(now: number, minutes: number): string {
+  return new Date(now + minutes * 60_000).toISOString().replace(/\.\d+/, "");
 }
 
 /** A word as a shell takes it. */
