@@ -18,6 +18,7 @@ APPLETS = (
         "date",
         "chmod",
         "chown",
+        "ping",
         "ln",
         "head",
         "printf",

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 from hashlib import sha256
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,7 +13,6 @@ from msgspec.structs import replace
 from domain.orders import Resize
 from handlers.agent.runc import shims
 from handlers.agent.runc.carrying import Address, Sender
-from handlers.agent.runc.hardening import MASKED
 from handlers.agent.runc.moving import ARRIVING, Manifest, images_of, write_settings
 from handlers.agent.runc.runtime import RuncRuntime, real
 from handlers.agent.runtime import Image, Room, RuntimeFailedError, Spec
@@ -25,16 +23,6 @@ from tests.hosts.test_living import alive
 pytestmark = REAL
 SPEC = Spec(WEB, "web-1", "counter:1", 1, 2, 1, "10.0.0.1")
 ROOM = Room(WEB, 1, 2, 1)
-SAME = (
-    "CapInh",
-    "CapPrm",
-    "CapEff",
-    "CapBnd",
-    "CapAmb",
-    "NoNewPrivs",
-    "Seccomp",
-    "Seccomp_filters",
-)
 TALKS = """#!/bin/sh
 # One connection to itself that is open all the time: each number goes out, and must come back.
 (while :; do nc -l -p 9000 -e /bin/cat; done) &
@@ -78,17 +66,6 @@ async def crossed(here: RuncRuntime, there: RuncRuntime) -> Image:
     return image
 
 
-def shut(pid: int) -> dict[str, str]:
-    """Return how a process is shut in, as the kernel tells it."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    told = dict(line.split(":", 1) for line in lines)
-    mounts = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
-    words = (line.split() for line in mounts)
-    # What is masked is /dev/null over it: with which flags says nothing.
-    places = sorted(" ".join(one[4 : 5 if one[4] in MASKED else 6]) for one in words)
-    return {**{name: told[name].strip() for name in SAME}, "mounts": "\n".join(places)}
-
-
 async def test_a_real_container_moves_between_two_agents_and_counts_on(bus, nats_url, machine):
     machine.add("nginx:1.29", COUNTER)
     async with fleet_of(bus=bus, url=nats_url, data=machine.data) as fleet:
@@ -108,18 +85,13 @@ async def test_a_real_container_moves_between_two_agents_and_counts_on(bus, nats
         assert (await fleet.done("o3", H2, Resize(2, 3))).done
 
 
-async def test_its_own_connection_its_log_and_its_walls_are_the_same_after_the_move(
-    machine, here, there
-):
+async def test_its_own_connection_goes_on_after_the_move(machine, here, there):
     machine.add("talks:1", COUNTER, {"bin/count": TALKS})
     await here.start(replace(SPEC, image="talks:1"), "o1")
     await until_healthy(here, WEB)
-    before = shut(here.pid(WEB))
     await crossed(here, there)
     await there.go(WEB)
     await here.drop(WEB)
-    after = shut(there.pid(WEB))
-    assert after == before
     assert seen(there, WEB).healthy
     back = there.home(WEB).volume("/data") / "back"
     stood = len(back.read_text().splitlines())

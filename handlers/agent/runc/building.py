@@ -100,6 +100,7 @@ class Builder:
             keep=life.spec.keep,
             restarts=life.restarts,
             check=check_of(life.spec, self._bundle(life).config),
+            masked=hardening.MASKED,
         )
 
     def cgroup(self, life: Life) -> str:

@@ -44,6 +44,7 @@ class Charge:
     criu: str = ""
     saved: tuple[str, ...] = ()
     healthy: bool = False
+    masked: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
         _replace(path, asdict(self))

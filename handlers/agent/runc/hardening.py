@@ -147,7 +147,7 @@ def _system() -> tuple[Mapping[str, Any], ...]:
     quiet = ["nosuid", "noexec", "nodev"]
     return (
         {"destination": "/proc", "type": "proc", "source": "proc", "options": quiet},
-        _memory("/dev", 1, "nosuid", "strictatime", "mode=755"),
+        _memory("/dev", 1, "nosuid", "noexec", "strictatime", "mode=755"),
         {
             "destination": "/dev/pts",
             "type": "devpts",

@@ -322,7 +322,11 @@ class RuncRuntime:
 
     def limits(self, container: ContainerId) -> Mapping[str, int]:
         """Return what the kernel lets a container use: `memory` in bytes, `cpu` in µs a period."""
-        return self._cgroups.limited(self._builder.cgroup(self._life(container)))
+        return self._cgroups.limited(self.cgroup(container))
+
+    def cgroup(self, container: ContainerId) -> str:
+        """Return the cgroup of a container."""
+        return self._builder.cgroup(self._life(container))
 
     def pid(self, container: ContainerId) -> int:
         """Return the process that is the first in a container, 0 where none runs."""

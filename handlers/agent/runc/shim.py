@@ -22,6 +22,7 @@ from handlers.agent.runc.charge import Charge, Told, hold, sign
 from handlers.agent.runc.health import Pulse
 from handlers.agent.runc.held import Held
 from handlers.agent.runc.logfile import LogFile
+from handlers.agent.runc.tightening import LooseError, tighten
 from handlers.agent.switch import FORM, NEVER_S
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -82,7 +83,7 @@ class Shim:
         said = self._runc("create", *self._bundle(), stdio=stdio)
         for fd in stdio:
             os.close(fd)
-        if said or (said := self._runc("start")):
+        if said := said or self._tightened(self._first()) or self._runc("start"):
             self._give_up(said)
         self._runs(self._first())
 
@@ -116,9 +117,20 @@ class Shim:
         pid = self._held.pid()
         if not pid:
             self._give_up(self._held.why())
+        if said := self._tightened(pid):
+            self._held.wait(lambda: True)
+            self._give_up(said)
         self._told = Told(restarts=self._charge.restarts)
         self._pid = pid
         self._tell("held")
+
+    def _tightened(self, pid: int) -> str:
+        """Have its mounts tight before it runs; return "", or why they cannot be."""
+        try:
+            tighten(pid, self._charge.masked)
+        except LooseError as error:
+            return str(error)
+        return ""
 
     def go_on(self) -> bool:
         """Return whether it goes on: one that is held may never."""

@@ -19,9 +19,14 @@ from handlers.agent.runc.tools import run_now
 from handlers.agent.runtime import RuntimeFailedError
 
 NAMED = Path("/run/netns")
-SETTINGS = {"net/mptcp/enabled": "0", "net/ipv4/conf/all/arp_notify": "1"}
-"""CRIU cannot save a socket of MPTCP, which some programs open without being asked to. And whoever
-is plugged in says so at once: switches learn where it is now."""
+SETTINGS = {
+    "net/mptcp/enabled": "0",
+    "net/ipv4/conf/all/arp_notify": "1",
+    "net/ipv4/ip_unprivileged_port_start": "0",
+}
+"""CRIU cannot save a socket of MPTCP, which some programs open without being asked to. Whoever is
+plugged in says so at once: switches learn where it is now. And port 80 is for everybody, since
+nobody has a capability: runc says so when it starts a container, and not when it restores one."""
 PREFIX = 8
 """All containers of a region have addresses in 10.0.0.0/8."""
 BURST_BYTES = 1_600
