@@ -26,6 +26,8 @@ LOADED = """
 import codecs, importlib, json, os, runpy, selectors, socket, sys, sysconfig, zipfile
 import encodings.idna, encodings.latin_1, encodings.utf_8
 from importlib.machinery import EXTENSION_SUFFIXES
+for name in sys.argv[1:]:
+    importlib.import_module(name)
 files = [getattr(module, "__file__", None) for module in tuple(sys.modules.values())]
 files += [os.path.join(os.path.dirname(os.__file__), "encodings", "aliases.py")]
 print(json.dumps([os.path.realpath(sys.executable), *(one for one in files if one)]))
@@ -46,22 +48,27 @@ async def add_counter(images: Images) -> str:
         return await add_archive(images, NAME, archive, config)
 
 
-def pack(archive: Path) -> tuple[str, list[str]]:
-    """Write the archive; return where Python is in it, and where its libraries are."""
-    python, *modules = loaded()
+def pack(
+    archive: Path, served: Path = PROGRAM, needed: tuple[str, ...] = ()
+) -> tuple[str, list[str]]:
+    """Write the archive of a program that needs these modules beside the counter's.
+
+    Return where Python is in it, and where its libraries are; the program is at `INSIDE`.
+    """
+    python, *modules = loaded(needed)
     shared = [one for one in modules if one.endswith(".so")]
     libraries = libraries_of(python, *shared)
     with tarfile.open(archive, "w") as tar:
         for path in sorted({python, *modules, *libraries}):
             _add(tar, path, Path(path).read_bytes())
-        _add(tar, INSIDE, PROGRAM.read_bytes())
+        _add(tar, INSIDE, served.read_bytes())
     return python, sorted({str(Path(path).parent) for path in libraries})
 
 
-def loaded() -> list[str]:
-    """Return this Python, and the files of the modules that the service needs."""
+def loaded(needed: tuple[str, ...] = ()) -> list[str]:
+    """Return this Python, and the files of the modules that a service needs."""
     base = str(getattr(sys, "_base_executable", "") or sys.executable)
-    words = (base, "-I", "-S", "-B", "-c", LOADED)
+    words = (base, "-I", "-S", "-B", "-c", LOADED, *needed)
     said = subprocess.run(words, check=True, capture_output=True)  # noqa: S603 - ourselves
     files: list[str] = json.loads(said.stdout)
     return list(dict.fromkeys(files))

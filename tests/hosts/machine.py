@@ -74,7 +74,10 @@ class Machine:
         """Have an image of busybox, the counter and these files."""
         texts = {"bin/count": COUNT, **(scripts or {})}
         files = {at: text.encode() for at, text in texts.items()} | {**(programs or {})}
-        packed = archive(self.data / "image.tar", files, links)
+        return self.add_packed(name, archive(self.data / "image.tar", files, links), config)
+
+    def add_packed(self, name: str, packed: Path, config: Config) -> str:
+        """Have an image of an archive."""
         named = replace(config, variables={**config.variables, "IMAGE": name})
         with ThreadPoolExecutor(1) as aside:  # a test may have a loop of its own running
             return aside.submit(asyncio.run, add_archive(self.images, name, packed, named)).result()

@@ -24,6 +24,7 @@ APPLETS = (
         "printf",
         "unshare",
         "env",
+        "cp",
     ),
 )
 
@@ -56,12 +57,15 @@ def _add(
     tar.addfile(entry, io.BytesIO(data))
 
 
-def lacking() -> list[str]:
-    """Return what this machine lacks to run these tests, in words; nothing where it can."""
+def lacking(*more: str) -> list[str]:
+    """Return what this machine lacks to run these tests, in words; nothing where it can.
+
+    `more`: programs that not every test needs.
+    """
     programs = ("runc", "mke2fs", "ip", "nft", "git", "openssl")
     missing = [
         name
-        for name in programs
+        for name in (*programs, *more)
         if shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin") is None
     ]
     return [*missing, *([] if BUSYBOX.is_file() else ["busybox-static"])]
