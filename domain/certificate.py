@@ -63,3 +63,11 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     def holds(self) -> bool:
         """Whether a container was always operable, but for what was excused."""
         return all(zero.excuses for zero in self.zeros)
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A certificate, what the witness found wrong with it, and whether it is right and holds."""
+
+    certificate: Certificate
+    holds: bool
+    wrong: tuple[str, ...] = ()

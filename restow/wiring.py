@@ -24,9 +24,11 @@ from projections.reaching import Framing, Reaching
 from projections.schemas import SchemaShelf
 from projections.shelf import FileShelf
 from projections.stores import Shelf
+from projections.web.inquiries import routes
 from projections.web.serving import Web, listen
 from restow import logs
 from restow.frames import JournalFrames
+from restow.inquiring import Inquiring
 from restow.metrics import serving
 from restow.settings import AUDIT_FILE, KEYFRAMES_FOLDER, VIEWS_FOLDER, Endpoint, Region
 from restow.tracing import Shown, exported
@@ -154,7 +156,9 @@ async def run_reader(region: Region, places: Places, stop: asyncio.Event) -> Non
             listening = listen(places.http.host, places.http.port)
             log.info("reader.listens", address=listening.getsockname())
             said = about(region.prefix, board)
-            web = Web(keeping, Reaching(frames, keyframes), Asking(bus, subjects), said)
+            asking = Asking(bus, subjects)
+            inquiries = Inquiring(frames, lambda head, _: head.hash)
+            web = Web(keeping, Reaching(frames, keyframes), asking, said, routes(inquiries))
             parts.append(web.run(listening))
         await _until(asyncio.create_task(together(*parts)), stop)
 

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, Generic, Protocol
 
 import msgspec
-from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -14,14 +13,15 @@ from starlette.routing import Route
 from domain.contracts import Reply
 from domain.messages import Code, Refusal
 from domain.meters import CONTENT_TYPE, Board, Family, told
-from domain.problems import Problem, problem
+from domain.problems import Problem
 from projections.feed import H
 from projections.keeping import Keeping
 from projections.stores import StoreDamagedError, StoreLockedError, StoreSlowError
 from projections.views import ALL, View
 from projections.web import meters, page
+from projections.web.answers import JSON, POSITION, answered, refused, spoken, too_large
 from projections.web.changes import Hub
-from projections.web.lists import CATCHING_UP, Lists, Said
+from projections.web.lists import CATCHING_UP, Lists
 from projections.web.meters import Meters
 from projections.web.params import (
     NUMBER_MAX,
@@ -36,10 +36,7 @@ from projections.web.params import (
     wanted,
 )
 
-JSON = "application/json"
-PROBLEM_JSON = "application/problem+json"
 EVENT_STREAM = "text/event-stream"
-POSITION = "Restow-Position"
 BODY_BYTES_MAX = 64 * 1_024
 BEHIND_READY = 1_000
 """Events that the views may be behind the journal and still be ready."""
@@ -225,40 +222,6 @@ async def body_of(request: Request) -> bytes | None:
         if len(body) > BODY_BYTES_MAX:
             return None
     return body
-
-
-def answered(request: Request, said: Said | Refusal) -> Response:
-    """Return an answer, or only that it is the same as the asker has."""
-    if isinstance(said, Refusal):
-        return refused(said)
-    headers = {"ETag": said.tag, POSITION: str(said.position), "Cache-Control": "no-cache"}
-    known = {tag.strip() for tag in request.headers.get("if-none-match", "").split(",")}
-    if said.tag in known or "*" in known:
-        return Response(status_code=304, headers=headers)
-    return Response(said.body, media_type=JSON, headers=headers)
-
-
-def refused(refusal: Refusal, status: int = 0) -> Response:
-    """Return a refusal as a problem."""
-    told = problem(refusal)
-    return spoken(replace(told, status=status) if status else told)
-
-
-def spoken(told: Reply | Problem) -> Response:
-    """Return what an engine, or we, said."""
-    if not isinstance(told, Problem):
-        headers = {POSITION: str(told.position), "Cache-Control": "no-store"}
-        return Response(_json.encode(told), media_type=JSON, headers=headers)
-    headers = {"Cache-Control": "no-store"}
-    if told.retryable:
-        headers["Retry-After"] = str(-(-told.retry_after_ms // 1_000))
-    body = _json.encode(told)
-    return Response(body, told.status, headers=headers, media_type=PROBLEM_JSON)
-
-
-def too_large(path: str, most: int) -> Response:
-    detail = f"it has more than {most:,} bytes"
-    return refused(Refusal(Code.REQUEST_TOO_LARGE, detail, path, {"bytes_max": most}), 413)
 
 
 def absent(view: View, key: str) -> Response:

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from domain.certificate import Checked
 from domain.contracts import Reply
 from domain.contracts.catalogue import COMMANDS, CONTRACT_VERSION
 from domain.contracts.schemas import components_of, example
@@ -12,6 +13,7 @@ from domain.problems import Problem
 from projections.choice import OPERATORS
 from projections.questions import LIMIT_DEFAULT, LIMIT_MAX, WAIT_DEFAULT_MS, WAIT_MAX_MS
 from projections.views import ALL, View, columns
+from projections.web.inquiries import CERTIFICATE
 from projections.web.lists import Projections
 from projections.web.params import CURSOR_MAX, NUMBER_MAX, OWN
 
@@ -34,12 +36,13 @@ def openapi() -> Document:
         Problem,
         Reply,
         Projections,
+        Checked,
         *(view.line for view in ALL),
         *(contract.shape for contract in COMMANDS.values()),
     ]
     references, components = components_of(shapes, REFERENCE)
-    commands = dict(zip(COMMANDS, references[3 + len(ALL) :], strict=True))
-    lines = {view.name: ref for view, ref in zip(ALL, references[3:], strict=False)}
+    commands = dict(zip(COMMANDS, references[len(shapes) - len(COMMANDS) :], strict=True))
+    lines = {view.name: ref for view, ref in zip(ALL, references[4:], strict=False)}
     paths: Document = {}
     for view in ALL:
         paths[f"/v1/{view.plural}"] = {"get": _list(view, lines[view.name])}
@@ -192,6 +195,7 @@ def _fixed() -> Document:
     }
     status = {"$ref": REFERENCE.format(name="Status")}
     return {
+        CERTIFICATE: {"get": _certificate()},
         "/v1/changes": {"get": _changes()},
         "/v1/status": {
             "get": _plain("status", "How far the views are.", status, _fresh()[:2]),
@@ -207,6 +211,17 @@ def _fixed() -> Document:
         "/version": {"get": _plain("version", "Versions.", {"type": "object"}, [])},
         "/openapi.json": {"get": _plain("openapi", "This document.", {"type": "object"}, [])},
         **plain,
+    }
+
+
+def _certificate() -> Document:
+    text = "How a layer was served while an operation or a migration went on that is over."
+    name = {"name": "name", "in": "path", "required": True, "schema": TEXT}
+    checked = {"$ref": REFERENCE.format(name="Checked")}
+    return {
+        **_plain("certificate", text, checked, [name]),
+        "description": "Made from the journal alone, which is read from its first frame, and"
+        " checked by another method: `holds` is what both say. At most 20 s.",
     }
 
 

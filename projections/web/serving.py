@@ -18,7 +18,8 @@ from domain.messages import Code, Refusal
 from projections.feed import H
 from projections.keeping import Keeping
 from projections.reaching import Reaching
-from projections.web.app import About, Api, Commands, refused, unrouted
+from projections.web.answers import refused
+from projections.web.app import About, Api, Commands, unrouted
 from projections.web.lists import Lists
 from projections.web.meters import Meters
 from projections.web.past import Pasts
@@ -88,8 +89,15 @@ class Web(Generic[H]):
     """The read API of one region."""
 
     def __init__(
-        self, keeping: Keeping[H], reaching: Reaching[H], commands: Commands, about: About
+        self,
+        keeping: Keeping[H],
+        reaching: Reaching[H],
+        commands: Commands,
+        about: About,
+        more: Sequence[Route] = (),
     ) -> None:
+        """`more` is what else there is, beside the views."""
+        self._more = more
         self._keeping = keeping
         self._reaching = reaching
         self._commands = commands
@@ -99,7 +107,7 @@ class Web(Generic[H]):
         """Serve on a socket until cancelled; streams are told, and end."""
         lists = Lists(self._keeping, Pasts(self._keeping, self._reaching))
         api = Api(self._keeping, lists, self._commands, self._about)
-        server = Server(config_of(application(api)))
+        server = Server(config_of(application(api, self._more)))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             await asyncio.shield(serving)

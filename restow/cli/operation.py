@@ -5,10 +5,11 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
+from domain.certificate import Checked
 from domain.messages import Refusal
 from domain.problems import Exit, problem
 from handlers.journal.reader import JournalDamagedError
-from restow.certificates import Checked, certificate_of
+from restow.certificates import certificate_of
 from restow.cli.exits import EndedError, ProblemError
 from restow.cli.flags import (
     HERE,

@@ -13,14 +13,17 @@ import pytest
 from domain.contracts import Reply
 from domain.messages import Code, Refusal
 from domain.problems import Problem, problem
+from projections.batches import frame_hash
 from projections.feed import last_position
 from projections.keeping import Keeping
 from projections.keyframes import Keyframes
 from projections.reaching import Reaching
 from projections.stores import Shelf
 from projections.web.app import About, Commands
+from projections.web.inquiries import routes
 from projections.web.openapi import encoded
 from projections.web.serving import Web, listen
+from restow.inquiring import Inquiring
 from tests.projections.journal import MemoryJournal
 from tests.projections.story import frames_of
 from tests.views.shelves import kept, reached
@@ -73,6 +76,7 @@ async def served(
             Reaching(journal, Keyframes(folder / "keyframes")),
             commands or site.engine,
             About({"restow": "0"}, encoded()),
+            routes(Inquiring(journal, lambda _, frame: frame_hash(frame))),
         )
         site.task = asyncio.create_task(web.run(listening))
         try:

@@ -44,7 +44,14 @@ CHECKS = [
 ]
 PATHS = [
     *(f"/v1/{VIEWS[name].plural}{one}" for name in VIEWS_TRIED for one in ("", "/{key}")),
-    *("/v1/status", "/v1/projections", "/readyz", "/version", "/metrics"),
+    *(
+        "/v1/status",
+        "/v1/projections",
+        "/v1/certificates/{name}",
+        "/readyz",
+        "/version",
+        "/metrics",
+    ),
 ]
 
 

@@ -117,22 +117,47 @@ export interface Migration {
   reason: string;
 }
 
+/** One container of an evacuation or a recovery; a recovery says `host` for where it is now. */
+export interface Going {
+  container: string;
+  state: string;
+  target?: string;
+  migration?: string;
+  tries?: number;
+  detail?: string;
+}
+
+/** An evacuation, a way back, or a recovery (which says `restarted` and `over`, not `moved` and `gone`). */
 export interface Evacuation {
   id: string;
   kind?: string;
   host: string;
+  targets?: string[];
+  live?: boolean;
+  at_once?: number;
   state: string;
   outcome: string;
   why: string;
+  until: number;
   detail: string;
+  missing_cloudlets?: number;
+  missing_disk_gib?: number;
   todo: number;
-  moved: number;
-  failed: number;
+  moving?: number;
+  moved?: number;
+  failed?: number;
+  gone?: number;
+  starting?: number;
+  restarted?: number;
+  over?: number;
+  left: number;
   requested_at: number;
   finished_at: number;
   actor: string;
   reason: string;
   ask: string;
+  version: number;
+  containers?: Going[];
 }
 
 export interface Environment {

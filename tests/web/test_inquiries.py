@@ -1,0 +1,67 @@
+"""What the read API tells from the journal itself."""
+
+import msgspec
+import pytest
+
+from domain.certificate import Checked
+from domain.facts import tag
+from domain.messages import Code, Refusal
+from projections.batches import frame_hash
+from restow.certificates import certified
+from restow.inquiring import Inquiring
+from tests.projections.journal import MemoryJournal
+from tests.web.conftest import FRAMES
+
+OVER = [
+    getattr(event.fact, tag(event.fact).partition(".")[0])
+    for frame in FRAMES
+    for commit in frame.commits
+    for event in commit.events
+    if tag(event.fact) in {"operation.finished", "migration.completed"}
+]
+
+
+async def hashed(frames):
+    for frame in frames:
+        yield frame_hash(frame), frame
+
+
+@pytest.mark.parametrize("name", OVER[:6])
+async def test_a_certificate_is_that_of_the_command_line(http, name):
+    said = await http.get(f"/v1/certificates/{name}")
+    assert said.status_code == 200, said.text
+    told = msgspec.json.decode(said.content, type=Checked)
+    assert told == await certified(hashed(FRAMES), name)
+    assert told.certificate.subject == name
+    assert told.wrong == ()
+    again = await http.get(said.url.path, headers={"If-None-Match": said.headers["ETag"]})
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("op999", 404, "restow op list"),
+        ("nothing/like/this", 404, "there is no resource"),
+        ("op1?colour=red", 400, "no parameter 'colour'"),
+    ],
+)
+async def test_what_cannot_be_certified_is_refused_with_a_way_on(http, path, status, said):
+    refused = await http.get(f"/v1/certificates/{path}")
+    assert refused.status_code == status
+    assert said in refused.json()["detail"]
+
+
+class Promising(MemoryJournal):
+    """Says that it has more than can be read."""
+
+    async def end(self) -> int:
+        return await super().end() + 1
+
+
+async def test_a_journal_that_takes_too_long_is_not_waited_for():
+    inquiries = Inquiring(Promising(FRAMES), lambda _, frame: frame_hash(frame), within_s=0.05)
+    refused = await inquiries.certificate("op999")
+    assert isinstance(refused, Refusal)
+    assert refused.code is Code.WAIT_TIMEOUT
+    assert "`restow op certificate op999` has no such limit" in refused.detail
