@@ -3,15 +3,25 @@
 import re
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from domain.evacuation import EvacuationState
 from domain.fleet import Fleet
+from domain.host import HostState
 from domain.messages import EnvironmentId, EvacuationId, HostId, LayerName, OperationId
 from tests.browser.conftest import HOSTS, PATIENCE_MS, Served, Tab, environment, tab_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def all_hosts_are_open(served: Served) -> None:
+    """Open what other tests have emptied."""
+    for name, host in (await served.place.quiet()).fleet.hosts.items():
+        if host.state is not HostState.ACTIVE:
+            await served.place.done("host.uncordon", host=name)
 
 
 async def fullest(served: Served) -> HostId:
@@ -74,7 +84,6 @@ async def test_who_could_not_go_is_listed_first_with_the_reason(tab: Tab, served
     await expect(failed).to_contain_text("anti-affinity")
     rows = page.get_by_role("table", name=f"Containers of {reply.operation_id}").locator("tbody tr")
     await expect(rows.first).to_contain_text(stays)
-    await served.place.done("host.uncordon", host=host)
 
 
 async def test_a_finished_operation_shows_its_certificate(tab: Tab, served: Served):
@@ -100,5 +109,3 @@ async def test_a_phone_shows_an_evacuation_without_scrolling_sideways(browser, s
     async with tab_of(browser, served, viewport=size, is_mobile=True, has_touch=True) as tab:
         page = await opened(tab, reply.operation_id)
         assert await page.evaluate("document.documentElement.scrollWidth") == 390
-    await served.place.quiet()
-    await served.place.done("host.uncordon", host=host)
