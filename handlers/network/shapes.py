@@ -51,17 +51,17 @@ def tunnel_of(vni: int) -> str:
     return f"rv{vni}"
 
 
-def guard(plug: Plug) -> str:
-    """Return the rules that let a container speak as itself alone, whatever it tries."""
-    table = f"netdev restow-{plug.port}"
+def guard(port: str, address: str) -> str:
+    """Return the rules that let who is plugged in there speak as itself alone."""
+    table, mac = f"netdev restow-{port}", mac_of(address)
     return (
         f"add table {table}\n"
         f"delete table {table}\n"
         f"table {table} {{\n"
         "  chain said {\n"
-        f'    type filter hook ingress device "{plug.port}" priority 0; policy drop;\n'
-        f"    ether saddr {plug.mac} ip saddr {plug.address} accept\n"
-        f"    arp saddr ether {plug.mac} arp saddr ip {plug.address} accept\n"
+        f'    type filter hook ingress device "{port}" priority 0; policy drop;\n'
+        f"    ether saddr {mac} ip saddr {address} accept\n"
+        f"    ether saddr {mac} arp saddr ether {mac} arp saddr ip {address} accept\n"
         "  }\n"
         "}\n"
     )

@@ -69,7 +69,7 @@ class HostNetwork:
         await self.join(plug.vni)
         if plug.port not in await self._devices():
             await self._cable(plug)
-        await self._tools.nft(guard(plug))
+        await self._tools.nft(guard(plug.port, plug.address))
         await self._tools.ip(
             f"link set {plug.port} master {bridge_of(plug.vni)}",
             f"link set {plug.port} type bridge_slave learning off flood off",

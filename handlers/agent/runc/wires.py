@@ -2,8 +2,9 @@
 
 The namespace outlasts a crash of the container, and a copy on another host is restored into one
 like it. While a container is frozen its cable is cut here; while it arrives, what comes for it is
-held and not dropped: clients notice a pause, and not a loss that they wait out. Names have the
-host's label in them, or are made from it.
+held and not dropped: clients notice a pause, and not a loss that they wait out. Nobody is let onto
+the bridge under an address that is not its own. Names have the host's label in them, or are made
+from it.
 """
 
 import json
@@ -11,12 +12,12 @@ import socket
 import time
 from contextlib import suppress
 from hashlib import sha256
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from handlers.agent.runc.places import Home, Places
 from handlers.agent.runc.tools import run_now
 from handlers.agent.runtime import RuntimeFailedError
+from handlers.network.shapes import guard, mac_of, unguard
 
 NAMED = Path("/run/netns")
 SETTINGS = {
@@ -65,13 +66,15 @@ class Wires:
             self._lay(home, address, held=held)
 
     def _lay(self, home: Home, address: str, *, held: bool) -> None:
-        """Lay the cable. Its hardware address is made from the address: both move together."""
-        name, device = self._name(home), self._device(home)
-        packed = IPv4Address(address).packed
-        mac = ":".join(("02", "00", *(f"{byte:02x}" for byte in packed)))
-        peer = ("peer", "name", "eth0", "address", mac, "netns", name)
+        """Lay the cable. Its hardware address is made from the address: both move together.
+
+        It is heard under these two alone, from its first word on.
+        """
+        name, device = self._name(home), self.device(home)
+        peer = ("peer", "name", "eth0", "address", mac_of(address), "netns", name)
         run_now("ip", "link", "add", "name", device, "type", "veth", *peer)
         run_now("ip", "-n", name, "address", "add", f"{address}/{PREFIX}", "dev", "eth0")
+        run_now("nft", guard(device, address))
         if held:
             run_now("tc", "qdisc", "replace", "dev", device, "root", *HELD.split())
         run_now("ip", "link", "set", device, "up")
@@ -87,7 +90,7 @@ class Wires:
         A cable that was just plugged in loses what is said until the kernel has noticed that.
         """
         give_up = time.monotonic() + PLUGGED_S
-        queue = ("tc", "-s", "-j", "qdisc", "show", "dev", self._device(home), "root")
+        queue = ("tc", "-s", "-j", "qdisc", "show", "dev", self.device(home), "root")
         while True:
             self._say(home, FILLING)
             if json.loads(run_now(*queue))[0]["qlen"]:
@@ -105,37 +108,38 @@ class Wires:
     def release(self, home: Home) -> None:
         """Let through what was held, in its order."""
         if self._there(home):
-            run_now("tc", "qdisc", "replace", "dev", self._device(home), "root", *FREE.split())
+            run_now("tc", "qdisc", "replace", "dev", self.device(home), "root", *FREE.split())
             self._say(home, NOBODYS + bytes(46))  # its timer still sleeps as long as the old rate
 
     def mute(self, home: Home) -> None:
         """Cut the cable: nothing comes, nothing goes."""
         if self._there(home):
-            run_now("ip", "link", "set", self._device(home), "down")
+            run_now("ip", "link", "set", self.device(home), "down")
 
     def unmute(self, home: Home) -> None:
         """Mend the cable, and have it known that this is the place again."""
         if self._there(home):
-            run_now("ip", "link", "set", self._device(home), "up")
+            run_now("ip", "link", "set", self.device(home), "up")
             self._announce(home)
 
     def detach(self, home: Home) -> None:
         """Have no such namespace or cable."""
         if self._there(home):
-            run_now("ip", "link", "delete", self._device(home))
+            run_now("nft", unguard(self.device(home)))  # first: what is left is found by the cable
+            run_now("ip", "link", "delete", self.device(home))
         if self.path(home).exists():
             run_now("ip", "netns", "delete", self._name(home))
 
     def _name(self, home: Home) -> str:
         return f"{self._places.label}-{home.container}"
 
-    def _device(self, home: Home) -> str:
+    def device(self, home: Home) -> str:
         """Return the name of our end, which may have 15 characters."""
         return f"rs{sha256(self._name(home).encode()).hexdigest()[:12]}"
 
     def _there(self, home: Home) -> bool:
         """Tell whether there is a cable, in the network that this process is in."""
-        return any(name == self._device(home) for _, name in socket.if_nameindex())
+        return any(name == self.device(home) for _, name in socket.if_nameindex())
 
     def _say(self, home: Home, *frames: bytes) -> None:
         """Send frames into the cable."""
@@ -143,7 +147,7 @@ class Wires:
             suppress(BlockingIOError),
             socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire,
         ):
-            wire.bind((self._device(home), 0))
+            wire.bind((self.device(home), 0))
             for frame in frames:
                 try:
                     wire.send(frame)
