@@ -98,6 +98,7 @@ ENDS: Mapping[type[Exception], Exit] = {
     CannotListenError: Exit.CONFLICT,
 }
 """How a process ends that must not run."""
+WHAT_ENDS: tuple[type[Exception], ...] = (ExceptionGroup, *ENDS)
 Data = Annotated[
     Path | None,
     Parameter(help="Where it keeps what it must not forget; else RESTOW_DATA, ./.restow."),
@@ -138,7 +139,7 @@ def explained(region: Region) -> Generator[None]:
     with reachable(region):
         try:
             yield
-        except Exception as error:
+        except WHAT_ENDS as error:
             for one in leaves(error):
                 if isinstance(one, BusUnavailableError):
                     raise one from None
