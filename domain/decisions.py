@@ -93,7 +93,9 @@ def call_off(fleet: Fleet, command: CallOffMigration, _ask: Ask, _now: Instant) 
 DECIDE: dict[type[Command], Decide] = {
     **dict.fromkeys(
         members(HostCommand),
-        lambda fleet, c, _ask, _now: host.decide(fleet.hosts.get(HostId(c.host)), c),
+        lambda fleet, c, _ask, _now: host.decide(
+            fleet.hosts.get(HostId(c.host)), c, host.new_term(fleet.counters, c.host)
+        ),
     ),
     **dict.fromkeys(
         (CreateEnvironment, RemoveEnvironment, AddLayer, ChangeLayer, RemoveLayer),

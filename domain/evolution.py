@@ -51,7 +51,10 @@ def charge(fleet: Fleet, host: HostId, cloudlets: int, disk: int, containers: in
 
 
 def host_event(fleet: Fleet, event: h.HostEvent, _at: Instant) -> None:
-    fleet.put(fleet.hosts, event.host, h.evolve(fleet.hosts.get(event.host), event))
+    old = fleet.hosts.get(event.host)
+    if isinstance(event, h.HostRemoved) and old is not None:
+        fleet.put(fleet.counters, h.TERM.format(event.host), old.term)
+    fleet.put(fleet.hosts, event.host, h.evolve(old, event))
 
 
 def release(fleet: Fleet, container: ContainerId, claim: str) -> None:

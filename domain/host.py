@@ -80,12 +80,15 @@ HostCommand = RegisterHost | RelabelHost | RateHost | CordonHost | UncordonHost 
 
 
 class HostRegistered(Event, frozen=True, gc=False, tag="host.registered"):
+    """It is there to carry containers; under its old name it has a term that it never had."""
+
     host: HostId
     cloudlets: int
     disk_gib: int
     memory_mib: int
     cpu_mhz: int
     labels: Mapping[str, str] = {}
+    term: int = 0
 
 
 class HostRelabelled(Event, frozen=True, gc=False, tag="host.relabelled"):
@@ -167,6 +170,10 @@ HostEvent = (
 )
 
 
+TERM = "term of {}"
+"""The counter of the last term of a host that was removed."""
+
+
 class HostState(StrEnum):
     ACTIVE = "active"
     CORDONED = "cordoned"
@@ -183,7 +190,8 @@ class Host(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     `used` and `used_disk` are what is promised to containers here and to those on their way
     here; `leaving` and `arriving` count the migrations that touch it; `forced` is how far beyond
-    its capacity it was loaded on purpose. `term` is how often it came back after it was lost;
+    its capacity it was loaded on purpose. `term` is how often a host of this name came back after
+    it was lost, or was registered again: an agent of an earlier term first cleans up;
     `cordoned`: a lost host takes nothing when it returns; `vouched`: a human says that it is dead.
     """
 
@@ -231,7 +239,8 @@ EMPTYING: Mapping[type[Event], HostState] = {
 
 def evolve(host: Host | None, event: HostEvent) -> Host | None:
     if isinstance(event, HostRegistered):
-        return Host(event.host, event.cloudlets, event.disk_gib, event.labels)
+        new = Host(event.host, event.cloudlets, event.disk_gib, event.labels)
+        return replace(new, term=event.term)
     if host is None or isinstance(event, HostRemoved):
         return None
     match event:
@@ -275,9 +284,10 @@ def _lost_or_back(host: Host, event: HostLost | HostReturned) -> Host:
     )
 
 
-def decide(host: Host | None, command: HostCommand) -> Outcome:
+def decide(host: Host | None, command: HostCommand, term: int = 0) -> Outcome:
+    """Decide what is asked about one host; `term` is that of a host of this name that is new."""
     if isinstance(command, RegisterHost):
-        return register(host, command)
+        return register(host, command, term)
     if host is None:
         return unknown(HostId(command.host))
     match command:
@@ -294,6 +304,11 @@ def decide(host: Host | None, command: HostCommand) -> Outcome:
             return remove(host)
         case _:
             assert_never(command)
+
+
+def new_term(counters: Mapping[str, int], host: str) -> int:
+    """Return the term of a host that is registered now: one that its name never had."""
+    return counters.get(TERM.format(host), -1) + 1
 
 
 def unknown(host: HostId) -> Refusal:
@@ -322,7 +337,7 @@ def capacity(command: RegisterHost) -> int:
     return min(by_memory, by_cpu)
 
 
-def register(host: Host | None, ask: RegisterHost) -> Outcome:
+def register(host: Host | None, ask: RegisterHost, term: int) -> Outcome:
     """Register; asked again for the same hardware and labels, nothing changes."""
     if ask.host == ROUTING:
         return Refusal(
@@ -332,10 +347,8 @@ def register(host: Host | None, ask: RegisterHost) -> Outcome:
         )
     cloudlets = capacity(ask)
     if host is None:
-        registered = HostRegistered(
-            HostId(ask.host), cloudlets, ask.disk_gib, ask.memory_mib, ask.cpu_mhz, ask.labels
-        )
-        return Decision((registered,))
+        measures = cloudlets, ask.disk_gib, ask.memory_mib, ask.cpu_mhz
+        return Decision((HostRegistered(HostId(ask.host), *measures, ask.labels, term),))
     same = (cloudlets, ask.disk_gib, ask.labels) == (host.cloudlets, host.disk_gib, host.labels)
     if same:
         return Decision()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from domain.messages import ContainerId, HostId, Integer
+from domain.messages import ContainerId, HostId, Integer, MigrationId
 
 SENT_MAX = 16
 """Beats whose time of sending is remembered; a later answer to an older one counts for nothing."""
@@ -108,7 +108,8 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     """The engine's answer to a beat. `number` 0 grants nothing, and `why` says why.
 
     Otherwise the lease is renewed, counted from the sending of the beat with that number, whose
-    echo is `base`. `at` is the engine's clock; `seats` are told to whoever knows older ones, and
+    echo is `base`. `lost`: it must clean up and come back before anything; it was lost, or is of
+    an earlier term. `at` is the engine's clock; `seats` are told to whoever knows older ones, and
     `where` is how jurors can be reached by another way than the bus.
     """
 
@@ -135,11 +136,13 @@ class Back(msgspec.Struct, frozen=True, omit_defaults=True):
 class Readmitted(msgspec.Struct, frozen=True, omit_defaults=True):
     """The engine's answer: the term that begins, and the containers that have a place there.
 
-    `why` says why none begins.
+    `arrives` are those on their way to it: a copy there is of that very migration, or a stale one
+    of before the host was lost. `why` says why no term begins.
     """
 
     term: int = 0
     belongs: tuple[ContainerId, ...] = ()
+    arrives: Mapping[ContainerId, MigrationId] = {}
     why: str = ""
 
 

@@ -247,6 +247,11 @@ def software_of(fleet: Fleet, container: Container) -> Software:
 
 
 def belongs(fleet: Fleet, host: Host) -> tuple[ContainerId, ...]:
-    """Return the containers that have a place on a host, or are on their way to it."""
-    every = fleet.containers.values()
-    return tuple(one.id for one in every if host.id in (one.host, one.target))
+    """Return the containers that have their place on a host."""
+    return tuple(one.id for one in fleet.containers.values() if one.host == host.id)
+
+
+def arrives(fleet: Fleet, host: Host) -> dict[ContainerId, MigrationId]:
+    """Return the containers that are on their way to a host, each with its migration."""
+    coming = ((one.id, one.migration) for one in fleet.containers.values() if one.target == host.id)
+    return {name: migration for name, migration in coming if migration is not None}

@@ -80,7 +80,7 @@ class Watch:
             number,
             base,
             why,
-            lost=host.state is HostState.LOST,
+            lost=host.state is HostState.LOST or beat.term < host.term,
             seats=fleet.seats if beat.seats < fleet.seats.version else None,
             terms=self.terms,
             where=self._where(fleet),

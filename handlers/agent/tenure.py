@@ -124,7 +124,8 @@ class Tenure:
         readmitted = await self._readmission()
         if readmitted is None:
             return
-        await self._clean(frozenset(readmitted.belongs))
+        came = {name for name, move in readmitted.arrives.items() if move in agent.arrivals}
+        await self._clean(frozenset({*readmitted.belongs, *came}))
         await self._ledger.keep(TermBegun(readmitted.term))
         self._runtime.forgive()
         await log.ainfo("agent.back", host=agent.host, term=readmitted.term)

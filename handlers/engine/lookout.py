@@ -17,7 +17,7 @@ import structlog
 from domain.decider import Answered, Ask
 from domain.fleet import Fleet
 from domain.lease import Back, Beat, Readmitted
-from domain.losing import belongs
+from domain.losing import arrives, belongs
 from domain.loss import ReturnHost
 from domain.messages import AskId, Code, Command, Refusal
 from domain.subjects import Subjects
@@ -134,4 +134,5 @@ class Lookout:
         if known is None or known.lost:
             return Readmitted(why="lost still" if known else "unknown")
         log.info("lookout.back", host=host, term=known.term, runs=len(back.runs))
-        return Readmitted(known.term, belongs(self._fleet, known))
+        there = belongs(self._fleet, known), arrives(self._fleet, known)
+        return Readmitted(known.term, *there)

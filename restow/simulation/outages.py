@@ -11,7 +11,7 @@ import msgspec
 
 from domain.fleet import Fleet
 from domain.lease import Terms
-from domain.losing import belongs
+from domain.losing import arrives, belongs
 from domain.loss import LoseHost, ReturnHost, Silent, WatchHosts
 from domain.messages import ContainerId, HostId, Instant
 from restow.simulation.machines import Machines, Street
@@ -82,7 +82,7 @@ class Outages:
         """Say whether something may begin on a host: it has power, and a lease."""
         cut = self.cuts.get(host)
         if cut is None:
-            return True
+            return host in self._fleet.hosts  # no engine grants a lease to one it does not know
         return not cut.dead and self._town.now < cut.since + TERMS.lease_ms
 
     def has_power(self, host: HostId) -> bool:
@@ -155,7 +155,8 @@ class Outages:
 
     def _clean(self, host: HostId) -> None:
         """Stop what has a place elsewhere by now, then take orders of the new term."""
-        mine = belongs(self._fleet, self._fleet.hosts[host])
+        known = self._fleet.hosts[host]
+        mine = {*belongs(self._fleet, known), *arrives(self._fleet, known)}
         for name, where in list(self._town.machines.truth.items()):
             if where == host and name not in mine:
                 self._town.machines.fell(name)

@@ -10,7 +10,15 @@ from domain.environment import (
     StopEnvironment,
 )
 from domain.evacuation import EvacuateHost
-from domain.host import CordonHost, HostLost, HostReturned, HostState, RemoveHost, UncordonHost
+from domain.host import (
+    CordonHost,
+    HostLost,
+    HostRegistered,
+    HostReturned,
+    HostState,
+    RemoveHost,
+    UncordonHost,
+)
 from domain.lease import Seats
 from domain.losing import wanted_seats
 from domain.loss import (
@@ -216,6 +224,13 @@ class TestTheLost:
 
         accepted(scene.when(RemoveHost(host="h1")))
         assert not scene.fleet.recoveries
+
+    def test_registered_again_it_has_a_term_that_it_never_had(self) -> None:
+        scene = given(hosts(3), GONE, ReturnHost(host="h1"))
+        for term in (2, 3):  # it returned under 1
+            scene.ask(RemoveHost(host="h1"))
+            assert one(scene.ask(host("h1")), HostRegistered).term == term
+            assert scene.fleet.hosts[H1].term == term
 
     def test_returns_under_a_new_term_and_as_cordoned_as_it_was(self) -> None:
         scene = given(hosts(3), CordonHost(host="h1"), GONE)

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,8 @@ SHOP = {
     "environment": "shop",
     "layers": [{"name": "app", "count": 5}, {"name": "files", "count": 5, "on_lost": "keep"}],
 }
+
+ALL_FENCED = {"environment": "shop", "layers": [{"name": "app", "count": 10}]}
 
 
 @contextmanager
@@ -88,10 +91,10 @@ def here(fleet: Fleet, layer: str, host: str) -> list[ContainerId]:
     return [one.id for one in every if (one.layer, one.host) == (layer, host)]
 
 
-async def a_shop(place: Site) -> Fleet:
+async def a_shop(place: Site, shop: Mapping[str, Any] = SHOP) -> Fleet:
     for number, host in enumerate(HOSTS):
         await place.done("host.register", host=host, labels={"zone": "abc"[number % 3]}, **HARDWARE)
-    await place.done("environment.create", **SHOP)
+    await place.done("environment.create", **shop)
     return (await place.until(lambda f: is_quiet(f) and all_operable(f))).fleet
 
 
@@ -134,6 +137,44 @@ async def test_a_killed_agent_loses_its_host_and_nothing_runs_twice(
 
             with agent(place, VICTIM):
                 await it_comes_back(place, kept, tmp_path)
+
+
+@pytest.mark.timeout(240)
+async def test_a_host_that_is_registered_anew_begins_clean_whatever_its_agent_remembers(
+    nats_server: Server, subjects: Subjects, tmp_path: Path
+) -> None:
+    async with site(nats_server.url, subjects, tmp_path / "agents") as place:
+        place.terms = TERMS
+        await place.engine("e1")
+        data = place.data / "agents"
+        with agent(place, *HOSTS[:-1], routing=True), agent(place, VICTIM) as victim:
+            fleet = await a_shop(place, ALL_FENCED)
+            there = here(fleet, "app", VICTIM)
+            assert there
+            await asyncio.sleep(TERMS.steady_ms / 1_000)
+            victim.send_signal(signal.SIGKILL)
+            await place.until(
+                lambda f: is_quiet(f) and not here(f, "app", VICTIM) and all_operable(f)
+            )
+
+            await place.done("host.remove", host=VICTIM)
+            await place.done("host.register", host=VICTIM, labels={"zone": "b"}, **HARDWARE)
+            with agent(place, VICTIM):
+                fleet = await moved_to_the_victim(place, there[0])
+                assert fleet.hosts[HostId(VICTIM)].term == 1
+                async with asyncio.timeout(20):
+                    while not everything_runs_once(fleet, running(data, tmp_path)):
+                        await asyncio.sleep(0.3)
+
+
+async def moved_to_the_victim(place: Site, container: ContainerId) -> Fleet:
+    """Move it there; that is given up, and asked for again, while the host still cleans up."""
+    async with asyncio.timeout(60):
+        while True:
+            await place.done("container.migrate", container=str(container), target=VICTIM)
+            fleet = (await place.until(is_quiet)).fleet
+            if fleet.containers[container].host == VICTIM:
+                return fleet
 
 
 async def it_comes_back(place: Site, kept: ContainerId, scratch: Path) -> None:
