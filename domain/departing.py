@@ -28,8 +28,10 @@ class Manner(msgspec.Struct, frozen=True):
     reason: str
 
 
-def held_up(container: Container, *, live: bool) -> Obstacle | None:
-    """Say what of the container itself keeps it from going now."""
+def held_up(fleet: Fleet, container: Container, *, live: bool) -> Obstacle | None:
+    """Say what of the container itself, or of its host, keeps it from going now."""
+    if fleet.hosts[container.host].lost:
+        return Obstacle(f"host {container.host} is lost", lasting=True)
     if container.migration is not None:
         return Obstacle(f"migration {container.migration} has it")
     if container.claim:

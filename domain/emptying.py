@@ -164,7 +164,7 @@ def waiting(one: Evacuation, why: str, now: Instant) -> tuple[Event, ...]:
 
 def look(fleet: Fleet, one: Evacuation, wanted: Wanted, container: Container) -> Chosen | Obstacle:
     """Return where a container may go now, or why it may not."""
-    obstacle = held_up(container, live=one.live)
+    obstacle = held_up(fleet, container, live=one.live)
     if obstacle is not None:
         return obstacle
     chosen = find_target(fleet, one, wanted, container)

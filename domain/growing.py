@@ -167,18 +167,28 @@ def start(
     """Request a growth and plan it; refuse it with what is missing where there is no way.
 
     While the container moves nothing is planned: it is looked again where it then is.
+    The growth that it had so far must be ended along with this, see `overtaken`.
     """
     growth = GrowthId(f"gr{fleet.next_number('growth')}")
     until = Instant(now + GROWTH_MAX_MS)
     requested = GrowthRequested(
         growth, container.id, aim.reserved, aim.limit, until, operation, aim.held
     )
-    if container.migration is not None:
+    if container.migration is not None and not given_up(fleet, container):
         return (requested,)
     planned = plan(fleet, growth, container, aim)
     if isinstance(planned, NoRoom):
         return no_room(fleet, container, aim, planned)
     return (requested, planned)
+
+
+def given_up(fleet: Fleet, container: Container) -> bool:
+    """Say whether a container moves for its growth alone, and would not once that is ended."""
+    growth = fleet.growth_of(container.id)
+    move = fleet.migrations.get(growth.migration) if growth and growth.migration else None
+    if move is None or move.id != container.migration:
+        return False
+    return move.state is MigrationState.WAITING
 
 
 def no_room(fleet: Fleet, container: Container, aim: Aim, none: NoRoom) -> Refusal:

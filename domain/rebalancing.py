@@ -238,7 +238,7 @@ def look(board: Board, one: Rebalance, move: LiveMove) -> Chosen | Obstacle:
     """Say whether a move may begin now, or why not. Room that others leave may come."""
     fleet = board.fleet
     container = fleet.containers[move.container]
-    obstacle = held_up(container, live=one.live)
+    obstacle = held_up(fleet, container, live=one.live)
     if obstacle is not None:
         return obstacle
     wished = wish(fleet, container)

@@ -22,7 +22,16 @@ from domain.decider import NOTHING, Decision, Outcome
 from domain.environment import EnvironmentState
 from domain.fleet import Fleet
 from domain.layers import removed
-from domain.messages import Code, ContainerId, Event, Instant, OperationId, Refusal, number_of
+from domain.messages import (
+    Code,
+    ContainerId,
+    Event,
+    Instant,
+    OperationId,
+    OrderId,
+    Refusal,
+    number_of,
+)
 from domain.migration import MigrationPhaseReached
 from domain.moving import settle
 from domain.orders import (
@@ -194,10 +203,18 @@ def health_reported(fleet: Fleet, report: ReportHealth) -> Outcome:
         return Decision((ContainerStopped(container.id, why),)) if container.running else NOTHING
     facts: list[Event] = []
     if not container.running:
-        facts.append(ContainerStarted(container.id))
+        facts.append(ContainerStarted(container.id, started_from(fleet, container)))
     if container.healthy != report.healthy:
         facts.append(ContainerHealthChanged(container.id, report.healthy))
     return Decision(tuple(facts))
+
+
+def started_from(fleet: Fleet, container: Container) -> Software | None:
+    """Return what runs for the first time though its start is not answered; None: as it was."""
+    order = fleet.orders.get(OrderId(f"or{container.start_order}"))
+    if container.software is not None or order is None or not isinstance(order.work, Start):
+        return None
+    return Software(order.work.image, order.work.application)
 
 
 def phase_reported(fleet: Fleet, report: ReportPhase) -> Outcome:

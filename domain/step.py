@@ -302,6 +302,8 @@ def leave_opening(at: At, why: str) -> tuple[Event, ...]:
 def leave_unrouting(at: At, why: str) -> tuple[Event, ...]:
     if why:
         unsure = f"its removal from DNS could not be confirmed: {why}"
+        if at.container.halted:  # by an order of long ago; put back when it is started again
+            return failed(at, unsure)
         return order(at, Stage.ROUTING, ROUTER, route_in(at.fleet, at.container), unsure)
     return (enter(at, Stage.DRAINING, Instant(at.now + TTL_MS + GRACE_MS)),)
 

@@ -29,7 +29,7 @@ from domain.messages import (
     Refusal,
     Tenant,
 )
-from domain.orders import ROUTER, AnyReport, Order, ReportHealth
+from domain.orders import ROUTER, AnyReport, CallOff, Order, ReportHealth
 from domain.region import Region
 from domain.wire import decode_frame
 from handlers.engine.gauges import Gauges
@@ -221,8 +221,17 @@ class World:
                 self._send(order)
 
     def receive(self, order: Order) -> None:
-        """Let an order arrive, unless nobody hears what is ordered for this container."""
-        if order.container not in self.machines.deaf and order.to not in self.outages.cuts:
+        """Let an order arrive, unless nobody hears what is ordered for this container.
+
+        A host that was removed has no lease, and begins nothing.
+        """
+        known = order.to == ROUTER or order.to in self.fleet.hosts
+        there = known or isinstance(order.work, CallOff)
+        if (
+            there
+            and order.container not in self.machines.deaf
+            and order.to not in self.outages.cuts
+        ):
             self.agents.receive(order)
 
     def carry_out(self, order: Order) -> None:

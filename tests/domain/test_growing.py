@@ -3,6 +3,7 @@
 import pytest
 
 from domain.container import GrowthRefused
+from domain.decider import Ask
 from domain.environment import CreateEnvironment, RemoveEnvironment
 from domain.growth import (
     GROWTH_MAX_MS,
@@ -17,6 +18,7 @@ from domain.growth import (
 from domain.host import CordonHost
 from domain.loss import LoseHost
 from domain.messages import (
+    AskId,
     Code,
     ContainerId,
     GrowthId,
@@ -32,7 +34,7 @@ from domain.migration import (
 )
 from domain.moves import LiveMove
 from domain.operation import CancelOperation, RestartLayer, ScaleNode, SetCloudletLimits
-from domain.orders import MigrateOut
+from domain.orders import MigrateOut, ReportHealth
 from domain.vertical import FollowUsage
 from tests.examples import (
     Scene,
@@ -215,6 +217,25 @@ class TestAsking:
         assert accepted(commit).operation == "gr2"
         assert [growth(scene, n).state.value for n in (1, 2)] == ["abandoned", "done"]
         assert scene.container("node1").allocated == 7
+
+    def test_it_is_planned_anew_at_once_though_its_own_move_still_waits(self) -> None:
+        scene = given(host("h1", cloudlets=8), shop(2, reserved=2), beside("blog", 4))
+        scene.ask(host("h2", cloudlets=8))
+        ill = ReportHealth(ask=AskId("ill"), host=H1, container=NODE2, healthy=False)
+        scene.world.put(Ask(ill.ask, ill))
+        scene.ask(GROW)
+        first = growth(scene).migration
+        assert first is not None
+        assert scene.fleet.migrations[first].state is MigrationState.WAITING
+
+        commit = scene.when(ScaleNode(container="node1", reserved=4))
+
+        assert one(commit, MigrationAbandoned).migration == first
+        assert one(commit, GrowthPlanned).growth == "gr2"
+        well = ReportHealth(ask=AskId("well"), host=H1, container=NODE2, healthy=True)
+        scene.world.put(Ask(well.ask, well))
+        scene.settle()
+        assert growth(scene, 2).state is GrowthState.DONE
 
     def test_force_waits_for_nobody(self) -> None:
         scene = crowded()

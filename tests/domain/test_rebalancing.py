@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from domain.container import ContainerStopped
 from domain.environment import CreateEnvironment, RemoveEnvironment
 from domain.host import CordonHost, RemoveHost
+from domain.loss import LoseHost
 from domain.messages import Code, ContainerId, PublicCommand, RebalanceId, Unchanged
 from domain.migration import MigrateContainer, MigrationStopped
 from domain.moves import MoveOutcome
@@ -301,6 +302,18 @@ class TestMoves:
         assert scene.happened(ContainerStopped)
         (ended,) = [e for e in rb(scene).over if e.container == last]
         assert "does not run" in ended.detail
+
+    def test_nothing_is_carried_away_from_a_host_that_is_lost(self) -> None:
+        scene = given(host("h1"), shop(3), hosts(4)[1:])
+        scene.ask(RebalanceRegion(at_once=1, live=False))
+        assert rb(scene).todo
+
+        scene.world.outages.strike("h1", None, dead=True)
+        scene.ask(LoseHost(host="h1", reason="it burns"))
+        scene.settle()
+
+        assert not rb(scene).todo
+        assert {ended.detail for ended in rb(scene).over} == {"host h1 is lost"}
 
     def test_one_that_grew_moves_with_all_it_has(self) -> None:
         scene = crowded(3)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from domain.answers import REMEMBER_OWN_MS
 from domain.chronicle import missing
-from domain.container import PlaceContainer, ReconcileSize
+from domain.container import ContainerStarted, PlaceContainer, ReconcileSize
 from domain.deadlines import DeadlinePassed
 from domain.decider import Ask, Decision
 from domain.decisions import DECIDE
@@ -45,6 +45,7 @@ from domain.orders import (
 )
 from domain.reactions import react
 from domain.region import TOO_LARGE, Region
+from domain.software import Software
 from domain.streams import NOUNS, noun_of, stream_named, stream_of
 from domain.wire import COMMIT_BYTES_MAX, decode_frame, size_of
 from restow.simulation.world import START, state_of
@@ -58,6 +59,7 @@ from tests.examples import (
     hosts,
     kinds,
     layer,
+    one,
     refused,
     shop,
     unchanged,
@@ -432,6 +434,18 @@ class TestReports:
         scene.world.machines.truth[name] = HostId("h1")
         scene.world.machines.well[name] = True
         assert scene.container("node1").operable
+
+    def test_one_that_runs_before_its_start_is_answered_runs_from_what_was_ordered(self) -> None:
+        scene = given(hosts(3))
+        scene.ask(shop(1))
+        name = scene.container("node1").id
+        assert scene.container("node1").software is None
+        where = scene.container("node1").host
+        up = ReportHealth(ask=AskId("up"), host=where, container=name, healthy=True)
+
+        started = one(scene.ask(up), ContainerStarted)
+
+        assert started.software == Software("restow/counter:1")
 
     def test_what_stopped_stops_once(self) -> None:
         scene = given(hosts(3), shop(2))

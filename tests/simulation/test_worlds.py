@@ -20,6 +20,11 @@ BANK = (
 )
 """Seeds of the first wishes that once found a bug, and what it was."""
 OF_ALL_WISHES = (
+    345625,  # what stood still by an order of long ago was put into DNS: its removal was unsure
+    332307,  # a host that had been removed took an order of before, for no lease held it back
+    320516,  # one was seen to run before its start was answered: nobody knew from what it runs
+    318665,  # a rebalance carried a container away, offline, from a host that was lost
+    310246,  # other limits took the place of a growth whose own move waited: nobody looked again
     206569,  # a removal came true late, of what was back in DNS: its record stayed
     114096,  # one that serves though its step failed was said to have been left down
     112735,  # a step of accepted downtime failed and left its container out of DNS: no excuse
