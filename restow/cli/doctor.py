@@ -6,9 +6,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from domain.problems import Exit
+from handlers.agent.runc.proving import prove
 from handlers.machine.doctor import examine
 from handlers.machine.findings import MEANT_FOR, Diagnosis, Finding, Grade, Use
 from handlers.machine.looking import ThisMachine
+from handlers.machine.moving import got_criu
 from restow.cli.flags import SHOWN, Showing
 from restow.cli.output import Column, Item, field, out, show_item, show_table, text
 
@@ -35,12 +37,15 @@ Wanted = Annotated[
 def doctor(*, wanted: Wanted = (), how: Showing = SHOWN) -> int:
     """Say what this machine can do as a host, and for each missing thing the command that gets it.
 
-    Looks, and changes nothing. RESTOW_RUNC and RESTOW_CRIU name programs that are not on the path.
+    Changes nothing: what it tries (as root, to save a container of its own and bring it back) is
+    gone when it ends. RESTOW_RUNC and RESTOW_CRIU name programs that are not on the path.
     Ends with 9 where it cannot run containers, or what --for names.
     For example: restow doctor --for containers --for migration
     """
     look = ThisMachine({name: os.environ[at] for name, at in SETTINGS.items() if at in os.environ})
     diagnosis = examine(look)
+    if diagnosis.able(Use.MIGRATION):
+        diagnosis = Diagnosis(diagnosis.distribution, (*diagnosis.findings, proof()))
     if how.output in {"json", "jsonl", "name"}:
         show_item(as_item(diagnosis), how.look, lambda item: str(item["distribution"]))
     else:
@@ -49,6 +54,20 @@ def doctor(*, wanted: Wanted = (), how: Showing = SHOWN) -> int:
         Exit.DONE
         if all(diagnosis.able(use) for use in wanted or (Use.CONTAINERS,))
         else Exit.DIFFERENT
+    )
+
+
+def proof() -> Finding:
+    """Return whether a container could be saved here and brought back."""
+    ability = prove()
+    works = ability.live != "none"
+    return Finding(
+        Use.MIGRATION,
+        "self-test",
+        Grade.OK if works else Grade.MISSING,
+        f"saved and brought back in {ability.took_ms} ms" if works else ability.why,
+        "a program with an open connection is tried; what CRIU says of itself is not enough",
+        got_criu(),
     )
 
 

@@ -1,5 +1,6 @@
 """`restow engine`, `restow agent`, `restow reader`: the processes of a region, one by one."""
 
+import asyncio
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
+import structlog
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
@@ -18,7 +20,9 @@ from handlers.agent.process import LISTEN_DEFAULT
 from handlers.agent.records import RecordsDamagedError, RecordsInUseError
 from handlers.agent.runc.hardening import Profile
 from handlers.agent.runc.images import Images
-from handlers.agent.runc.runtime import Reach, real
+from handlers.agent.runc.moving import Reach
+from handlers.agent.runc.proving import prove
+from handlers.agent.runc.runtime import real
 from handlers.bus import BusUnavailableError
 from handlers.journal.reader import JournalDamagedError
 from handlers.journal.safety import UnsafeServerError
@@ -32,6 +36,7 @@ from restow.cli.flags import HERE, SPEED, STORE, At
 from restow.cli.leases import LEASE, LEASE_USUAL, terms_from
 from restow.cli.output import say
 from restow.cli.talk import reachable, region_of, store_of
+from restow.logs import verbose
 from restow.metrics import CannotListenError
 from restow.settings import (
     AGENTS_FOLDER,
@@ -46,6 +51,8 @@ from restow.settings import (
 from restow.stopping import stop_signals
 from restow.tasks import leaves
 from restow.wiring import Places, run_agent, run_engine, run_reader
+
+log = structlog.stdlib.get_logger(__name__)
 
 RUNTIME = Parameter(help="What runs containers: simulated, or runc for real ones.")
 TRAFFIC = Parameter(help="Settings of the router's DNS servers and HAProxy, in TOML.")
@@ -187,6 +194,15 @@ def host_named(text: str) -> None:
         raise UsageError(message) from error
 
 
+async def unable() -> str:
+    """Prove that this machine moves containers live; return "", or why it does not, and log it."""
+    verbose()
+    ability = await asyncio.to_thread(prove)
+    said = log.ainfo if ability.live != "none" else log.awarning
+    await said("agent.ability", live=ability.live, why=ability.why, took_ms=ability.took_ms)
+    return ability.why
+
+
 async def agent(
     *, data: Data = None, hosts: Hosts = NO_HOSTS, metrics: Metrics = None, at: At = HERE
 ) -> None:
@@ -197,7 +213,7 @@ async def agent(
     keeps = data or data_directory()
     where, kind = keeps / AGENTS_FOLDER, None
     if hosts.runtime == "runc":
-        at_home = Reach(hosts.listen, hosts.bridge)
+        at_home = Reach(hosts.listen, hosts.bridge, await unable())
         kind = real(Images(keeps / IMAGES_FOLDER), hosts.profile, reach=at_home)
     if hosts.traffic is not None and not hosts.routing:
         message = "--traffic is for the router: say --routing too"

@@ -18,8 +18,9 @@ from handlers.agent.runc.adding import add_archive
 from handlers.agent.runc.fetching import Applications
 from handlers.agent.runc.hardening import Profile
 from handlers.agent.runc.images import Config, Images
+from handlers.agent.runc.moving import Reach
 from handlers.agent.runc.places import Home, Places
-from handlers.agent.runc.runtime import Reach, RuncRuntime
+from handlers.agent.runc.runtime import RuncRuntime
 from handlers.agent.runtime import Runtime, Seen
 from tests.hosts.making import archive, lacking
 
@@ -55,6 +56,7 @@ class Machine:
     usual: Profile = Profile.MOVABLE
     hosts: set[str] = field(default_factory=set)
     bridge: str = ""
+    unable: str = ""
 
     @classmethod
     def made(cls, data: Path, usual: Profile = Profile.MOVABLE) -> "Machine":
@@ -94,7 +96,7 @@ class Machine:
             self.images,
             usual=self.usual,
             run=self.run,
-            reach=Reach(bridge=self.bridge),
+            reach=Reach(bridge=self.bridge, unable=self.unable),
         )
         self.hosts.add(host)
         return runtime

@@ -26,11 +26,23 @@ from handlers.agent.runc.places import Home, Places
 from handlers.agent.runc.tools import program, run
 from handlers.agent.runtime import Image, RuntimeFailedError
 
+LOOPBACK = "127.0.0.1"
 PASSES = 2
 """So often a disk is sent while its container runs; what is left is sent while it is frozen."""
 RUNS_S = 10.0
 SAVED = (*("--tcp-established", "--file-locks", "--ext-unix-sk", "--manage-cgroups-mode", "soft"),)
 ARRIVING = "arriving.img"
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """Where other hosts send what moves here, and the bridge of this host's containers.
+
+    `unable`: why nothing can be moved live here, "" where it can; see `prove`.
+    """
+
+    address: str = LOOPBACK
+    bridge: str = ""
+    unable: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -54,28 +66,30 @@ _decoder = msgspec.msgpack.Decoder(Manifest)
 
 
 class Mover:
-    """The moves of one host. `address`: where other hosts reach it."""
+    """The moves of one host."""
 
-    def __init__(self, places: Places, lives: Lives, builder: Builder, address: str) -> None:
+    def __init__(self, places: Places, lives: Lives, builder: Builder, reach: Reach) -> None:
         self._places = places
         self._lives = lives
         self._builder = builder
-        self._address = address
+        self._reach = reach
         self._outgoing: dict[ContainerId, Outgoing] = {}
         self._incoming: dict[ContainerId, Receiver] = {}
 
     async def receive(self, container: ContainerId) -> str:
         """Make room, and return where to send it."""
+        self._may_be_tried()
         home = self._places.home(container)
         self.forget(container)
         home.make()
         images_of(home).mkdir(mode=0o700, exist_ok=True)
-        receiver = await Receiver.open(images_of(home), home.data / ARRIVING, self._address)
+        receiver = await Receiver.open(images_of(home), home.data / ARRIVING, self._reach.address)
         self._incoming[container] = receiver
         return receiver.address.text
 
     async def copy(self, life: Life, endpoint: str) -> None:
         """Send the disk ahead while it is written to."""
+        self._may_be_tried()
         home = self._places.home(life.spec.container)
         if life.profile is not Profile.MOVABLE:
             message = (
@@ -92,6 +106,12 @@ class Mover:
         for _ in range(PASSES):
             await asyncio.to_thread(flush, home.disk)
             await sender.disk(passes.changed())
+
+    def _may_be_tried(self) -> None:
+        """Refuse before anything stands still. Raises `RuntimeFailedError`."""
+        if self._reach.unable:
+            message = f"this host moves nothing live: {self._reach.unable}"
+            raise RuntimeFailedError(message)
 
     async def dump(self, life: Life) -> Image:
         """Save a frozen one. It is waited for whatever happens: interrupted, CRIU harms it."""

@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
 from domain.agent import Sample
@@ -28,22 +27,14 @@ from handlers.agent.runc.fetching import Applications
 from handlers.agent.runc.hardening import Profile
 from handlers.agent.runc.images import Images
 from handlers.agent.runc.lives import Life, Lives
-from handlers.agent.runc.moving import Mover
+from handlers.agent.runc.moving import Mover, Reach
 from handlers.agent.runc.places import RUN_DEFAULT, Home, Places
 from handlers.agent.runc.tools import run
 from handlers.agent.runc.usage import Meter
 from handlers.agent.runtime import Image, Room, Runtime, RuntimeFailedError, Seen, Spec, State
 from handlers.agent.switch import Switch
 
-LOOPBACK = "127.0.0.1"
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-
-
-class Reach(msgspec.Struct, frozen=True):
-    """Where other hosts send what moves here, and the bridge of this host's containers."""
-
-    address: str = LOOPBACK
-    bridge: str = ""
 
 
 class RuncRuntime:
@@ -75,7 +66,7 @@ class RuncRuntime:
         self._starting: dict[ContainerId, subprocess.Popen[bytes]] = {}
         self._busy: set[ContainerId] = set()
         self._lives = Lives(self._places)
-        self._mover = Mover(self._places, self._lives, self._builder, reach.address)
+        self._mover = Mover(self._places, self._lives, self._builder, reach)
         for home in self._places.homes():
             if self._lives.find(home.container) is None:
                 sweeping.remove(home, self._places, self._cgroups)
