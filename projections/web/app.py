@@ -21,6 +21,7 @@ from projections.views import ALL, View
 from projections.web import meters, page
 from projections.web.answers import JSON, POSITION, answered, refused, spoken, too_large
 from projections.web.changes import Hub
+from projections.web.density import BUCKETS, BUCKETS_MAX
 from projections.web.lists import CATCHING_UP, Lists
 from projections.web.meters import Meters
 from projections.web.params import (
@@ -85,6 +86,7 @@ class Api(Generic[H]):
             routes.append(Route(one, partial(self._show, view), name=one))
         fixed: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
             "/v1/changes": self._changes,
+            "/v1/density": self._density,
             "/v1/status": self._status,
             "/v1/projections": self._projections,
             "/livez": self._livez,
@@ -157,6 +159,16 @@ class Api(Generic[H]):
             given = single(request.query_params.multi_items())
             only(given, ("min_position", "wait_ms"))
             said = await self._lists.status(freshness(given))
+        except InvalidError as error:
+            return refused(error.refusal)
+        return answered(request, said)
+
+    async def _density(self, request: Request) -> Response:
+        try:
+            given = single(request.query_params.multi_items())
+            only(given, ("buckets", "min_position", "wait_ms"))
+            buckets = number(given, "buckets", BUCKETS, (1, BUCKETS_MAX))
+            said = await self._lists.density(freshness(given), buckets)
         except InvalidError as error:
             return refused(error.refusal)
         return answered(request, said)

@@ -23,6 +23,7 @@ from projections.stores import (
     StoreSlowError,
 )
 from projections.views import ALL, VIEWS, View
+from projections.web.density import density, seen_by
 from projections.web.params import Cursor, Freshness, Wanted, write_cursor
 from projections.web.past import Pasts
 from projections.web.pins import Pins
@@ -191,6 +192,26 @@ class Lists(Generic[H]):
             return self._unreadable(live, error)
         body = _json.encode(status)
         return Said(body, status.position, tag_of(body))
+
+    async def density(self, fresh: Freshness, buckets: int) -> Said | Refusal:
+        """Return how many events there were in each stretch of time."""
+        live = await self._source(fresh)
+        if isinstance(live, Refusal):
+            return live
+        try:
+            async with self._at_once, asyncio.timeout(READING_S):
+                reader, checkpoint = await live.begin()
+                try:
+                    found = await density(seen_by(reader), checkpoint.position, buckets)
+                finally:
+                    await live.back(reader)
+        except TimeoutError:
+            detail = f"this took longer than {READING_S:g} s to read; ask for fewer buckets"
+            return Refusal(Code.WAIT_TIMEOUT, detail, "query buckets")
+        except (StoreDamagedError, StoreLockedError) as error:
+            return self._unreadable(live, error)
+        body = _json.encode(found)
+        return Said(body, found.position, tag_of(body))
 
     async def projections(self) -> Said | Refusal:
         """Return what there is to know of the views themselves."""

@@ -13,6 +13,7 @@ from domain.problems import Problem
 from projections.choice import OPERATORS
 from projections.questions import LIMIT_DEFAULT, LIMIT_MAX, WAIT_DEFAULT_MS, WAIT_MAX_MS
 from projections.views import ALL, View, columns
+from projections.web.density import BUCKETS, BUCKETS_MAX, Density
 from projections.web.inquiries import CERTIFICATE
 from projections.web.lists import Projections
 from projections.web.params import CURSOR_MAX, NUMBER_MAX, OWN
@@ -37,12 +38,13 @@ def openapi() -> Document:
         Reply,
         Projections,
         Checked,
+        Density,
         *(view.line for view in ALL),
         *(contract.shape for contract in COMMANDS.values()),
     ]
     references, components = components_of(shapes, REFERENCE)
     commands = dict(zip(COMMANDS, references[len(shapes) - len(COMMANDS) :], strict=True))
-    lines = {view.name: ref for view, ref in zip(ALL, references[4:], strict=False)}
+    lines = {view.name: ref for view, ref in zip(ALL, references[5:], strict=False)}
     paths: Document = {}
     for view in ALL:
         paths[f"/v1/{view.plural}"] = {"get": _list(view, lines[view.name])}
@@ -197,6 +199,7 @@ def _fixed() -> Document:
     return {
         CERTIFICATE: {"get": _certificate()},
         "/v1/changes": {"get": _changes()},
+        "/v1/density": {"get": _density()},
         "/v1/status": {
             "get": _plain("status", "How far the views are.", status, _fresh()[:2]),
         },
@@ -212,6 +215,16 @@ def _fixed() -> Document:
         "/openapi.json": {"get": _plain("openapi", "This document.", {"type": "object"}, [])},
         **plain,
     }
+
+
+def _density() -> Document:
+    most = {"type": "integer", "minimum": 1, "maximum": BUCKETS_MAX, "default": BUCKETS}
+    return _plain(
+        "density",
+        "Events of every stretch of time, over the whole history.",
+        {"$ref": REFERENCE.format(name="Density")},
+        [_query("buckets", most, "at most so many stretches, all of one width"), *_fresh()[:2]],
+    )
 
 
 def _certificate() -> Document:

@@ -194,7 +194,7 @@ async def test_time_travel_shows_the_past_and_what_changed(tab: Tab, served: Ser
     await expect(page.get_by_role("complementary")).to_contain_text("not there at this moment")
     await page.keyboard.press("Escape")
     await page.get_by_role("button", name="Compare from here").click()
-    slider = page.get_by_role("slider")
+    slider = page.get_by_label("Position in the journal")
     await slider.press("End")
     await expect(page.locator("[data-diff=container]")).to_contain_text(f"+ {new}")
     await expect(page.get_by_label("What changed")).to_contain_text("layer.scale")
@@ -204,7 +204,7 @@ async def test_time_travel_shows_the_past_and_what_changed(tab: Tab, served: Ser
 
 async def test_history_is_played_from_its_beginning_and_paused(tab: Tab):
     page = await tab.open("time")
-    await page.get_by_role("slider").press("Home")
+    await page.get_by_label("Position in the journal").press("Home")
     await expect(page.locator("[data-past]")).to_contain_text("position 1")
     await page.get_by_role("button", name="Play").click()
     pause = page.get_by_role("button", name="Pause", exact=True)
@@ -216,7 +216,7 @@ async def test_history_is_played_from_its_beginning_and_paused(tab: Tab):
     async with asyncio.timeout(PATIENCE_MS / 1_000):
         while await position_then(page) <= begun:
             await asyncio.sleep(0.05)
-    await page.get_by_role("slider").press("End")
+    await page.get_by_label("Position in the journal").press("End")
     await expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
@@ -235,7 +235,7 @@ async def test_an_auditor_is_told_what_was_what_changed_who_asked_and_why_there(
     )
     (new,) = reply.containers
     await served.place.quiet()
-    slider = page.get_by_role("slider")
+    slider = page.get_by_label("Position in the journal")
     async with asyncio.timeout(PATIENCE_MS / 1_000):
         while int(await slider.get_attribute("max") or 0) < reply.position:
             await asyncio.sleep(0.05)
