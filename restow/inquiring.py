@@ -13,13 +13,20 @@ from domain.certificate import Checked
 from domain.decider import Frame
 from domain.facts import Fact
 from domain.messages import Code, Refusal
+from domain.nouns import story_by
+from domain.waysback import ways_back
 from projections.feed import Frames, H, last_position
+from projections.moments import Moment
+from projections.reaching import Reaching
+from projections.web.inquiries import WaysBack
 from restow.certificates import certified
+from restow.undoing import answer, followed, rehearse, single
 
 WITHIN_S = 20.0
 """How long an answer may take."""
 KEPT_MAX = 64
 """Certificates that are kept: what is over does not change."""
+NOW = Moment(position=2**53)
 TURN = 100
 """Frames after which others have their turn."""
 
@@ -30,7 +37,14 @@ Hash = Callable[[H, Frame[Fact]], bytes]
 class Inquiring(Generic[H]):
     """Reads a journal for one question at a time."""
 
-    def __init__(self, frames: Frames[H], hash_of: Hash[H], within_s: float = WITHIN_S) -> None:
+    def __init__(
+        self,
+        frames: Frames[H],
+        reaching: Reaching[H],
+        hash_of: Hash[H],
+        within_s: float = WITHIN_S,
+    ) -> None:
+        self._reaching = reaching
         self._within_s = within_s
         self._frames = frames
         self._hash_of = hash_of
@@ -54,6 +68,31 @@ class Inquiring(Generic[H]):
                 while len(self._certificates) > KEPT_MAX:
                     self._certificates.popitem(last=False)
             return found
+
+    async def undo(self, what: str) -> WaysBack | Refusal:
+        """Say which commands undo a command; they are tried in a fork, and not sent."""
+        async with self._one_at_a_time:
+            try:
+                async with asyncio.timeout(self._within_s):
+                    return await self._ways_back(what)
+            except TimeoutError:
+                return self._too_long("`restow audit undo` has no such limit")
+
+    async def _ways_back(self, what: str) -> WaysBack | Refusal:
+        noun = story_by(what)
+        target = await single(self._reaching, what, f"{noun}.{what}" if noun else "", NOW)
+        if target is None:
+            detail = f"the journal has no command {what}, and nothing that is called so"
+            return Refusal(Code.COMMAND_NOT_FOUND, f"{detail}; see /v1/commands", "query of")
+        undoing, position = await followed(self._reaching, target, NOW)
+        going_on = undoing.going_on()
+        if going_on:
+            name = going_on[0].partition(".")[2]
+            detail = f"{name} is not over: wait for it or end it, then undo"
+            return Refusal(Code.OPERATION_BUSY, detail, "", {"going_on": len(going_on)})
+        told = ways_back(undoing)
+        tried = await rehearse(self._reaching, undoing, told.steps, position)
+        return answer(undoing, told, tried, position)
 
     async def _written(self) -> AsyncGenerator[tuple[bytes, Frame[Fact]]]:
         """Yield the frames that are written now, each with its hash."""

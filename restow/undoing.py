@@ -11,14 +11,17 @@ from domain.decider import Commit
 from domain.facts import Fact
 from domain.fleet import Fleet
 from domain.intents import Intent
-from domain.inverses import Step
+from domain.inverses import Back, Step
 from domain.messages import PublicCommand
 from domain.nouns import STORIES
 from domain.problems import Problem
 from domain.undoing import Drift, Meant, Undoing
+from domain.waysback import Undone
+from projections.aggregates import spelled as as_json
 from projections.feed import H
 from projections.moments import Moment
 from projections.reaching import Reaching
+from projections.web.inquiries import Brought, WayBack, WaysBack
 from restow.forking import Fork
 
 GOOD = ("done", "completed")
@@ -109,6 +112,20 @@ def ending(fleet: Fleet, name: str) -> str:
     outcome = getattr(story, "outcome", "") or str(story.state)
     detail = f": {story.detail}" if story.detail else ""
     return "" if outcome in GOOD else f"{name} would end {outcome}{detail}"
+
+
+def answer(undoing: Undoing, told: Undone, tried: Rehearsed, position: int) -> WaysBack:
+    """Return all of it as the read API tells it."""
+    commands = [
+        WayBack(*spelled(step.command), [brought(one) for one in step.back], step.note, against)
+        for step, against in zip(told.steps, tried.against, strict=True)
+    ]
+    unlike = [f"{intent.whose} {intent.member}" for intent in tried.unlike]
+    return WaysBack(position, list(undoing.asked), commands, list(told.left), unlike)
+
+
+def brought(one: Back) -> Brought:
+    return Brought(one.of, one.member, as_json(one.now), as_json(one.then))
 
 
 def spelled(command: PublicCommand) -> tuple[str, dict[str, Any]]:

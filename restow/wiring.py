@@ -157,8 +157,9 @@ async def run_reader(region: Region, places: Places, stop: asyncio.Event) -> Non
             log.info("reader.listens", address=listening.getsockname())
             said = about(region.prefix, board)
             asking = Asking(bus, subjects)
-            inquiries = Inquiring(frames, lambda head, _: head.hash)
-            web = Web(keeping, Reaching(frames, keyframes), asking, said, routes(inquiries))
+            reaching = Reaching(frames, keyframes)
+            inquiries = Inquiring(frames, reaching, lambda head, _: head.hash)
+            web = Web(keeping, reaching, asking, said, routes(inquiries))
             parts.append(web.run(listening))
         await _until(asyncio.create_task(together(*parts)), stop)
 

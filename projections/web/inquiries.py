@@ -1,7 +1,7 @@
 """What is told from the journal itself, not from the views: it may take a while."""
 
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from starlette.requests import Request
@@ -9,14 +9,50 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from domain.certificate import Checked
+from domain.inverses import Left
 from domain.messages import Refusal
+from domain.undoing import Asked
 from projections.web.answers import answered, refused
 from projections.web.lists import Said, tag_of
-from projections.web.params import InvalidError, only, single
+from projections.web.params import InvalidError, invalid, only, single
 
 CERTIFICATE = "/v1/certificates/{name}"
+UNDO = "/v1/undo"
+NAME_MAX = 128
 
 _json = msgspec.json.Encoder()
+
+
+class Brought(msgspec.Struct, frozen=True):
+    """A member of an aggregate that comes back: as it is now, and as it was then."""
+
+    of: str
+    member: str
+    now: Any
+    then: Any
+
+
+class WayBack(msgspec.Struct, frozen=True):
+    """A command that brings something back; `against` says why it would not be done, if so."""
+
+    type: str
+    body: dict[str, Any]
+    back: list[Brought]
+    note: str
+    against: str
+
+
+class WaysBack(msgspec.Struct, frozen=True):
+    """What was asked, the commands that undo it, tried in a fork of `position`; what is left.
+
+    `unlike` are the members that would not be as they were once all commands are done.
+    """
+
+    position: int
+    asked: list[Asked]
+    commands: list[WayBack]
+    left: list[Left]
+    unlike: list[str]
 
 
 class Inquiries(Protocol):
@@ -26,10 +62,33 @@ class Inquiries(Protocol):
         """Certify how a layer was served while an operation or a migration went on."""
         ...
 
+    async def undo(self, what: str) -> WaysBack | Refusal:
+        """Say which commands undo a command, by its id, its story or a position; send none."""
+        ...
+
 
 def routes(inquiries: Inquiries) -> list[Route]:
     """Return the paths of what is told from the journal."""
-    return [Route(CERTIFICATE, partial(_certificate, inquiries), name=CERTIFICATE)]
+    return [
+        Route(CERTIFICATE, partial(_certificate, inquiries), name=CERTIFICATE),
+        Route(UNDO, partial(_undo, inquiries), name=UNDO),
+    ]
+
+
+async def _undo(inquiries: Inquiries, request: Request) -> Response:
+    try:
+        given = single(request.query_params.multi_items())
+        only(given, ("of",))
+        if not 0 < len(given.get("of", "")) <= NAME_MAX:
+            detail = f"of must be a command's id, a story or a position, 1 to {NAME_MAX} characters"
+            raise invalid(detail, "of")
+    except InvalidError as error:
+        return refused(error.refusal)
+    found = await inquiries.undo(given["of"])
+    if isinstance(found, Refusal):
+        return refused(found)
+    body = _json.encode(found)
+    return answered(request, Said(body, found.position, tag_of(body)))
 
 
 async def _certificate(inquiries: Inquiries, request: Request) -> Response:

@@ -14,7 +14,7 @@ from projections.choice import OPERATORS
 from projections.questions import LIMIT_DEFAULT, LIMIT_MAX, WAIT_DEFAULT_MS, WAIT_MAX_MS
 from projections.views import ALL, View, columns
 from projections.web.density import BUCKETS, BUCKETS_MAX, Density
-from projections.web.inquiries import CERTIFICATE
+from projections.web.inquiries import CERTIFICATE, NAME_MAX, UNDO, WaysBack
 from projections.web.lists import Projections
 from projections.web.params import CURSOR_MAX, NUMBER_MAX, OWN
 
@@ -39,12 +39,13 @@ def openapi() -> Document:
         Projections,
         Checked,
         Density,
+        WaysBack,
         *(view.line for view in ALL),
         *(contract.shape for contract in COMMANDS.values()),
     ]
     references, components = components_of(shapes, REFERENCE)
     commands = dict(zip(COMMANDS, references[len(shapes) - len(COMMANDS) :], strict=True))
-    lines = {view.name: ref for view, ref in zip(ALL, references[5:], strict=False)}
+    lines = {view.name: ref for view, ref in zip(ALL, references[6:], strict=False)}
     paths: Document = {}
     for view in ALL:
         paths[f"/v1/{view.plural}"] = {"get": _list(view, lines[view.name])}
@@ -200,6 +201,7 @@ def _fixed() -> Document:
         CERTIFICATE: {"get": _certificate()},
         "/v1/changes": {"get": _changes()},
         "/v1/density": {"get": _density()},
+        UNDO: {"get": _undo()},
         "/v1/status": {
             "get": _plain("status", "How far the views are.", status, _fresh()[:2]),
         },
@@ -225,6 +227,13 @@ def _density() -> Document:
         {"$ref": REFERENCE.format(name="Density")},
         [_query("buckets", most, "at most so many stretches, all of one width"), *_fresh()[:2]],
     )
+
+
+def _undo() -> Document:
+    name = {"type": "string", "minLength": 1, "maxLength": NAME_MAX, "pattern": WORD["pattern"]}
+    of = {**_query("of", name, "a command's id, a story (op3) or a position"), "required": True}
+    text = "The commands that undo a command, tried in a fork; none is sent."
+    return _plain("undo", text, {"$ref": REFERENCE.format(name="WaysBack")}, [of])
 
 
 def _certificate() -> Document:

@@ -71,12 +71,13 @@ async def served(
     async with kept(journal, shelf or folder) as keeping:
         listening = listen("127.0.0.1", 0)
         site = Site(journal, keeping, listening.getsockname()[1])
+        reaching = Reaching(journal, Keyframes(folder / "keyframes"))
         web = Web(
             keeping,
-            Reaching(journal, Keyframes(folder / "keyframes")),
+            reaching,
             commands or site.engine,
             About({"restow": "0"}, encoded()),
-            routes(Inquiring(journal, lambda _, frame: frame_hash(frame))),
+            routes(Inquiring(journal, reaching, lambda _, frame: frame_hash(frame))),
         )
         site.task = asyncio.create_task(web.run(listening))
         try:

@@ -4,11 +4,17 @@ import msgspec
 import pytest
 
 from domain.certificate import Checked
+from domain.contracts import COMMANDS
 from domain.facts import tag
 from domain.messages import Code, Refusal
+from domain.waysback import ways_back
 from projections.batches import frame_hash
+from projections.keyframes import Keyframes
+from projections.reaching import Reaching
+from projections.web.inquiries import WaysBack
 from restow.certificates import certified
-from restow.inquiring import Inquiring
+from restow.inquiring import NOW, Inquiring
+from restow.undoing import answer, followed, rehearse, single
 from tests.projections.journal import MemoryJournal
 from tests.web.conftest import FRAMES
 
@@ -59,9 +65,60 @@ class Promising(MemoryJournal):
         return await super().end() + 1
 
 
-async def test_a_journal_that_takes_too_long_is_not_waited_for():
-    inquiries = Inquiring(Promising(FRAMES), lambda _, frame: frame_hash(frame), within_s=0.05)
+async def test_a_journal_that_takes_too_long_is_not_waited_for(tmp_path):
+    journal = Promising(FRAMES)
+    reaching = Reaching(journal, Keyframes(tmp_path))
+    inquiries = Inquiring(journal, reaching, lambda _, frame: frame_hash(frame), within_s=0.05)
     refused = await inquiries.certificate("op999")
     assert isinstance(refused, Refusal)
     assert refused.code is Code.WAIT_TIMEOUT
     assert "`restow op certificate op999` has no such limit" in refused.detail
+
+
+ASKED = [
+    commit.ask
+    for frame in FRAMES
+    for commit in frame.commits
+    if commit.command in COMMANDS and commit.events
+]
+
+
+async def test_the_ways_back_are_those_of_the_command_line(http, site, tmp_path):
+    """Each command of a small history: undone, left with a reason, or not over yet."""
+    reaching = Reaching(site.journal, Keyframes(tmp_path / "others"))
+    sent = 0
+    for ask in ASKED[:12]:
+        said = await http.get("/v1/undo", params={"of": ask})
+        target = await single(reaching, ask, "", NOW)
+        assert target is not None
+        undoing, position = await followed(reaching, target, NOW)
+        if undoing.going_on():
+            assert (said.status_code, said.json()["code"]) == (409, "operation.busy")
+            continue
+        told = ways_back(undoing)
+        tried = await rehearse(reaching, undoing, told.steps, position)
+        assert said.status_code == 200, said.text
+        found = msgspec.json.decode(said.content, type=WaysBack)
+        wanted = answer(undoing, told, tried, position)
+        assert found == msgspec.json.decode(msgspec.json.encode(wanted), type=WaysBack)
+        assert [one.ask for one in found.asked] == [ask]
+        assert all(one.type in COMMANDS for one in found.commands)
+        sent += len(found.commands)
+    assert sent
+    assert site.engine.asked == []
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ("", 400, "1 to 128"),
+        ("?of=", 400, "1 to 128"),
+        ("?of=" + "x" * 129, 400, "1 to 128"),
+        ("?what=op1", 400, "no parameter 'what'"),
+        ("?of=op999", 404, "no command op999"),
+    ],
+)
+async def test_what_cannot_be_undone_is_refused_by_name(http, query, status, said):
+    refused = await http.get(f"/v1/undo{query}")
+    assert refused.status_code == status
+    assert said in refused.json()["detail"]
