@@ -98,9 +98,9 @@ class Site:
             _ = self._run(site.host(HostId(host)))
             labels = {"zone": "abc"[number % 3]}
             await self.done("host.register", host=host, labels=labels, **HARDWARE)
-            await self._listening(host)
+            await self.listening(host)
 
-    async def _listening(self, host: str) -> None:
+    async def listening(self, host: str) -> None:
         """Wait until a host's agent hears its peers: a move to one that does not is reverted."""
         nobody = peers.ResizeThere(ContainerId("nobody"), cloudlets=1, limit=1)
         subject, data = self.subjects.peer(host, "resize"), msgspec.json.encode(nobody)

@@ -58,8 +58,13 @@ def mount(home: Home, layers: Sequence[Path], owner: int, *, fresh: bool = False
 
 
 def unmount(home: Home) -> None:
-    """Have nothing mounted of this container; the innermost goes first."""
-    for path in sorted(mounts(home.run), key=lambda path: len(path.parts), reverse=True):
+    """Have nothing mounted of this container."""
+    free(home.run)
+
+
+def free(under: Path) -> None:
+    """Have nothing mounted at or under a folder; the innermost goes first."""
+    for path in sorted(mounts(under), key=lambda path: len(path.parts), reverse=True):
         run_now("umount", str(path))
 
 

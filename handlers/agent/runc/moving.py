@@ -23,13 +23,16 @@ from handlers.agent.runc.held import first_error
 from handlers.agent.runc.images import digest_of
 from handlers.agent.runc.lives import Life, Lives
 from handlers.agent.runc.places import Home, Places
-from handlers.agent.runc.tools import program, run
+from handlers.agent.runc.tools import is_open, program, run
 from handlers.agent.runtime import Image, RuntimeFailedError
 
 LOOPBACK = "127.0.0.1"
 PASSES = 2
 """So often a disk is sent while its container runs; what is left is sent while it is frozen."""
 RUNS_S = 10.0
+SAVES_S = 60.0
+LOOK_S = 0.01
+DUMP_LOG = "dump.log"
 SAVED = (*("--tcp-established", "--file-locks", "--ext-unix-sk", "--manage-cgroups-mode", "soft"),)
 ARRIVING = "arriving.img"
 
@@ -139,8 +142,21 @@ class Mover:
         try:
             await run("runc", *with_criu, *words)
         except RuntimeFailedError as error:
-            message = f"{home.container} cannot be saved: {first_error(home.run / 'dump.log')}"
+            message = f"{home.container} cannot be saved: {first_error(home.run / DUMP_LOG)}"
             raise RuntimeFailedError(message) from error
+
+    async def saved(self, container: ContainerId) -> None:
+        """Return when nobody saves it any more.
+
+        A CRIU whose agent or runc was killed goes on to its end, and then freezes what it found
+        frozen: whoever was thawed before would stand still for ever.
+        """
+        async with asyncio.timeout(SAVES_S):
+            # Another's process has no event to wait for.
+            while await asyncio.to_thread(  # noqa: ASYNC110
+                is_open, self._places.home(container).run / DUMP_LOG
+            ):
+                await asyncio.sleep(LOOK_S)
 
     async def transfer(self, image: Image) -> None:
         """Send the rest of it: the image of its memory, and what has changed on its disk."""

@@ -236,7 +236,9 @@ class RuncRuntime:
 
     async def resume(self, container: ContainerId) -> None:
         self._mover.forget(container)
-        if self._there(container).state == "paused":
+        await self._mover.saved(container)
+        # A CRIU that was killed has thawed it; its cable is still cut.
+        if self._there(container).state in ("paused", "running"):
             life = self._life(container)
             self._builder.wires.unmute(self._home(life))
             self._cgroups.thaw(self._builder.cgroup(life))

@@ -32,8 +32,11 @@ def remove(home: Home, places: Places, cgroups: Cgroups) -> None:
 def _leave(home: Home, places: Places, cgroups: Cgroups) -> None:
     """Have nothing of a container in the kernel."""
     _end_shim(home)
-    if (places.state / home.container).exists():
+    state = places.state / home.container
+    if state.exists():
+        disks.free(state)  # a runc that was killed in a restore leaves its root mounted there
         run_now("runc", "--root", str(places.state), "delete", "--force", home.container)
+        shutil.rmtree(state, ignore_errors=True)
     disks.unmount(home)
     Wires(places).detach(home)
     cgroups.remove(f"{places.cgroup}/{home.container}")

@@ -13,6 +13,7 @@ from handlers.machine.moving import CRIU_PLACES
 SAID_MAX = 400
 """So many characters of what a program said are kept in an error."""
 BEYOND_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+PROC = Path("/proc")
 SETTINGS: Mapping[str, str] = {"runc": "RESTOW_RUNC", "criu": "RESTOW_CRIU"}
 """Which settings name a program that is not to be looked for on the path."""
 
@@ -67,6 +68,21 @@ def run_now(*words: str) -> str:
         check=False,
     )
     return _checked(words, ended.returncode, ended.stdout)
+
+
+def is_open(path: Path) -> bool:
+    """Tell whether any process of this machine has a file open."""
+    if not path.exists():
+        return False
+    return any(_links_to(process / "fd", str(path)) for process in PROC.glob("[0-9]*"))
+
+
+def _links_to(folder: Path, path: str) -> bool:
+    """Tell whether one is that file. Who ends meanwhile, or may not be looked at, is not ours."""
+    try:
+        return any(str(entry.readlink()) == path for entry in folder.iterdir())
+    except OSError:
+        return False
 
 
 def _checked(words: tuple[str, ...], code: int, said: bytes) -> str:
