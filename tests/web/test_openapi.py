@@ -48,6 +48,8 @@ PATHS = [
         "/v1/status",
         "/v1/projections",
         "/v1/certificates/{name}",
+        "/v1/density",
+        "/v1/undo",
         "/readyz",
         "/version",
         "/metrics",
