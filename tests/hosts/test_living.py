@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from domain.messages import ContainerId
 from handlers.agent.runc import shims, sweeping
-from handlers.agent.runc.charge import hold
+from handlers.agent.runc.charge import hold, holder
 from handlers.agent.runc.images import Config
 from handlers.agent.runtime import RuntimeFailedError, Spec
 from tests.hosts.machine import COUNTER, PATIENCE_S, REAL, Machine, seen, until_healthy
@@ -290,3 +290,26 @@ async def test_what_was_stilled_begins_again_with_its_disk(machine):
     await until_healthy(again, WEB)
     assert again.usage()[0].restarts == 1
     again.close()
+
+
+async def test_a_check_of_health_that_stood_still_with_it_keeps_nobody_from_ending(
+    machine, runtime
+):
+    slow = replace(COUNTER, labels={"restow.health": "command:/bin/sleep 3"})
+    machine.add("slow:1", slow)
+    await runtime.start(replace(SPEC, image="slow:1"), "o1")
+    shim = holder(machine.home("h01", WEB).lock)
+    assert shim
+
+    tasks = Path(f"/proc/{shim}/task")
+
+    def children(of: str) -> int:
+        return sum(len(path.read_text().split()) for path in tasks.glob(f"{of}/children"))
+
+    await until(lambda: children("*") > 1)
+    await asyncio.sleep(0.5)  # what the check runs is inside by now
+    await runtime.pause(WEB)
+    await until(lambda: children(str(shim)) > 1)  # its patience is over: what it ran is the shim's
+    async with asyncio.timeout(PATIENCE_S):
+        await runtime.drop(WEB)
+    assert runtime.containers() == ()

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -64,12 +65,12 @@ class Shim:
         self._again_s = NEVER_S
         self._began_s = 0.0
         self._pause_s = AGAIN_MIN_S
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(number, self._signalled)
 
     def _signalled(self, number: int, _frame: object) -> None:
         """All else is done in `run`; what is held is not waited for there."""
-        if self._held is not None and number != signal.SIGUSR1:
+        if self._held is not None and number in (signal.SIGTERM, signal.SIGHUP):
             self._ending = True
 
     def begin(self) -> None:
@@ -182,6 +183,8 @@ class Shim:
 
     def _woken(self) -> None:
         numbers = os.read(self._wake, READ_BYTES)
+        if signal.SIGCHLD in numbers:
+            self._reap_strays()
         if signal.SIGHUP in numbers:
             self._end(0.0)
         elif signal.SIGTERM in numbers:
@@ -285,6 +288,16 @@ class Shim:
                 pass
         except ChildProcessError:
             return
+
+    def _reap_strays(self) -> None:
+        """Reap what a check of health that was given up has left to us, in this thread.
+
+        Before, the first process of the container cannot end: the kernel has it wait for all.
+        """
+        for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+            if int(child) != self._pid:
+                with suppress(ChildProcessError):
+                    os.waitpid(int(child), os.WNOHANG)
 
     def _read(self, fd: int) -> None:
         data = os.read(fd, READ_BYTES)
