@@ -1,6 +1,9 @@
-"""How many examples and worlds are tried, and what a skipped test means."""
+"""How many examples and worlds are tried, what a skipped test means, and where each begins."""
+
+from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import settings
 
 pytest_plugins = ["tests.nats", "tests.postgres", "tests.views.rooms"]
@@ -9,6 +12,13 @@ settings.register_profile("default", deadline=None, print_blob=True)
 settings.register_profile("ci", max_examples=500, deadline=None, print_blob=True)
 settings.register_profile("night", max_examples=20_000, deadline=None, print_blob=True)
 settings.load_profile("default")  # another one: --hypothesis-profile=night
+
+
+@pytest.fixture(autouse=True)
+def _logs() -> Iterator[None]:
+    """Let logs be on stdout again: a process that a test ran in here sets them up for itself."""
+    yield
+    structlog.reset_defaults()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import structlog
 
 from domain.messages import Code, Refusal
 from domain.problems import problem
@@ -90,5 +89,4 @@ def restow(nats_url, prefix, monkeypatch, capsys, tmp_path):
         said = capsys.readouterr()
         return Ended(code, said.out, said.err)
 
-    yield run
-    structlog.reset_defaults()  # the command line is quiet; other tests read logs
+    return run
