@@ -8,6 +8,9 @@ from domain.facts import Fact
 from domain.messages import Instant
 from projections.feed import last_position
 
+NUMBER_MAX = 2**53
+"""The largest number that every reader of JSON keeps as it is; no position is beyond it."""
+
 
 class Moment(msgspec.Struct, frozen=True):
     """A place in history: by position, else by time."""
@@ -18,6 +21,10 @@ class Moment(msgspec.Struct, frozen=True):
     def has(self, commit: Commit[Fact], ends: int) -> bool:
         """Tell whether a commit that ends at position `ends` had happened."""
         return ends <= self.position if self.position is not None else commit.at <= self.at
+
+
+NOW = Moment(position=NUMBER_MAX)
+"""Beyond everything: now, whenever that is."""
 
 
 def until(frame: Frame[Fact], moment: Moment) -> Frame[Fact]:

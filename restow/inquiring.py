@@ -5,9 +5,9 @@ One after the other, each within a time: who listens to changes must not notice.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Generic
+from typing import Generic, TypeVar
 
 from domain.certificate import Checked
 from domain.decider import Frame
@@ -16,7 +16,7 @@ from domain.messages import Code, Refusal
 from domain.nouns import story_by
 from domain.waysback import ways_back
 from projections.feed import Frames, H, last_position
-from projections.moments import Moment
+from projections.moments import NOW
 from projections.reaching import Reaching
 from projections.web.inquiries import WaysBack
 from restow.certificates import certified
@@ -26,9 +26,10 @@ WITHIN_S = 20.0
 """How long an answer may take."""
 KEPT_MAX = 64
 """Certificates that are kept: what is over does not change."""
-NOW = Moment(position=2**53)
 TURN = 100
 """Frames after which others have their turn."""
+
+T = TypeVar("T")
 
 Hash = Callable[[H, Frame[Fact]], bytes]
 """Returns the hash that the journal has of a frame, which was read at this head."""
@@ -58,11 +59,8 @@ class Inquiring(Generic[H]):
             if known is not None:
                 self._certificates.move_to_end(name)
                 return known
-            try:
-                async with asyncio.timeout(self._within_s):
-                    found = await certified(self._written(), name)
-            except TimeoutError:
-                return self._too_long(f"`restow op certificate {name[:200]}` has no such limit")
+            way_on = f"restow op certificate {name[:200]}"
+            found = await self._in_time(certified(self._written(), name), way_on)
             if isinstance(found, Checked):
                 self._certificates[name] = found
                 while len(self._certificates) > KEPT_MAX:
@@ -72,11 +70,7 @@ class Inquiring(Generic[H]):
     async def undo(self, what: str) -> WaysBack | Refusal:
         """Say which commands undo a command; they are tried in a fork, and not sent."""
         async with self._one_at_a_time:
-            try:
-                async with asyncio.timeout(self._within_s):
-                    return await self._ways_back(what)
-            except TimeoutError:
-                return self._too_long("`restow audit undo` has no such limit")
+            return await self._in_time(self._ways_back(what), "restow audit undo")
 
     async def _ways_back(self, what: str) -> WaysBack | Refusal:
         noun = story_by(what)
@@ -109,7 +103,11 @@ class Inquiring(Generic[H]):
                 if turn % TURN == 0:
                     await asyncio.sleep(0)
 
-    def _too_long(self, way_on: str) -> Refusal:
-        """Refuse what would keep others waiting."""
-        detail = f"the journal took longer than {self._within_s:g} s to read; {way_on}"
-        return Refusal(Code.WAIT_TIMEOUT, detail)
+    async def _in_time(self, answer: Awaitable[T], way_on: str) -> T | Refusal:
+        """Return an answer; refuse what would keep others waiting, and name a way on."""
+        try:
+            async with asyncio.timeout(self._within_s):
+                return await answer
+        except TimeoutError:
+            detail = f"the journal took longer than {self._within_s:g} s to read"
+            return Refusal(Code.WAIT_TIMEOUT, f"{detail}; `{way_on}` has no such limit")

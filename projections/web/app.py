@@ -16,6 +16,7 @@ from domain.meters import CONTENT_TYPE, Board, Family, told
 from domain.problems import Problem
 from projections.feed import H
 from projections.keeping import Keeping
+from projections.moments import NUMBER_MAX
 from projections.stores import StoreDamagedError, StoreLockedError, StoreSlowError
 from projections.views import ALL, View
 from projections.web import meters, page
@@ -25,7 +26,6 @@ from projections.web.density import BUCKETS, BUCKETS_MAX
 from projections.web.lists import CATCHING_UP, Lists
 from projections.web.meters import Meters
 from projections.web.params import (
-    NUMBER_MAX,
     QUERY_BYTES_MAX,
     InvalidError,
     fields,

@@ -11,12 +11,13 @@ from domain.contracts.catalogue import COMMANDS, CONTRACT_VERSION
 from domain.contracts.schemas import components_of, example
 from domain.problems import Problem
 from projections.choice import OPERATORS
+from projections.moments import NUMBER_MAX
 from projections.questions import LIMIT_DEFAULT, LIMIT_MAX, WAIT_DEFAULT_MS, WAIT_MAX_MS
 from projections.views import ALL, View, columns
 from projections.web.density import BUCKETS, BUCKETS_MAX, Density
 from projections.web.inquiries import CERTIFICATE, NAME_MAX, UNDO, WaysBack
 from projections.web.lists import Projections
-from projections.web.params import CURSOR_MAX, NUMBER_MAX, OWN
+from projections.web.params import CURSOR_MAX, OWN
 
 Document = dict[str, Any]
 
@@ -27,6 +28,8 @@ POSITION = {"type": "integer", "minimum": 0, "maximum": NUMBER_MAX}
 VALUE = {"type": ["integer", "boolean"], "minimum": -NUMBER_MAX, "maximum": NUMBER_MAX}
 WORD = {"type": "string", "pattern": "^[^\\u0000]*$"}
 """What can be looked for: nothing is called by a word with a zero in it."""
+OWN_SHAPES = (Problem, Reply, Projections, Checked, Density, WaysBack)
+"""What is answered beside the lines of views."""
 CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": CURSOR_MAX}
 MOMENT = {"anyOf": [POSITION, {"type": "string", "format": "date-time"}]}
 
@@ -34,18 +37,14 @@ MOMENT = {"anyOf": [POSITION, {"type": "string", "format": "date-time"}]}
 def openapi() -> Document:
     """Return the document."""
     shapes: Sequence[Any] = [
-        Problem,
-        Reply,
-        Projections,
-        Checked,
-        Density,
-        WaysBack,
+        *OWN_SHAPES,
         *(view.line for view in ALL),
         *(contract.shape for contract in COMMANDS.values()),
     ]
     references, components = components_of(shapes, REFERENCE)
-    commands = dict(zip(COMMANDS, references[len(shapes) - len(COMMANDS) :], strict=True))
-    lines = {view.name: ref for view, ref in zip(ALL, references[6:], strict=False)}
+    each = iter(references[len(OWN_SHAPES) :])
+    lines = {view.name: next(each) for view in ALL}
+    commands = {name: next(each) for name in COMMANDS}
     paths: Document = {}
     for view in ALL:
         paths[f"/v1/{view.plural}"] = {"get": _list(view, lines[view.name])}

@@ -11,14 +11,12 @@ import msgspec
 from domain.messages import Code, Instant, Refusal
 from projections.answers import did_you_mean
 from projections.choice import OPERATORS, Choice
-from projections.moments import Moment
+from projections.moments import NUMBER_MAX, Moment
 from projections.questions import LIMIT_DEFAULT, LIMIT_MAX, WAIT_DEFAULT_MS, WAIT_MAX_MS
 from projections.views import VIEWS, View, columns
 
 QUERY_BYTES_MAX = 8_192
 CURSOR_MAX = 2_000
-NUMBER_MAX = 2**53
-"""Larger numbers are not the same to every reader of JSON."""
 OWN = ("limit", "cursor", "sort", "fields", "min_position", "wait_ms", "as_of")
 YES_NO = {"true": 1, "false": 0}
 

@@ -20,12 +20,11 @@ from projections.bisecting import NoTurn, Turn
 from projections.bisecting import bisect as bisected
 from projections.conditions import ConditionError, condition
 from projections.differing import Difference, Differing
-from projections.moments import Moment
+from projections.moments import NOW, Moment
 from projections.reaching import Reached, Reaching
 from restow.cli.event import stream_of
 from restow.cli.exits import EndedError, ProblemError, UsageError
 from restow.cli.flags import READING, SHOWN, THE_BUS, At, Showing
-from restow.cli.moments import END as NOW
 from restow.cli.moments import moment
 from restow.cli.output import Column, Item, Page, ago, field, out, say, show_item, show_list, text
 from restow.cli.talk import reachable, region_of

@@ -3,18 +3,15 @@
 from datetime import datetime
 
 from domain.messages import Instant
-from projections.moments import Moment
+from projections.moments import NOW, Moment
 from restow.cli.exits import UsageError
 from restow.cli.spelling import DURATION, milliseconds
-
-END = Moment(position=2**53)
-"""Beyond everything: now, whenever that is."""
 
 
 def moment(text: str, now_ms: int) -> Moment:
     """Read `1234`, `-2m` or `2026-11-21T10:00:00Z` as a moment. Raises `UsageError`."""
     if text == "now":
-        return END
+        return NOW
     if text.isdecimal():
         return Moment(position=int(text))
     if text.startswith("-") and DURATION.fullmatch(text):

@@ -16,11 +16,11 @@ from domain.undoing import Asked, Undoing
 from domain.waysback import TAKING_AWAY, Undone, ways_back
 from handlers.journal.reader import Head
 from projections.aggregates import spelled as as_json
+from projections.moments import NOW
 from projections.reaching import Reaching
 from restow.cli.exits import EndedError, ProblemError, UsageError
 from restow.cli.flags import ASKING, SHOWN, Showing
 from restow.cli.history import ALL_TIME, BEGINNING, THERE, Between, There, journal, short, when
-from restow.cli.moments import END as NOW
 from restow.cli.output import Item, ago, on_terminal, out, say, show_item
 from restow.cli.spelling import milliseconds
 from restow.cli.sure import Yes, meant, somebody
@@ -28,7 +28,7 @@ from restow.cli.talk import VERBS, good, sentence, talk
 from restow.cli.typed import typed
 from restow.cli.watch import watch
 from restow.talk import Conversation
-from restow.undoing import Rehearsed, Target, between, followed, rehearse, single, spelled
+from restow.undoing import Rehearsed, Target, answer, between, followed, rehearse, single, spelled
 
 ASKED_SHOWN = 5
 """Commands of a span that are named; of more it is said how many."""
@@ -219,22 +219,10 @@ def counted(number: int, noun: str) -> str:
 
 
 def item(undoing: Undoing, told: Undone, tried: Rehearsed, position: int) -> Item:
-    """Return all of it as JSON has it."""
-    commands: list[Item] = []
-    for step, why_not in zip(told.steps, tried.against, strict=True):
-        name, body = spelled(step.command)
-        brings = [
-            {"of": one.of, "member": one.member, "now": as_json(one.now), "then": as_json(one.then)}
-            for one in step.back
-        ]
-        commands.append(
-            {"type": name, "body": body, "cli": typed(name, body), "back": brings}
-            | {"note": step.note, "against": why_not}
-        )
-    return {
-        "position": position,
-        "asked": [msgspec.to_builtins(one) for one in undoing.asked],
-        "commands": commands,
-        "left": [msgspec.to_builtins(one) for one in told.left],
-        "unlike": [f"{intent.whose} {intent.member}" for intent in tried.unlike],
-    }
+    """Return all of it as the read API tells it, and how each command is typed."""
+    whole: Item = msgspec.to_builtins(answer(undoing, told, tried, position))
+    commands: list[Item] = [
+        {"type": one["type"], "body": one["body"], "cli": typed(one["type"], one["body"]), **one}
+        for one in whole["commands"]
+    ]
+    return {**whole, "commands": commands}

@@ -16,12 +16,11 @@ from domain.whynot import why_not as asked
 from handlers.journal.reader import Head
 from projections.bisecting import Turn, bisect
 from projections.conditions import condition
-from projections.moments import Moment
+from projections.moments import NOW, Moment
 from projections.reaching import Reaching
 from restow.cli.exits import ProblemError
 from restow.cli.flags import SHOWN, Showing
 from restow.cli.history import BEGINNING, THERE, There, journal, when
-from restow.cli.moments import END as NOW
 from restow.cli.naming import Container, Host
 from restow.cli.output import out, show_item, text
 

@@ -4,8 +4,7 @@ import pytest
 
 from domain.contracts import COMMANDS
 from domain.waysback import ways_back
-from projections.moments import Moment
-from restow.cli.moments import END
+from projections.moments import NOW, Moment
 from restow.undoing import Target, between, followed, rehearse, single
 from tests.machine.histories import History
 from tests.projections.story import frames_of
@@ -15,7 +14,7 @@ WORLDS = 8
 
 async def held(history: History, target: Target) -> int:
     """Undo what is meant in a fork, and hold what was told against what came of it."""
-    undoing, position = await followed(history.reaching, target, END)
+    undoing, position = await followed(history.reaching, target, NOW)
     if undoing.going_on():
         return 0
     told = ways_back(undoing)
@@ -40,7 +39,7 @@ async def test_every_command_of_a_world_is_undone_or_it_is_said_why_not(tmp_path
     ]
     steps = 0
     for ask in asks[nth % 3 :: 3]:
-        target = await single(history.reaching, ask, "", END)
+        target = await single(history.reaching, ask, "", NOW)
         assert target is not None
         steps += await held(history, target)
     assert steps
@@ -51,5 +50,5 @@ async def test_all_that_was_asked_from_any_moment_on(tmp_path, nth):
     history = History(frames_of(nth), tmp_path)
     end = await history.journal.end()
     for begin in range(1 + nth, end, end // 4):
-        target = await between(history.reaching, Moment(position=begin), END)
+        target = await between(history.reaching, Moment(position=begin), NOW)
         await held(history, target)

@@ -10,10 +10,11 @@ from domain.messages import Code, Refusal
 from domain.waysback import ways_back
 from projections.batches import frame_hash
 from projections.keyframes import Keyframes
+from projections.moments import NOW
 from projections.reaching import Reaching
 from projections.web.inquiries import WaysBack
 from restow.certificates import certified
-from restow.inquiring import NOW, Inquiring
+from restow.inquiring import Inquiring
 from restow.undoing import answer, followed, rehearse, single
 from tests.projections.journal import MemoryJournal
 from tests.web.conftest import FRAMES

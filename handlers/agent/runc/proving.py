@@ -8,7 +8,6 @@ made of this machine's own Python; nothing is left of it.
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,9 +25,10 @@ from handlers.agent.runc.cgroups import Cgroups, cgroups_here, core_mhz
 from handlers.agent.runc.hardening import Profile, Shut
 from handlers.agent.runc.held import first_error
 from handlers.agent.runc.images import Config
-from handlers.agent.runc.moving import SAVED, images_of, write_settings
-from handlers.agent.runc.places import ALL, RUN_DEFAULT, Home, Places
-from handlers.agent.runc.tools import program, run_now
+from handlers.agent.runc.moving import DUMP_LOG, SAVED, images_of, write_settings
+from handlers.agent.runc.places import RUN_DEFAULT, Places
+from handlers.agent.runc.sweeping import sweep
+from handlers.agent.runc.tools import program
 from handlers.agent.runc.wires import Wires
 from handlers.agent.runtime import RuntimeFailedError, Spec
 
@@ -65,8 +65,8 @@ def prove(run: Path = RUN_DEFAULT) -> Ability:
     """Try it. Takes about a second, as root; at most some times `PATIENCE_S` where CRIU hangs."""
     began = time.monotonic()
     try:
-        with _place(run) as (places, home):
-            Proof(places, home).carry_out()
+        with _place(run) as places:
+            Proof(places).carry_out()
     except (RuntimeFailedError, OSError) as error:
         return Ability("none", str(error), _since_ms(began))
     return Ability("stop_copy", "", _since_ms(began))
@@ -77,43 +77,30 @@ def _since_ms(began: float) -> int:
 
 
 @contextmanager
-def _place(run: Path) -> Generator[tuple[Places, Home]]:
+def _place(run: Path) -> Generator[Places]:
     """Have a place to try it in, one at a time; nothing is left of it, nor of who was killed."""
     run.mkdir(parents=True, exist_ok=True)
     with (run / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for left in run.glob(f"{MARK}*"):
-            _sweep(left)
+            sweep(_places(left))
         folder = Path(tempfile.mkdtemp(prefix=MARK, dir=run))
         try:
-            yield _of(folder)
+            yield _places(folder)
         finally:
-            _sweep(folder)
+            sweep(_places(folder))
 
 
-def _of(folder: Path) -> tuple[Places, Home]:
-    places = Places(folder, folder, folder.name)
-    return places, places.home(NAME)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove a place and all that the kernel holds of it."""
-    places, home = _of(folder)
-    if (places.state / NAME).exists():
-        run_now("runc", "--root", str(places.state), "delete", "--force", NAME)
-    Wires(places).detach(home)
-    cgroups = cgroups_here()
-    cgroups.remove(places.cgroup)
-    cgroups.remove_if_empty(ALL)
-    shutil.rmtree(folder)
+def _places(folder: Path) -> Places:
+    return Places(folder, folder, folder.name)
 
 
 class Proof:
     """One trial, in a place of its own."""
 
-    def __init__(self, places: Places, home: Home) -> None:
+    def __init__(self, places: Places) -> None:
         self._places = places
-        self._home = home
+        self._home = places.home(NAME)
         self._cgroups: Cgroups = cgroups_here()
         self._cgroup = f"{places.cgroup}/{NAME}"
 
@@ -127,7 +114,7 @@ class Proof:
         memory = images_of(self._home)
         memory.mkdir(mode=0o700)
         places = ("--image-path", str(memory), "--work-path", str(self._home.run))
-        self._runc(*criu, "checkpoint", "--leave-running", *SAVED, *places, log="dump.log")
+        self._runc(*criu, "checkpoint", "--leave-running", *SAVED, *places, log=DUMP_LOG)
         frozen = self._told()
         self._runc("delete", "--force")
         restore = ("restore", "--detach", "--bundle", str(self._home.run))

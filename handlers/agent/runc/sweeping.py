@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from handlers.agent.runc import disks
@@ -44,26 +45,27 @@ def _leave(home: Home, places: Places, cgroups: Cgroups) -> None:
 
 def sweep(places: Places) -> tuple[str, ...]:
     """Remove everything of a host, and return the names of the containers that were there."""
-    cgroups = cgroups_here()
-    homes = places.homes()
-    for home in homes:
-        remove(home, places, cgroups)
-    cgroups.remove(places.cgroup)
-    cgroups.remove_if_empty(ALL)
-    for folder in (places.run, places.data):
+    names = _each(places, remove)
+    for folder in {places.run, places.data}:
         shutil.rmtree(folder)
-    return tuple(home.container for home in homes)
+    return names
 
 
 def still(places: Places) -> tuple[str, ...]:
     """End every container of a host, and return their names; disks and what is to run are kept."""
+    names = _each(places, _leave)
+    shutil.rmtree(places.run)
+    return names
+
+
+def _each(places: Places, leave: Callable[[Home, Places, Cgroups], None]) -> tuple[str, ...]:
+    """Leave every container of a host, and the cgroups that held them; return their names."""
     cgroups = cgroups_here()
     homes = places.homes()
     for home in homes:
-        _leave(home, places, cgroups)
+        leave(home, places, cgroups)
     cgroups.remove(places.cgroup)
     cgroups.remove_if_empty(ALL)
-    shutil.rmtree(places.run)
     return tuple(home.container for home in homes)
 
 
