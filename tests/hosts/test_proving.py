@@ -28,10 +28,10 @@ import os, signal, sys
 from pathlib import Path
 from handlers.agent.runc import proving
 proving.MARK = sys.argv[2]
-with proving._place(Path(sys.argv[1])) as (places, home):
-    proof = proving.Proof(places, home)
+with proving._place(Path(sys.argv[1])) as places:
+    proof = proving.Proof(places)
     proof._build()
-    proof._runc("run", "--detach", "--bundle", str(home.run))
+    proof._runc("run", "--detach", "--bundle", str(proof._home.run))
     proof._counted_beyond(0, "does not run")
     os.kill(os.getpid(), signal.SIGKILL)
 """
