@@ -5,8 +5,8 @@ command is decided anew, and what is so already stays as it is.
 """
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 import pytest
@@ -252,10 +252,15 @@ class Shelf:
 
     async def ask(self, *asks: Ask) -> list[Answered]:
         """Ask all this at once, and return what was answered."""
+        async with self.deciding():
+            return await asyncio.gather(*(self.desk.ask(ask) for ask in asks))
+
+    @asynccontextmanager
+    async def deciding(self) -> AsyncGenerator[None]:
+        """Decide what is asked during the block."""
         running = asyncio.create_task(self.desk.run())
         try:
-            told = [self.desk.ask(ask) for ask in asks]
-            return await asyncio.gather(*told)
+            yield
         finally:
             running.cancel()
             with suppress(asyncio.CancelledError):

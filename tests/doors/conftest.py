@@ -1,10 +1,11 @@
-"""A desk, and both doors open in front of it."""
+"""A desk, both doors open in front of it, and who knocks at the durable one."""
 
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 
+import msgspec
 import pytest
 
 from domain.messages import Instant
@@ -12,7 +13,7 @@ from domain.subjects import Subjects
 from handlers.bus import Bus, connect
 from handlers.doors import serve
 from handlers.journal.stream import ensure
-from tests.doors.desk import RecordingDesk
+from tests.doors.desk import RecordingDesk, until
 
 NOW = Instant(1_800_000_000_000)
 
@@ -55,3 +56,39 @@ def open_doors(engine_bus, subjects, desk):
 async def doors(streams, open_doors):
     async with open_doors():
         yield
+
+
+class Publisher:
+    """Publishes commands as a tenant would, and reads what became of them."""
+
+    def __init__(self, bus, subjects):
+        self.bus, self.subjects = bus, subjects
+        self.heard = {}
+
+    async def listen(self):
+        async def hear(message):
+            told = msgspec.json.decode(message.data)
+            self.heard.setdefault(message.subject, []).append((told, message.headers))
+
+        await self.bus.subscribe(self.subjects.outcomes_all, cb=hear)
+
+    async def publish(self, name, body, *, tenant="acme", **headers):
+        """Publish and return the acknowledgement of the stream."""
+        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        written = {key.replace("_", "-"): value for key, value in headers.items()} or None
+        subject = self.subjects.durable(tenant, name)
+        acked = await self.bus.request(subject, data, timeout=5, headers=written)
+        return msgspec.json.decode(acked.data)
+
+    async def outcome(self, ask, tenant="acme", nth=1):
+        """Return the `nth` outcome of an ask."""
+        subject = self.subjects.outcome(tenant, ask)
+        await until(lambda: len(self.heard.get(subject, [])) >= nth)
+        return self.heard[subject][nth - 1][0]
+
+
+@pytest.fixture
+async def publisher(bus, subjects, streams):
+    publisher = Publisher(bus, subjects)
+    await publisher.listen()
+    return publisher

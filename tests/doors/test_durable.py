@@ -16,42 +16,6 @@ from tests.doors.desk import all_taken, count, until
 CP = {"environment": "shop", "layer": "cp"}
 
 
-class Publisher:
-    """Publishes commands as a tenant would, and reads what became of them."""
-
-    def __init__(self, bus, subjects):
-        self.bus, self.subjects = bus, subjects
-        self.heard = {}
-
-    async def listen(self):
-        async def hear(message):
-            told = msgspec.json.decode(message.data)
-            self.heard.setdefault(message.subject, []).append((told, message.headers))
-
-        await self.bus.subscribe(self.subjects.outcomes_all, cb=hear)
-
-    async def publish(self, name, body, *, tenant="acme", **headers):
-        """Publish and return the acknowledgement of the stream."""
-        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        written = {key.replace("_", "-"): value for key, value in headers.items()} or None
-        subject = self.subjects.durable(tenant, name)
-        acked = await self.bus.request(subject, data, timeout=5, headers=written)
-        return msgspec.json.decode(acked.data)
-
-    async def outcome(self, ask, tenant="acme", nth=1):
-        """Return the `nth` outcome of an ask."""
-        subject = self.subjects.outcome(tenant, ask)
-        await until(lambda: len(self.heard.get(subject, [])) >= nth)
-        return self.heard[subject][nth - 1][0]
-
-
-@pytest.fixture
-async def publisher(bus, subjects, streams):
-    publisher = Publisher(bus, subjects)
-    await publisher.listen()
-    return publisher
-
-
 @pytest.mark.usefixtures("doors")
 class TestOpen:
     async def test_it_is_kept_first_and_answered_on_its_own_subject(

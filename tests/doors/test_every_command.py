@@ -4,9 +4,8 @@ What is a tenant's is done once whichever door it comes by: by the second one, u
 it gets the answer of the first. What is for operators comes by the typed door alone.
 """
 
-import asyncio
 import itertools
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
@@ -20,7 +19,6 @@ from domain.tenancy import OPERATORS_ONLY
 from handlers.doors import serve
 from restow.client import Client, understood
 from tests.domain.test_twice import DONE, Shelf, fleet, name_of
-from tests.doors.test_durable import Publisher
 
 ACME = Tenant("acme")
 NAMES = {type(command): str(command.__struct_config__.tag) for command in DONE}
@@ -49,7 +47,6 @@ async def region_with(command, bus, subjects):
         scene.fleet.put(scene.fleet.environments, name, replace(home, tenant=ACME))
     shelf = Shelf(scene)
     numbers = itertools.count(1)
-    deciding = asyncio.create_task(shelf.desk.run())
     doors = serve(
         bus,
         subjects,
@@ -57,18 +54,8 @@ async def region_with(command, bus, subjects):
         new_id=lambda: f"new-{next(numbers)}",
         now=lambda: scene.world.now,
     )
-    async with doors:
+    async with shelf.deciding(), doors:
         yield shelf
-    deciding.cancel()
-    with suppress(asyncio.CancelledError):
-        await deciding
-
-
-@pytest.fixture
-async def publisher(bus, subjects, streams):
-    publisher = Publisher(bus, subjects)
-    await publisher.listen()
-    return publisher
 
 
 def test_there_is_one_of_each():

@@ -9,14 +9,7 @@ from domain.messages import AskId, Code, DeadId, Instant, Refusal, Tenant
 from handlers.doors.excess import AGAIN_MS
 from handlers.doors.lane import TRIES_MAX
 from tests.doors.desk import all_taken, count, until
-from tests.doors.test_durable import CP, Publisher
-
-
-@pytest.fixture
-async def publisher(bus, subjects, streams):
-    publisher = Publisher(bus, subjects)
-    await publisher.listen()
-    return publisher
+from tests.doors.test_durable import CP
 
 
 async def publish_all(publisher, names, tenant="acme"):
