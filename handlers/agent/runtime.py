@@ -23,7 +23,10 @@ class RuntimeFailedError(RuntimeError):
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """What a container is: its name, image, application, sizes and surroundings."""
+    """What a container is: its name, image, application, sizes and surroundings.
+
+    `network` is the number of its environment's, 0 where it has none of its own.
+    """
 
     container: ContainerId
     name: str
@@ -37,6 +40,7 @@ class Spec(msgspec.Struct, frozen=True):
     ports: tuple[int, ...] = ()
     keep: bool = False
     application: Application | None = None
+    network: int = 0
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -1,44 +1,24 @@
 """What a network is made of: environments by number, containers by address, devices by name.
 
-The name of each device, chain and namespace says whose it is, so that what is left over can be
-found and taken away by its name.
+The name of each device and table says whose it is, so that what is left over can be found and taken
+away by its name.
 """
 
+import re
 from ipaddress import IPv4Address
-
-import msgspec
 
 VNI_MAX = 2**24 - 1
 MTU_OVERHEAD = 50
 """Bytes that VXLAN puts before each frame."""
-
-
-class Plug(msgspec.Struct, frozen=True):
-    """Where a container is plugged in: its namespace, its environment's number, its address."""
-
-    namespace: str
-    vni: int
-    address: str
-
-    @property
-    def mac(self) -> str:
-        """Its own for life: made from its address, so that both can move together."""
-        return mac_of(self.address)
-
-    @property
-    def port(self) -> str:
-        """The host's end of its cable."""
-        return port_of(self.address)
+MTU_MAX = 1_500
+"""However large packets may be between hosts, those of containers are as everywhere."""
+OURS = re.compile(r"r[bv][1-9][0-9]{0,7}")
+"""The bridges and tunnels of environments."""
 
 
 def mac_of(address: str) -> str:
     """Return the hardware address of an address: `02:00:0a:00:00:11` of `10.0.0.17`."""
     return ":".join(("02", "00", *(f"{byte:02x}" for byte in IPv4Address(address).packed)))
-
-
-def port_of(address: str) -> str:
-    """Return the host's end of the cable of an address: `rc0a000011` of `10.0.0.17`."""
-    return f"rc{IPv4Address(address).packed.hex()}"
 
 
 def bridge_of(vni: int) -> str:

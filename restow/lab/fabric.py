@@ -65,21 +65,21 @@ class Fabric(msgspec.Struct, frozen=True):
     def _mac(self, host: str) -> str:
         return f"02:72:6c:00:{self.third:02x}:{1 + self.hosts.index(host):02x}"
 
-    async def make(self) -> None:
+    def make(self) -> None:
         """Have the switch, the hosts and the edge, and our cable. Raises `NetworkFailedError`."""
         switch = self.space(SWITCH)
         names = (SWITCH, EDGE, *self.hosts)
-        await Tools().ip(*(f"netns add {self.space(name)}" for name in names))
-        await Tools(switch).ip(
+        Tools().ip(*(f"netns add {self.space(name)}" for name in names))
+        Tools(switch).ip(
             "link add fabric type bridge mcast_snooping 0",
             "link set fabric up",
         )
-        await Tools().ip(
+        Tools().ip(
             f"link add {self.mark} type veth peer name out netns {switch}",
             f"address add {self.outside}/24 dev {self.mark}",
             f"link set {self.mark} up",
         )
-        await Tools(self.space(EDGE)).ip(
+        Tools(self.space(EDGE)).ip(
             "link set lo up",
             f"link add eth0 type veth peer name {EDGE} netns {switch}",
             f"address add {self.edge}/24 dev eth0",
@@ -87,12 +87,12 @@ class Fabric(msgspec.Struct, frozen=True):
             "link set eth0 up",
         )
         for host in self.hosts:
-            await self._host(host)
+            self._host(host)
         ports = ("out", EDGE, *self.hosts)
-        await Tools(switch).ip(*(f"link set {port} master fabric up" for port in ports))
+        Tools(switch).ip(*(f"link set {port} master fabric up" for port in ports))
 
-    async def _host(self, host: str) -> None:
-        await Tools(self.space(host)).ip(
+    def _host(self, host: str) -> None:
+        Tools(self.space(host)).ip(
             "link set lo up",
             # An address of its own: else it is that of a cable, and changes as containers come.
             f"link add {BRIDGE} address {self._mac(host)} type bridge mcast_snooping 0",
@@ -102,12 +102,12 @@ class Fabric(msgspec.Struct, frozen=True):
             f"link set {BRIDGE} up",
         )
 
-    async def remove(self) -> None:
+    def remove(self) -> None:
         """Have nothing of it, whatever there was."""
-        links = json.loads(await Tools().run(("ip", "-j", "link", "show")))
+        links = json.loads(Tools().run(("ip", "-j", "link", "show")))
         if any(link.get("ifname") == self.mark for link in links):
-            await Tools().ip(f"link delete {self.mark}")
-        await Tools().ip(*(f"netns delete {name}" for name in self.left()))
+            Tools().ip(f"link delete {self.mark}")
+        Tools().ip(*(f"netns delete {name}" for name in self.left()))
 
     def left(self) -> tuple[str, ...]:
         """Return the namespaces that there are."""

@@ -98,14 +98,14 @@ async def _fabric(lab: Lab, say: Say) -> AsyncGenerator[Fabric]:
     fabric = lab.fabric
     try:
         await sweep(lab.data)
-        await fabric.make()
+        await asyncio.to_thread(fabric.make)
         say(f"{lab.hosts} hosts on a switch, namespaces {fabric.mark}-* … ok")
         yield fabric
     except NetworkFailedError as error:
         message = f"the network of the lab cannot be made: {error}"
         raise StartError(message) from error
     finally:
-        await fabric.remove()
+        await asyncio.to_thread(fabric.remove)
 
 
 def _plan(lab: Lab, servers: Servers) -> Plan:
@@ -141,5 +141,5 @@ async def sweep(data: Path) -> tuple[str, ...]:
         if (folder / "runc").is_dir():
             await asyncio.to_thread(still, Places.of(folder, HostId(folder.name)))
     left = fabric.left()
-    await fabric.remove()
+    await asyncio.to_thread(fabric.remove)
     return left

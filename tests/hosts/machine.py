@@ -18,7 +18,7 @@ from handlers.agent.runc.adding import add_archive
 from handlers.agent.runc.fetching import Applications
 from handlers.agent.runc.hardening import Profile
 from handlers.agent.runc.images import Config, Images
-from handlers.agent.runc.moving import Reach
+from handlers.agent.runc.moving import LOOPBACK, Reach
 from handlers.agent.runc.places import Home, Places
 from handlers.agent.runc.runtime import RuncRuntime
 from handlers.agent.runtime import Runtime, Seen
@@ -57,6 +57,7 @@ class Machine:
     hosts: set[str] = field(default_factory=set)
     bridge: str = ""
     unable: str = ""
+    underlays: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def made(cls, data: Path, usual: Profile = Profile.MOVABLE) -> "Machine":
@@ -90,13 +91,14 @@ class Machine:
             Applications(self.data / host / "applications").place(application).mkdir()
 
     def open(self, host: str) -> RuncRuntime:
+        underlay = self.underlays.get(host, "")
         runtime = RuncRuntime(
             self.data / host,
             HostId(host),
             self.images,
             usual=self.usual,
             run=self.run,
-            reach=Reach(bridge=self.bridge, unable=self.unable),
+            reach=Reach(underlay or LOOPBACK, self.bridge, self.unable, underlay),
         )
         self.hosts.add(host)
         return runtime

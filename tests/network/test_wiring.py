@@ -1,117 +1,131 @@
-"""Containers of one environment reach each other over hosts; nobody else does, and nobody lies."""
+"""Containers of one environment reach each other over hosts; nobody else does, nor the host."""
 
 import pytest
 
-from handlers.network.shapes import Plug, mac_of
+from handlers.network.shapes import mac_of
 from handlers.network.tools import NetworkFailedError, Tools
-from tests.network.fabric import fabric_of, named
+from handlers.network.wiring import HostNetwork
+from tests.network.fabric import fabric_of
 
 SHOP, BLOG = 17, 18
 
 
 @pytest.fixture
-async def fabric():
-    async with fabric_of(2) as made:
+def fabric():
+    with fabric_of(2) as made:
         yield made
-    assert named(made.label) == []
 
 
-async def soon(fabric, one, other):
-    """Say whether it is heard, though it may still be waiting for an answer to its first call."""
-    return any([await fabric.hears(one, other) for _ in range(3)])
+def devices(fabric, host):
+    lines = Tools(fabric.host(host)).run(("ip", "-br", "link", "show")).splitlines()
+    return {line.split("@")[0].split()[0] for line in lines}
 
 
-async def test_an_environment_reaches_over_hosts_and_ends_at_its_own_edge(fabric):
-    await fabric.container(1, SHOP, 0)
-    await fabric.container(2, SHOP, 0)
-    await fabric.container(3, SHOP, 1)
-    await fabric.container(4, BLOG, 0)
-    await fabric.container(5, BLOG, 1)
-    await fabric.tell(SHOP, {1: 0, 2: 0, 3: 1})
-    await fabric.tell(BLOG, {4: 0, 5: 1})
+def test_an_environment_reaches_over_hosts_and_ends_at_its_own_edge(fabric):
+    fabric.container(1, SHOP, 0)
+    fabric.container(2, SHOP, 0)
+    fabric.container(3, SHOP, 1)
+    fabric.container(4, BLOG, 0)
+    fabric.container(5, BLOG, 1)
+    fabric.tell(SHOP, {1: 0, 2: 0, 3: 1})
+    fabric.tell(BLOG, {4: 0, 5: 1})
 
-    assert await fabric.hears(1, 2)
-    assert await fabric.hears(1, 3)
-    assert await fabric.hears(5, 4)
-    assert not await fabric.hears(1, 4)
-    assert not await fabric.hears(1, 5)
-
-
-async def test_what_was_not_told_does_not_exist(fabric):
-    await fabric.container(1, SHOP, 0)
-    await fabric.container(3, SHOP, 1)
-
-    assert not await fabric.hears(1, 3)
-    await fabric.tell(SHOP, {1: 0, 3: 1})
-    assert await soon(fabric, 1, 3)
-    await fabric.tell(SHOP, {1: 0})
-    assert not await fabric.hears(1, 3)
+    assert fabric.reaches(1, 2)
+    assert fabric.reaches(1, 3)
+    assert fabric.reaches(5, 4)
+    assert not fabric.reaches(1, 4)
+    assert not fabric.reaches(1, 5)
 
 
-async def test_a_container_keeps_address_and_mac_when_it_moves_and_is_found_at_once(fabric):
-    await fabric.container(1, SHOP, 0)
-    plug = await fabric.container(3, SHOP, 1)
-    await fabric.tell(SHOP, {1: 0, 3: 1})
-    assert await fabric.hears(1, 3)
-    before = await Tools(plug.namespace).run(("ip", "-br", "link", "show", "eth0"))
+def test_what_was_not_told_does_not_exist(fabric):
+    fabric.container(1, SHOP, 0)
+    fabric.container(3, SHOP, 1)
 
-    await fabric.hosts[1].detach(plug.address)
-    await fabric.container(3, SHOP, 0)
-    await fabric.tell(SHOP, {1: 0, 3: 0})
+    assert not fabric.reaches(1, 3)
+    fabric.tell(SHOP, {1: 0, 3: 1})
+    assert fabric.reaches(1, 3)
+    fabric.tell(SHOP, {1: 0})
+    assert not fabric.reaches(1, 3)
 
-    after = await Tools(plug.namespace).run(("ip", "-br", "link", "show", "eth0"))
+
+def test_where_the_address_of_a_host_is_not_known_what_was_known_of_its_containers_stays(fabric):
+    fabric.container(1, SHOP, 0)
+    fabric.container(3, SHOP, 1)
+    fabric.tell(SHOP, {1: 0, 3: 1})
+
+    fabric.hosts[0].point(SHOP, {"10.0.0.1": "192.168.77.1", "10.0.0.3": "", "10.0.0.4": ""})
+    assert fabric.reaches(1, 3)
+    fabric.hosts[0].point(SHOP, {"10.0.0.1": "192.168.77.1"})
+    assert not fabric.reaches(1, 3)
+
+
+def test_a_container_keeps_address_and_mac_when_it_moves_and_is_found_at_once(fabric):
+    fabric.container(1, SHOP, 0)
+    plug = fabric.container(3, SHOP, 1)
+    fabric.tell(SHOP, {1: 0, 3: 1})
+    assert fabric.reaches(1, 3)
+    before = Tools(plug.namespace).run(("ip", "-br", "link", "show", "eth0"))
+
+    fabric.unplug(3, 1)
+    fabric.container(3, SHOP, 0)
+    fabric.tell(SHOP, {1: 0, 3: 0})
+
+    after = Tools(plug.namespace).run(("ip", "-br", "link", "show", "eth0"))
     assert mac_of(plug.address) in before
     assert mac_of(plug.address) in after
-    assert await fabric.hears(1, 3)
+    assert fabric.hears(1, plug.address)
 
 
-async def test_nobody_speaks_under_another_address(fabric):
-    liar = await fabric.container(1, SHOP, 0)
-    await fabric.container(2, SHOP, 0)
-    await fabric.container(3, SHOP, 1)
-    await fabric.tell(SHOP, {1: 0, 2: 0, 3: 1})
-    inside = Tools(liar.namespace)
+def test_the_host_is_not_on_the_network_whatever_address_it_has(fabric):
+    fabric.container(1, SHOP, 0)
+    fabric.container(2, SHOP, 1)
+    fabric.tell(SHOP, {1: 0, 2: 1})
+    for number in (0, 1):
+        # Without a way back it would answer nobody, whatever it was asked.
+        Tools(fabric.host(number)).ip(
+            f"address add 10.9.9.{number}/32 dev lo", "route add 10.0.0.0/24 dev rb17"
+        )
 
-    await inside.ip("address add 10.0.0.9/8 dev eth0")
-    assert not await fabric.hears(1, 2, source="10.0.0.9")
-    assert await fabric.hears(1, 2, source="10.0.0.1")
-
-    await inside.ip("link set eth0 down", f"link set eth0 address {mac_of('10.0.0.2')}")
-    await inside.ip("link set eth0 up")
-    assert not await fabric.hears(1, 3, source="10.0.0.1")
+    assert fabric.reaches(1, 2)
+    assert not fabric.hears(1, "10.9.9.0")
+    assert not fabric.hears(1, "10.9.9.1")
 
 
-async def test_asked_twice_nothing_changes_and_nothing_is_left(fabric):
+def test_asked_twice_nothing_changes_and_nothing_is_left(fabric):
     host = fabric.hosts[0]
-    plug = await fabric.container(1, SHOP, 0)
-    await fabric.tell(SHOP, {1: 0, 3: 1})
-    await host.attach(plug)
-    await fabric.tell(SHOP, {1: 0, 3: 1})
-    inside = Tools(fabric.host(0))
-
     for _ in range(2):
-        await host.detach(plug.address)
-        await host.leave(SHOP)
+        fabric.container(1, SHOP, 0)
+        fabric.container(2, SHOP, 0)
+        fabric.tell(SHOP, {1: 0, 2: 0, 3: 1})
+    assert devices(fabric, 0) == {"lo", "eth0", "c1", "c2", "rb17", "rv17"}
 
-    links = await inside.run(("ip", "-br", "link", "show"))
-    assert {line.split("@")[0].split()[0] for line in links.splitlines()} == {"lo", "eth0"}
-    assert await inside.run(("nft", "list", "tables")) == ""
-
-
-async def test_what_a_killed_agent_left_is_swept_but_for_what_is_there(fabric):
-    host = fabric.hosts[0]
-    kept = await fabric.container(1, SHOP, 0)
-    await fabric.container(2, BLOG, 0)
-    keep = frozenset({"rb17", "rv17", kept.port})
-
-    assert await host.sweep(keep) == ("rb18", "rc0a000002", "rv18")
-    assert await host.sweep(keep) == ()
-    tables = await Tools(fabric.host(0)).run(("nft", "list", "tables"))
-    assert tables == f"table netdev restow-{kept.port}\n"
+    fabric.unplug(1, 0)
+    assert devices(fabric, 0) == {"lo", "eth0", "c2", "rb17", "rv17"}
+    fabric.unplug(2, 0)
+    host.tidy()
+    assert devices(fabric, 0) == {"lo", "eth0"}
+    fabric.tell(SHOP, {3: 1})
+    assert devices(fabric, 0) == {"lo", "eth0"}
 
 
-async def test_what_cannot_be_is_refused_in_words(fabric):
+def test_what_a_killed_agent_left_is_taken_away_but_for_what_is_in_use(fabric):
+    inside = Tools(fabric.host(0))
+    fabric.container(1, SHOP, 0)
+    inside.ip("link add rb18 type bridge", "link add rv19 type vxlan id 19 dstport 4789")
+    inside.ip("link add rb4x type bridge")
+
+    assert fabric.hosts[0].tidy() == ("rb18", "rv19")
+    assert devices(fabric, 0) == {"lo", "eth0", "c1", "rb17", "rv17", "rb4x"}
+
+
+def test_what_cannot_be_is_refused_in_words(fabric):
+    fabric.container(1, SHOP, 0)
     with pytest.raises(NetworkFailedError, match="network 0: the number must be 1 to 16,777,215"):
-        await fabric.hosts[0].join(0)
+        fabric.hosts[0].attach(0, "c1", "10.0.0.1")
     with pytest.raises(NetworkFailedError, match=r"ip -batch -: .*nobody"):
-        await fabric.hosts[0].attach(Plug("nobody", SHOP, "10.0.0.1"))
+        fabric.hosts[0].attach(SHOP, "nobody", "10.0.0.1")
+    elsewhere = HostNetwork("192.168.78.1", namespace=fabric.host(0))
+    with pytest.raises(
+        NetworkFailedError, match=r"no device of this host has the address 192\.168\.78\.1"
+    ):
+        elsewhere.attach(BLOG, "c1", "10.0.0.1")

@@ -36,10 +36,10 @@ class Builder:
         cgroups: Cgroups,
         core_mhz: int,
         *,
-        bridge: str = "",
+        wires: Wires,
     ) -> None:
         self._places = places
-        self.wires = Wires(places, bridge)
+        self.wires = wires
         self._images = images
         self._applications = applications
         self._cgroups = cgroups
@@ -70,7 +70,8 @@ class Builder:
         self.mount(life)
         self._fill(life, bundle)
         if life.profile is Profile.MOVABLE:
-            self.wires.attach(home, life.spec.address, held=life.arriving)
+            spec = life.spec
+            self.wires.attach(home, spec.address, spec.network, held=life.arriving)
         (home.run / "config.json").write_text(json.dumps(self._configuration(life, bundle)))
         self.charge(life).write(home.run / "charge.json")
 

@@ -38,14 +38,16 @@ ARRIVING = "arriving.img"
 
 
 class Reach(msgspec.Struct, frozen=True):
-    """Where other hosts send what moves here, and the bridge of this host's containers.
+    """Where other hosts send what moves here, and how this host's containers reach others.
 
-    `unable`: why nothing can be moved live here, "" where it can; see `prove`.
+    `unable`: why nothing can be moved live here, "" where it can; see `prove`. `bridge` and
+    `underlay`: see `Wires`.
     """
 
     address: str = LOOPBACK
     bridge: str = ""
     unable: str = ""
+    underlay: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True):

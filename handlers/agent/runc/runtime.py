@@ -31,6 +31,7 @@ from handlers.agent.runc.moving import Mover, Reach
 from handlers.agent.runc.places import RUN_DEFAULT, Home, Places
 from handlers.agent.runc.tools import run
 from handlers.agent.runc.usage import Meter
+from handlers.agent.runc.wires import Wires
 from handlers.agent.runtime import Image, Room, Runtime, RuntimeFailedError, Seen, Spec, State
 from handlers.agent.switch import Switch
 
@@ -57,10 +58,9 @@ class RuncRuntime:
         self._cgroups: Cgroups = cgroups_here()
         mhz = core_mhz()
         self.applications = Applications(self._places.data.parent / "applications")
-        applications, bridge = self.applications, reach.bridge
-        self._builder = Builder(
-            self._places, images, applications, self._cgroups, mhz, bridge=bridge
-        )
+        applications, cgroups = self.applications, self._cgroups
+        wires = Wires(self._places, reach.bridge, reach.underlay)
+        self._builder = Builder(self._places, images, applications, cgroups, mhz, wires=wires)
         self._meter = Meter(self._cgroups, mhz)
         self._switch = _switch_of(self._places)
         self._starting: dict[ContainerId, subprocess.Popen[bytes]] = {}
@@ -232,7 +232,7 @@ class RuncRuntime:
         self._there(container, "running", "paused")
         life = self._life(container)
         await asyncio.to_thread(self._cgroups.freeze, self._builder.cgroup(life))
-        self._builder.wires.mute(self._home(life))
+        self._builder.wires.mute(self._home(life), life.spec.network)
 
     async def resume(self, container: ContainerId) -> None:
         self._mover.forget(container)
@@ -240,7 +240,8 @@ class RuncRuntime:
         # A CRIU that was killed has thawed it; its cable is still cut.
         if self._there(container).state in ("paused", "running"):
             life = self._life(container)
-            self._builder.wires.unmute(self._home(life))
+            spec = life.spec
+            self._builder.wires.unmute(self._home(life), spec.address, spec.network)
             self._cgroups.thaw(self._builder.cgroup(life))
 
     async def drop(self, container: ContainerId) -> None:
@@ -289,6 +290,9 @@ class RuncRuntime:
 
     async def reach(self, container: ContainerId) -> None:
         self._there(container, "running", "stopped")
+
+    async def point(self, network: int, table: Mapping[str, str]) -> None:
+        await asyncio.to_thread(self._builder.wires.point, network, table)
 
     def close(self) -> None:
         self._mover.close()

@@ -1,5 +1,8 @@
 """The network of a container that can be moved: the agent's namespace, and a cable to a bridge.
 
+That bridge is the one of its environment (`HostNetwork`), which reaches over hosts and ends at its
+own edge; where the agent was given none to make, it is one that was there before, for everybody.
+
 The namespace outlasts a crash of the container, and a copy on another host is restored into one
 like it. While a container is frozen its cable is cut here; while it arrives, what comes for it is
 held and not dropped: clients notice a pause, and not a loss that they wait out. Nobody is let onto
@@ -10,14 +13,17 @@ from it.
 import json
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
 from handlers.agent.runc.places import Home, Places
 from handlers.agent.runc.tools import run_now
 from handlers.agent.runtime import RuntimeFailedError
-from handlers.network.shapes import guard, mac_of, unguard
+from handlers.network.shapes import OURS, guard, mac_of, unguard
+from handlers.network.tools import NetworkFailedError
+from handlers.network.wiring import HostNetwork, Table
 
 NAMED = Path("/run/netns")
 SETTINGS = {
@@ -37,22 +43,30 @@ FREE = "tbf rate 100gbit burst 10mb limit 32mb"
 PLUGGED_S = 5.0
 NOBODYS = b"\x02\x00\x00\x00\x00\x00" * 2 + b"\x88\xb5"
 """The head of a frame for experiments (IEEE 802), which nobody listens to."""
-FILLING = NOBODYS + bytes(1_486)
+FILLING = NOBODYS + bytes(1_200)
 
 
 class Wires:
-    """The cables of one host; `bridge` is where they end, "" where there is no network."""
+    """The cables of one host, and where they end.
 
-    def __init__(self, places: Places, bridge: str = "") -> None:
+    `underlay`: its address among the hosts, over which it reaches the networks of environments; ""
+    where it has none. `bridge`: where containers end that are on none, "" where they are alone.
+    """
+
+    def __init__(self, places: Places, bridge: str = "", underlay: str = "") -> None:
         self._places = places
         self._bridge = bridge
+        self._network = HostNetwork(underlay) if underlay else None
 
     def path(self, home: Home) -> Path:
         """Return where the namespace is found by others, once it is there."""
         return NAMED / self._name(home)
 
-    def attach(self, home: Home, address: str, *, held: bool) -> None:
-        """Have the namespace with this address, and its cable; `held`: what comes waits."""
+    def attach(self, home: Home, address: str, network: int = 0, *, held: bool) -> None:
+        """Have the namespace with this address, and its cable; `held`: what comes waits.
+
+        `network` is the number of its environment's, 0 where it has none.
+        """
         name = self._name(home)
         if not self.path(home).exists():
             run_now("ip", "netns", "add", name)
@@ -60,19 +74,22 @@ class Wires:
             for setting, value in SETTINGS.items():
                 line = f"echo {value} > /proc/sys/{setting}; true"
                 run_now("ip", "netns", "exec", name, "sh", "-c", line)
-        if not self._bridge:
+        if not self._bridge and not self._over(network):
             run_now("ip", "-n", name, "address", "replace", f"{address}/32", "dev", "lo")
         elif not self._there(home):
-            self._lay(home, address, held=held)
+            self._lay(home, address, network, held=held)
 
-    def _lay(self, home: Home, address: str, *, held: bool) -> None:
+    def _lay(self, home: Home, address: str, network: int, *, held: bool) -> None:
         """Lay the cable. Its hardware address is made from the address: both move together.
 
         It is heard under these two alone, from its first word on.
         """
         name, device = self._name(home), self.device(home)
-        peer = ("peer", "name", "eth0", "address", mac_of(address), "netns", name)
-        run_now("ip", "link", "add", "name", device, "type", "veth", *peer)
+        with _in_words():
+            over = self._over(network)
+            size = ("mtu", str(over.mtu())) if over else ()
+        peer = ("peer", "name", "eth0", "address", mac_of(address), *size, "netns", name)
+        run_now("ip", "link", "add", "name", device, *size, "type", "veth", *peer)
         run_now("ip", "-n", name, "address", "add", f"{address}/{PREFIX}", "dev", "eth0")
         run_now("nft", guard(device, address))
         if held:
@@ -81,8 +98,27 @@ class Wires:
         run_now("ip", "-n", name, "link", "set", "eth0", "up")
         if held:
             self._empty(home)
-        run_now("ip", "link", "set", device, "master", self._bridge)
+        self._join(home, address, network)
         self._announce(home)
+
+    def _join(self, home: Home, address: str, network: int) -> None:
+        """Have it on its bridge, where it is heard from now on."""
+        over = self._over(network)
+        if over is None:
+            run_now("ip", "link", "set", self.device(home), "master", self._bridge)
+            return
+        with _in_words():
+            over.attach(network, self.device(home), address)
+
+    def _over(self, network: int) -> HostNetwork | None:
+        """Return what makes this network here; None where it is that of everybody."""
+        return self._network if network else None
+
+    def point(self, network: int, table: Table) -> None:
+        """Tell the network of an environment who is on which host. Raises `RuntimeFailedError`."""
+        if over := self._over(network):
+            with _in_words():
+                over.point(network, table)
 
     def _empty(self, home: Home) -> None:
         """Empty the bucket, which is full when it begins, before anybody can find the way here.
@@ -111,22 +147,28 @@ class Wires:
             run_now("tc", "qdisc", "replace", "dev", self.device(home), "root", *FREE.split())
             self._say(home, NOBODYS + bytes(46))  # its timer still sleeps as long as the old rate
 
-    def mute(self, home: Home) -> None:
-        """Cut the cable: nothing comes, nothing goes."""
+    def mute(self, home: Home, network: int = 0) -> None:
+        """Cut the cable: nothing comes, nothing goes, and it may be found elsewhere."""
         if self._there(home):
-            run_now("ip", "link", "set", self.device(home), "down")
+            off = ("nomaster",) if self._over(network) else ()
+            run_now("ip", "link", "set", self.device(home), "down", *off)
 
-    def unmute(self, home: Home) -> None:
+    def unmute(self, home: Home, address: str, network: int = 0) -> None:
         """Mend the cable, and have it known that this is the place again."""
         if self._there(home):
             run_now("ip", "link", "set", self.device(home), "up")
+            if self._over(network):
+                self._join(home, address, network)
             self._announce(home)
 
     def detach(self, home: Home) -> None:
-        """Have no such namespace or cable."""
+        """Have no such namespace or cable, and no network that nobody is on any more."""
         if self._there(home):
             run_now("nft", unguard(self.device(home)))  # first: what is left is found by the cable
             run_now("ip", "link", "delete", self.device(home))
+        if any(OURS.fullmatch(name) for _, name in socket.if_nameindex()):
+            with _in_words():
+                HostNetwork("").tidy()
         if self.path(home).exists():
             run_now("ip", "netns", "delete", self._name(home))
 
@@ -154,3 +196,12 @@ class Wires:
                 except OSError as error:
                     message = f"the cable of {home.container} does not take a frame: {error}"
                     raise RuntimeFailedError(message) from error
+
+
+@contextmanager
+def _in_words() -> Generator[None]:
+    """Say in an agent's words what was wrong with a network. Raises `RuntimeFailedError`."""
+    try:
+        yield
+    except NetworkFailedError as error:
+        raise RuntimeFailedError(str(error)) from error
