@@ -13,7 +13,7 @@ from domain.subjects import Subjects
 from handlers.bus import Bus, connect
 from handlers.doors import serve
 from handlers.journal.stream import ensure
-from tests.doors.desk import RecordingDesk, until
+from tests.doors.desk import PATIENCE_S, RecordingDesk, until
 
 NOW = Instant(1_800_000_000_000)
 
@@ -77,7 +77,7 @@ class Publisher:
         data = body if isinstance(body, bytes) else msgspec.json.encode(body)
         written = {key.replace("_", "-"): value for key, value in headers.items()} or None
         subject = self.subjects.durable(tenant, name)
-        acked = await self.bus.request(subject, data, timeout=5, headers=written)
+        acked = await self.bus.request(subject, data, timeout=PATIENCE_S, headers=written)
         return msgspec.json.decode(acked.data)
 
     async def outcome(self, ask, tenant="acme", nth=1):
