@@ -152,9 +152,10 @@ class Leaving:
         await self._post.runtime.copy(container, trip.endpoint)
 
     async def _cross(self, trip: Trip) -> None:
-        """While it is frozen: dump, send, and have it held on the target."""
+        """Frozen, once nobody waits at its door: dump, send, and have it held on the target."""
         container, runtime = trip.order.container, self._post.runtime
         await self._post.ledger.sync()
+        await runtime.settle(container)
         trip.frozen_s = asyncio.get_running_loop().time()
         await runtime.pause(container)
         self._reached(trip, "frozen")

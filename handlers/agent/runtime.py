@@ -167,6 +167,13 @@ class Runtime(Protocol):
         """On the source, while it runs: send ahead what changes little."""
         ...
 
+    async def settle(self, container: ContainerId) -> None:
+        """On the source, before it is paused: take no new connections until `resume`.
+
+        Return when all that came are accepted: those that are not cannot be moved.
+        """
+        ...
+
     async def pause(self, container: ContainerId) -> None:
         """Freeze it; it neither runs nor is heard until `resume`."""
         ...

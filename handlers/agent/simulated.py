@@ -203,6 +203,9 @@ class SimulatedRuntime:
         await self._work("copy", f"{container}/{endpoint}", times=spec.cloudlets)
         self._there(container, "running")
 
+    async def settle(self, container: ContainerId) -> None:
+        self._there(container, "running", "paused")
+
     async def pause(self, container: ContainerId) -> None:
         if self._there(container, "running", "paused").state == "paused":
             return

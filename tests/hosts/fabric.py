@@ -63,6 +63,7 @@ async def held(here: RuncRuntime, there: RuncRuntime, migration: str) -> None:
     room = Room(WEB, seen.cloudlets, seen.limit, seen.disk_gib)
     endpoint = await there.receive(room, migration)
     await here.copy(WEB, endpoint)
+    await here.settle(WEB)
     await here.pause(WEB)
     image = await here.dump(WEB)
     await here.transfer(image, endpoint)

@@ -20,7 +20,8 @@ from domain.messages import ContainerId, HostId
 from domain.software import Application, Software
 from handlers.agent.fetch import Fetch
 from handlers.agent.process import Kind
-from handlers.agent.runc import disks, shims, sweeping
+from handlers.agent.runc import disks, greeting, shims, sweeping
+from handlers.agent.runc.boot import switch_of
 from handlers.agent.runc.building import Builder
 from handlers.agent.runc.cgroups import Cgroups, cgroups_here, core_mhz
 from handlers.agent.runc.fetching import Applications
@@ -33,9 +34,6 @@ from handlers.agent.runc.tools import run
 from handlers.agent.runc.usage import Meter
 from handlers.agent.runc.wires import Wires
 from handlers.agent.runtime import Image, Room, Runtime, RuntimeFailedError, Seen, Spec, State
-from handlers.agent.switch import Switch
-
-BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class RuncRuntime:
@@ -62,7 +60,7 @@ class RuncRuntime:
         wires = Wires(self._places, reach.bridge, reach.underlay)
         self._builder = Builder(self._places, images, applications, cgroups, mhz, wires=wires)
         self._meter = Meter(self._cgroups, mhz)
-        self._switch = _switch_of(self._places)
+        self._switch = switch_of(self._places)
         self._starting: dict[ContainerId, subprocess.Popen[bytes]] = {}
         self._busy: set[ContainerId] = set()
         self._lives = Lives(self._places)
@@ -228,6 +226,11 @@ class RuncRuntime:
             self._cgroups.hold(self._builder.cgroup(life), cloudlets)
         self._lives.put(replace(life, spec=spec))
 
+    async def settle(self, container: ContainerId) -> None:
+        if self._there(container, "running", "paused").state == "running":
+            door = self._builder.wires.path(self.home(container))
+            await greeting.settle(door, self.pid(container))
+
     async def pause(self, container: ContainerId) -> None:
         self._there(container, "running", "paused")
         life = self._life(container)
@@ -243,6 +246,8 @@ class RuncRuntime:
             spec = life.spec
             self._builder.wires.unmute(self._home(life), spec.address, spec.network)
             self._cgroups.thaw(self._builder.cgroup(life))
+            if life.profile is Profile.MOVABLE:
+                await greeting.reopen(self._builder.wires.path(self._home(life)))
 
     async def drop(self, container: ContainerId) -> None:
         life = self._lives.find(container)
@@ -370,16 +375,6 @@ class RuncRuntime:
             message = f"{container} on {self._host} is {seen.state}, not {wanted}"
             raise RuntimeFailedError(message)
         return seen
-
-
-def _switch_of(places: Places) -> Switch:
-    """Return the switch; what was armed before the machine started anew says nothing any more."""
-    boot, path = places.data / "boot", places.data / "switch"
-    now = BOOT.read_text()
-    if not boot.is_file() or boot.read_text() != now:
-        path.unlink(missing_ok=True)
-        boot.write_text(now)
-    return Switch(path)
 
 
 def real(
