@@ -18,21 +18,13 @@ from domain.certificate import Certificate, Mark, Point, Zero
 from domain.decider import Commit, Frame
 from domain.environment import LayerKey
 from domain.facts import Fact
+from domain.marks import AWAY, GENTLE, HALTED, OPERABLE, TAKEN, effect, is_failure, is_well
 from domain.messages import ContainerId
 from domain.wire import encode_commit
 
 LEAVING = "the layer is to be removed"
 SINGLE = "a layer of one container"
 UNBORN = "nothing of the layer had served yet"
-
-RUNNING, HEALTHY, FOUND, TAKEN, FROZEN, HALTED, AWAY = 1, 2, 4, 8, 16, 32, 64
-OPERABLE = RUNNING | HEALTHY | FOUND
-"""The marks of a container that can serve: these, and no other."""
-GENTLE = {op.StepKind.START, op.StepKind.RESIZE}
-"""Kinds of steps that leave a container serving; every other one takes it."""
-TAKES = {op.Stage.UNROUTING, op.Stage.DRAINING, op.Stage.WORKING}
-"""From the first of these stages on a step has its container, until it is over."""
-PHASES = {"frozen": (FROZEN, 0), "resumed": (0, FROZEN)}
 
 LATE = (
     ct.ContainerRestarted,
@@ -103,7 +95,10 @@ class Member:
 
 
 class Book:
-    """What a layer came to. Points and zeros are kept only as long as a window is open on it."""
+    """What a layer came to. Points and zeros are kept only as long as a window is open on it.
+
+    So is `parted`: by which operation with accepted downtime one was last removed, and where.
+    """
 
     def __init__(self, key: LayerKey, position: int) -> None:
         self.key = key
@@ -113,6 +108,7 @@ class Book:
         self.windows = 0
         self.points: list[Point] = []
         self.zeros: list[Zero] = []
+        self.parted: dict[str, int] = {}
         self.zero: Zero | None = Zero(position, 0, (UNBORN,))
 
     def point(self, position: int) -> Point:
@@ -135,6 +131,7 @@ class Book:
         if not self.windows:
             self.points.clear()
             self.zeros.clear()
+            self.parted.clear()
 
 
 class Window(msgspec.Struct):
@@ -225,6 +222,8 @@ class Certifier:
         elif (member := self._members.pop(fact.container, None)) is not None:
             if member.marks == OPERABLE:
                 self._fell(member, fact)
+            if member.step in self._accepted:
+                member.book.parted[member.step] = self._position
             member.book.members.pop(fact.container)
             member.book.note(self._position)
 
@@ -292,15 +291,22 @@ class Certifier:
             yield LEAVING
         if sum(one.born <= (since or self._position) for one in book.members.values()) == 1:
             yield SINGLE
+        for name in self._accepted_by(book, since):
+            yield f"accepted downtime of {name}"
         for member in book.members.values():
-            if member.step in self._accepted:
-                yield f"accepted downtime of {member.step}"
-            if member.left[0] > since:
-                yield f"accepted downtime of {member.left[1]}"
             if member.marks & HALTED:
                 yield f"{member.name} was halted"
             if member.failed and member.fell > since:
                 yield f"failure of {member.name}"
+
+    def _accepted_by(self, book: Book, since: int) -> Iterator[str]:
+        """Give whose accepted downtime it is: who has one, left one down, or removed one."""
+        for member in book.members.values():
+            if member.step in self._accepted:
+                yield member.step
+            if member.left[0] > since:
+                yield member.left[1]
+        yield from (name for name, position in book.parted.items() if 0 < since < position)
 
     def _asked(self, fact: Opening) -> None:
         moved = ContainerId("")
@@ -359,42 +365,3 @@ def end_of(fact: Ending) -> tuple[str, str]:
             return fact.migration, "reverted"
         case mv.MigrationAbandoned():
             return fact.migration, "abandoned"
-
-
-def is_well(marks: int) -> bool:
-    return marks & (RUNNING | HEALTHY) == RUNNING | HEALTHY
-
-
-def is_failure(fact: Fact) -> bool:
-    """Tell whether a container fell by itself: it stopped, or is not well any more."""
-    fell_ill = isinstance(fact, ct.ContainerHealthChanged) and not fact.healthy
-    return fell_ill or isinstance(fact, ct.ContainerStopped)
-
-
-def effect(fact: Fact, *, gentle: bool) -> tuple[int, int]:
-    """Return the marks that an event sets and those that it clears, of the container it names."""
-    match fact:
-        case ct.ContainerHealthChanged(healthy=healthy):
-            return (HEALTHY, 0) if healthy else (0, HEALTHY)
-        case op.StepAdvanced(stage=stage):
-            return (TAKEN if stage in TAKES and not gentle else 0), 0
-        case mv.MigrationGranted(cold=cold):
-            return (AWAY if cold else 0), 0
-        case mv.MigrationPhaseReached(phase=phase):
-            return PHASES.get(phase, (0, 0))
-        case _:
-            return EFFECTS.get(type(fact), (0, 0))
-
-
-EFFECTS: dict[type[Fact], tuple[int, int]] = {
-    ct.ContainerStarted: (RUNNING, HALTED),
-    ct.ContainerRestarted: (RUNNING, HEALTHY | HALTED),
-    ct.ContainerRedeployed: (RUNNING, HEALTHY | HALTED),
-    ct.ContainerHalted: (HALTED, RUNNING | HEALTHY),
-    ct.ContainerStopped: (0, RUNNING | HEALTHY),
-    ct.ContainerRouted: (FOUND, 0),
-    ct.ContainerUnrouted: (0, FOUND),
-    mv.MigrationCompleted: (0, FROZEN | AWAY),
-    mv.MigrationReverted: (0, FROZEN | AWAY),
-    mv.MigrationAbandoned: (0, FROZEN),
-}

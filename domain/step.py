@@ -261,7 +261,7 @@ def resize(at: At) -> tuple[Event, ...]:
     over = overtaken(at.fleet, at.container)
     now = (at.container.applied, at.container.applied_limit)
     if resized and (not at.container.running or (resized[0].allocated, resized[0].limit) == now):
-        return (*over, *outcome.facts, *put_back(at))
+        return (*over, *outcome.facts, *resized_well(at))
     longest = ANSWER_MAX_MS if resized else GROWTH_MAX_MS + ANSWER_MAX_MS
     return (*over, *outcome.facts, enter(at, Stage.WORKING, Instant(at.now + longest)))
 
@@ -318,7 +318,12 @@ def leave_working(at: At, why: str) -> tuple[Event, ...]:
         return put_old_back(at, f"{kind} failed: {why}")
     if kind is StepKind.STOP:
         return done(at)
-    return put_back(at) if kind is StepKind.RESIZE else checked(at)
+    return resized_well(at) if kind is StepKind.RESIZE else checked(at)
+
+
+def resized_well(at: At) -> tuple[Event, ...]:
+    """Finish, or put back when it is healthy what left DNS: it may have fallen ill meanwhile."""
+    return checked(at) if at.step.unrouted and at.container.running else put_back(at)
 
 
 def checked(at: At) -> tuple[Event, ...]:
@@ -352,6 +357,8 @@ def lost(at: At) -> bool:
 def leave_checking(at: At, why: str) -> tuple[Event, ...]:
     if why and goes_back(at):
         return redeploy(at, at.step.ran or own(at), why)
+    if why and at.step.planned.kind is StepKind.RESIZE:  # nothing was ended: as it was before
+        return restore(at, at.step.failed or why)
     if why:
         return failed(at, at.step.failed or why)
     return put_back(at)

@@ -310,6 +310,15 @@ class Witness:
             yield from self._left_down(name, since, at)
             if name == last and at in self._ordered and (worker, came_to) == ("", "failed"):
                 yield f"late answer about {name}"
+        yield from (why for one in lives.values() for why in self._removed_for(one, since, at))
+
+    def _removed_for(self, life: Life, since: int, at: int) -> Iterator[str]:
+        """Give the accepted downtime that removed a container between two positions."""
+        if not 0 < since < life.removed < at:
+            return
+        worker = next((who for when, who, _ in life.steps[::-1] if when <= life.removed), "")
+        if worker in self._subjects and self._subjects[worker].accepted:
+            yield f"accepted downtime of {worker}"
 
     def _left_down(self, name: str, since: int, at: int) -> Iterator[str]:
         """Give an accepted step, begun after `since`, that failed and left it without service."""

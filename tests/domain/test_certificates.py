@@ -334,6 +334,31 @@ def test_what_failed_before_a_step_puts_it_right_failed_by_itself():
         assert one.zeros[0].excuses == ("failure of node2",)
 
 
+@pytest.mark.parametrize("accepted", [True, False])
+def test_who_accepted_a_downtime_removed_the_one_that_served_beside_a_move(accepted):
+    book = layer_of(N1, N2)
+    book.say(placed(N3), asked(accept_downtime=accepted), *moves(N1))
+    book.say(*taken(N2, StepKind.REMOVE), ContainerRemoved(N2), done(N2), over(), FROZEN)
+    fell = book.position
+    book.say(MOVED)
+
+    (zero,) = next(one for one in certificates(book) if one.subject == MV).zeros
+
+    excuses = ("accepted downtime of op1",) if accepted else ()
+    assert (zero.since, zero.excuses) == (fell, excuses)
+
+
+def test_a_removal_of_before_a_move_is_no_excuse_for_it():
+    book = layer_of(N1, N2)
+    book.say(placed(N3), asked(accept_downtime=True))
+    book.say(*taken(N2, StepKind.REMOVE), ContainerRemoved(N2), done(N2), *moves(N1), over())
+    book.say(FROZEN, MOVED)
+
+    (zero,) = next(one for one in certificates(book) if one.subject == MV).zeros
+
+    assert zero.excuses == ()
+
+
 def test_the_only_container_stays_the_only_one_for_what_had_begun_with_it():
     book = layer_of(N1)
     book.say(*moves(N1), placed(N2), FROZEN)

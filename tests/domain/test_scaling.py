@@ -11,11 +11,13 @@ from domain.container import (
     GrowthDeferred,
     GrowthRefused,
 )
+from domain.decider import Ask
 from domain.environment import CreateEnvironment, LayerLimitsSet
 from domain.host import RelabelHost
-from domain.messages import Code, ContainerId, EnvironmentId, HostId, LayerName
+from domain.messages import AskId, Code, ContainerId, EnvironmentId, HostId, LayerName
 from domain.migration import MigrateContainer
 from domain.operation import (
+    HEALTH_MAX_MS,
     OperationRequested,
     PauseOperation,
     RestartLayer,
@@ -26,7 +28,7 @@ from domain.operation import (
     StepKind,
     StepStarted,
 )
-from domain.orders import OrderIssued, Resize, Start, Stop
+from domain.orders import OrderIssued, ReportHealth, Resize, Start, Stop
 from domain.sequence import roll_back
 from tests.examples import (
     Scene,
@@ -321,6 +323,41 @@ class TestSetCloudletLimits:
 
         assert scene.operation(2).outcome == "failed"
         assert scene.container("node1").operable
+
+    def ill_meanwhile(self, delay_ms: int) -> Scene:
+        """Set limits out of DNS, the first falling ill; pass so much time after its resize."""
+        scene = given(hosts(3), shop(2))
+        scene.ask(self.limits(3, remove_from_dns=True, delay_s=5))
+        self.say(scene, healthy=False)
+        while not scene.container("node1").reserved == scene.container("node1").applied == 3:
+            scene.pass_(500)
+        return scene.pass_(delay_ms)
+
+    def say(self, scene: Scene, *, healthy: bool) -> None:
+        name = f"well {healthy}"
+        host = scene.container("node1").host
+        said = ReportHealth(ask=AskId(name), host=host, container=NODE1, healthy=healthy)
+        scene.world.put(Ask(said.ask, said))
+
+    def test_one_that_fell_ill_is_put_into_dns_again_when_it_is_well(self) -> None:
+        scene = self.ill_meanwhile(2_000)
+        assert scene.operation(2).step(NODE1) is not None
+        assert not scene.container("node1").routed
+        self.say(scene, healthy=True)
+        well = scene.world.now
+        while not scene.container("node2").claim:
+            assert not scene.operation(2).finished_at
+            scene.pass_(100)
+        assert scene.container("node1").operable
+        assert scene.world.now - well >= 5_000
+        assert scene.settle().operation(2).outcome == "done"
+
+    def test_one_that_stays_ill_fails_its_step_and_is_found_as_before(self) -> None:
+        scene = self.ill_meanwhile(HEALTH_MAX_MS).settle()
+        assert scene.operation(2).outcome == "failed"
+        assert "not healthy within 120 s" in scene.operation(2).detail
+        assert scene.container("node1").routed
+        assert scene.container("node2").reserved == 1
 
     def test_one_that_never_served_is_not_put_into_dns_for_it(self) -> None:
         scene = given(hosts(2)).fail("node2", Start)

@@ -20,6 +20,8 @@ BANK = (
 )
 """Seeds of the first wishes that once found a bug, and what it was."""
 OF_ALL_WISHES = (
+    424564,  # with accepted downtime one was removed while the other moved: no excuse
+    424019,  # one fell ill while out of DNS for new limits, was put back and counted well
     345625,  # what stood still by an order of long ago was put into DNS: its removal was unsure
     332307,  # a host that had been removed took an order of before, for no lease held it back
     320516,  # one was seen to run before its start was answered: nobody knew from what it runs
