@@ -177,8 +177,11 @@ class Server:
         self.process.wait()
 
     def pause(self) -> None:
-        """Freeze it: connections stay, nothing is answered."""
+        """Freeze it: connections stay, nothing is answered. Returns when it stands still."""
         self.process.send_signal(signal.SIGSTOP)
+        stopped = os.WSTOPPED | os.WEXITED
+        os.waitid(os.P_PID, self.pid, stopped | os.WNOWAIT)  # a busy thread may take its time
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG)  # so the next pause waits, too
 
     def resume(self) -> None:
         """Let a frozen server go on."""

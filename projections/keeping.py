@@ -82,11 +82,13 @@ class Live:
         return reader, checkpoint
 
     async def back(self, reader: Reader) -> None:
-        await reader.end()
-        if self._over or len(self._idle) >= IDLE_MAX or not reader.sound:
-            await reader.close()
-        else:
-            self._idle.append(reader)
+        """Keep a connection for the next reading, or close it, though this be cancelled."""
+        async with AsyncExitStack() as unless_kept:
+            unless_kept.push_async_callback(reader.close)
+            await reader.end()
+            if not self._over and len(self._idle) < IDLE_MAX and reader.sound:
+                unless_kept.pop_all()
+                self._idle.append(reader)
 
     async def close(self) -> None:
         """Close what nobody uses; the others are closed when they come back."""

@@ -65,6 +65,19 @@ async def test_a_stopped_server_is_gone(tmp_path: Path):
     assert not psutil.pid_exists(server.pid)
 
 
+async def test_a_paused_server_stands_still_each_time(tmp_path: Path):
+    server = await start(ServerOptions(tmp_path))
+    try:
+        for _ in range(3):
+            server.pause()
+            assert psutil.Process(server.pid).status() == psutil.STATUS_STOPPED
+            server.resume()
+            await close(await connect(server.url, name="test"))
+    finally:
+        server.resume()
+        server.stop()
+
+
 OWNER = """
 import asyncio, sys, time
 from pathlib import Path

@@ -270,6 +270,32 @@ async def test_who_is_ended_while_connections_are_opened_or_closed_leaves_none()
         assert not shop
 
 
+class Slow:
+    """A connection whose reading ends some time after it was asked to."""
+
+    sound = True
+
+    def __init__(self) -> None:
+        self.shut = False
+
+    async def end(self) -> None:
+        await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        self.shut = True
+
+
+async def test_a_connection_that_is_given_back_by_who_is_ended_meanwhile_is_closed():
+    one: Any = Slow()
+    live = module.Live(one)
+    back = asyncio.create_task(live.back(one))
+    await asyncio.sleep(0)
+    back.cancel()
+    await asyncio.gather(back, return_exceptions=True)
+    assert back.cancelled()
+    assert one.shut
+
+
 async def test_one_process_alone_keeps_them(room):
     one, other = room.shelf(), room.shelf()
     async with one.writing():
