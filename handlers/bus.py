@@ -9,6 +9,7 @@ import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -49,7 +50,7 @@ PINGS_LOST_MAX = 2
 SAME_ERROR_S = 10.0
 """How often an error that goes on is said again: a bus that is away gives ten a second."""
 KINDS_MAX = 100
-"""How many different errors are remembered as said."""
+"""How many different errors are remembered as said, and how many names of headers as read."""
 HEADER_START = len(b"NATS/1.0\r\n") + len(b"\r\n")
 HEADER_SEPARATORS = len(b": ") + len(b"\r\n")
 
@@ -146,6 +147,11 @@ class _Client(Client):
     message of anybody, and the connection is deaf until it has missed its pings.
     """
 
+    @staticmethod
+    @override
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        return headers_of(raw)
+
     @override
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         try:
@@ -164,6 +170,27 @@ class _Client(Client):
             asked, answer = (said.decode(errors="replace").encode() for said in (subject, reply))
             message = super()._build_message(sid, asked, answer, data, headers)
         return message
+
+
+def headers_of(raw: bytes) -> dict[str, str]:
+    """Read headers as nats-py does, but each name only once: it looks at every character."""
+    found: dict[str, str] = {}
+    for line in raw.split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        key = _header_name(name) if colon else None
+        if key is not None:
+            found[key] = value.strip().decode("utf-8", "replace")
+    return found
+
+
+@lru_cache(KINDS_MAX)
+def _header_name(said: bytes) -> str | None:
+    """Return what a header is called; None for what is no name."""
+    try:
+        name = said.strip().decode("ascii")
+    except UnicodeDecodeError:
+        return None
+    return None if any(map(str.isspace, name)) else name
 
 
 class Repeats:

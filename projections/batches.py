@@ -124,6 +124,12 @@ class Batch(msgspec.Struct, frozen=True):
     state: list[tuple[str, bytes, bytes | None]]
     events: int
 
+    @property
+    def size(self) -> int:
+        """How many rows are written or removed."""
+        written, gone = map(len, self.rows.values()), map(len, self.gone.values())
+        return sum(written) + sum(gone) + len(self.state)
+
     def told(self) -> Iterator[tuple[str, str, bytes | None]]:
         """Return which lines changed: view, key, and the line as JSON, None where it is gone."""
         for name, rows in self.rows.items():

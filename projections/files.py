@@ -6,6 +6,7 @@ a thread.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,15 @@ from typing import Any, TypeVar
 from projections.batches import Batch, Checkpoint, Kept
 from projections.choice import Choice, Found
 from projections.sqlite import SqliteReader, SqliteStore
+from projections.stores import StoreDamagedError, StoreLockedError
 from projections.views import View
+
+SMALL = 200
+"""So many rows are written at once: a thread would have to wait for its turn after each of them."""
+CARRY_PAGES = 1_000
+"""After so many pages more, what was written is carried over into the file itself, beside."""
+WAIT_PAGES = 8_000
+"""So large is the write-ahead file at most, unless somebody reads a long time."""
 
 T = TypeVar("T")
 
@@ -34,11 +43,19 @@ class FileStore:
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
+        self._carrying: asyncio.Task[None] | None = None
+        self._carried_at = 0
 
     @classmethod
     async def open(cls, path: Path) -> "FileStore":
         """Open a file, or make it. Raises the errors of a store."""
-        return cls(await finished(partial(SqliteStore, path)))
+        store = await finished(partial(SqliteStore, path))
+        try:
+            store.carry_beside()
+        except BaseException:
+            store.close()
+            raise
+        return cls(store)
 
     async def check(self) -> None:
         await finished(self._store.check)
@@ -50,9 +67,35 @@ class FileStore:
         return await finished(self._store.kept)
 
     async def write(self, batch: Batch) -> None:
-        await finished(partial(self._store.write, batch))
+        await self._carry_over()
+        if batch.size > SMALL or not self._store.write_now(batch):
+            await finished(partial(self._store.write, batch))
+
+    async def _carry_over(self) -> None:
+        """Carry over what was written, beside; wait for that only where it is very much."""
+        pages = self._store.pages
+        self._carried_at = min(self._carried_at, pages)  # the file is begun anew once it is empty
+        much = pages >= WAIT_PAGES
+        if pages - self._carried_at < CARRY_PAGES or (self._is_carrying() and not much):
+            return
+        await self._carried()
+        self._carried_at = pages
+        self._carrying = asyncio.create_task(finished(self._store.carry_over))
+        if much:
+            await self._carried()
+
+    def _is_carrying(self) -> bool:
+        return self._carrying is not None and not self._carrying.done()
+
+    async def _carried(self) -> None:
+        """Wait until it is carried over. Raises what came in the way, the errors of a store."""
+        carrying, self._carrying = self._carrying, None
+        if carrying is not None:
+            await carrying
 
     async def close(self) -> None:
+        with suppress(StoreDamagedError, StoreLockedError):
+            await self._carried()
         await finished(self._store.close)
 
 

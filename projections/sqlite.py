@@ -7,7 +7,7 @@ wait for the writer and see one position from the beginning of a reading to its 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import apsw
 
@@ -24,6 +24,8 @@ from projections.stores import (
 )
 from projections.views import ALL, View, columns
 
+Hook: TypeAlias = "Callable[[Any, str, int], int]"
+"""Is told how many pages the write-ahead file has, after each transaction."""
 APPLICATION = 0x52535457
 """What the file says of whose it is: RSTW."""
 BUSY_MS = 2_000
@@ -57,6 +59,10 @@ class Database(AbstractContextManager[Any], Protocol):
     def executemany(self, sql: str, values: Iterable[Sequence[Any]], /) -> Rows: ...
 
     def set_busy_timeout(self, ms: int, /) -> None: ...
+
+    def set_wal_hook(self, call: Hook, /) -> None: ...
+
+    def wal_checkpoint(self) -> tuple[int, int]: ...
 
     def set_progress_handler(self, call: Callable[[], bool] | None, steps: int, /) -> None: ...
 
@@ -122,6 +128,9 @@ class SqliteStore:
             self._prepare()
             undo.pop_all()
         self._put = {view.name: _put(view) for view in ALL}
+        self._beside: Database | None = None
+        self.pages = 0
+        """Pages of the write-ahead file, once the caller carries it over."""
 
     def _prepare(self) -> None:
         db = self._db
@@ -167,6 +176,33 @@ class SqliteStore:
             self._db.execute("COMMIT")
             undo.pop_all()
 
+    def write_now(self, batch: Batch) -> bool:
+        """Write a batch as `write` does, unless another process has the file now: tell that."""
+        self._db.set_busy_timeout(0)
+        try:
+            self.write(batch)
+        except StoreLockedError:
+            return False
+        finally:
+            self._db.set_busy_timeout(BUSY_MS)
+        return True
+
+    def carry_beside(self) -> None:
+        """Leave it to `carry_over` from now on to bring what is written into the file itself."""
+        with explained(self.path):
+            self._beside = connected(self.path, apsw.SQLITE_OPEN_READWRITE)
+            self._db.set_wal_hook(self._written)
+
+    def _written(self, _db: Any, _name: str, pages: int) -> int:
+        self.pages = pages
+        return apsw.SQLITE_OK
+
+    def carry_over(self) -> None:
+        """Carry over what nobody reads any more; another thread may go on to write meanwhile."""
+        if self._beside is not None:
+            with explained(self.path):
+                self._beside.wal_checkpoint()
+
     def _take_back(self) -> None:
         """Undo what was begun, unless SQLite did so by itself."""
         if self._db.in_transaction:
@@ -195,6 +231,8 @@ class SqliteStore:
 
     def close(self) -> None:
         """Carry everything over into the file itself, and close it."""
+        if self._beside is not None:
+            self._beside.close()
         with suppress(StoreDamagedError, StoreLockedError), explained(self.path):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._db.close()

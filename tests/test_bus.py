@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nats.aio.client import Client
 from nats.errors import NoRespondersError
 
 from handlers import bus as on_bus
@@ -20,6 +23,7 @@ from handlers.bus import (
     connect,
     find_address,
     fits,
+    headers_of,
     request,
 )
 
@@ -166,3 +170,11 @@ async def test_what_nobody_can_read_leaves_the_connection_listening(
         assert [await heard.get(), await heard.get()] == [b"odd", b"next"]
     writer.close()
     await writer.wait_closed()
+
+
+PIECES = (b"Name", b" ", b"\t", b":", b"\r\n", b"\x1c", b"\xc3\xa4", b"\xff", b"value", b"a b")
+
+
+@given(st.lists(st.sampled_from(PIECES)).map(b"".join))
+def test_headers_are_read_as_the_library_reads_them(raw: bytes):
+    assert headers_of(raw) == Client._parse_header_lines(raw)  # noqa: SLF001 - the model
