@@ -73,9 +73,12 @@ KEPT: Mapping[str, Any] = {
     "told firings": FiringLine,
 }
 """The tables that the fold goes on from, and what their entries are."""
+FOLD = 2
+"""Counted up where the same events come to other entries than before."""
 SHAPE = chain(
     msgspec.json.encode(
         [
+            FOLD,
             msgspec.json.schema_components([*KEPT.values(), *(view.line for view in ALL)]),
             sorted(KEPT),
             [(view.name, list(columns(view))) for view in ALL],
@@ -186,9 +189,9 @@ class Projector:
             touched[name, key] = None
             marks.update(dict.fromkeys(STALE[name](fleet, key, old)))
         fleet.keep()
-        touched.update(dict.fromkeys(self._forgotten))
-        self._forgotten.clear()
         marks.update(self._beside(touched))
+        touched.update(dict.fromkeys(self._forgotten))  # no line says less for what is forgotten
+        self._forgotten.clear()
         gone = self._tell(marks, rows)
         self.checkpoint = self.checkpoint.after(frames, reads.at)
         state = [self._entry(name, key) for name, key in touched]

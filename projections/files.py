@@ -6,7 +6,7 @@ a thread.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,11 +50,10 @@ class FileStore:
     async def open(cls, path: Path) -> "FileStore":
         """Open a file, or make it. Raises the errors of a store."""
         store = await finished(partial(SqliteStore, path))
-        try:
+        with ExitStack() as undo:
+            undo.callback(store.close)
             store.carry_beside()
-        except BaseException:
-            store.close()
-            raise
+            undo.pop_all()
         return cls(store)
 
     async def check(self) -> None:
@@ -128,6 +127,9 @@ class FileReader:
         return self._reader.get(view, key)
 
     async def select(self, choice: Choice, within_s: float | None = None) -> list[Found]:
+        found = self._reader.select_now(choice)
+        if found is not None:
+            return found
         if within_s is None:
             return await finished(partial(self._reader.select, choice))
         clock = asyncio.get_running_loop().time

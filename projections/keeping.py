@@ -75,10 +75,13 @@ class Live:
     async def begin(self) -> tuple[Reader, Checkpoint]:
         """Begin a reading; give its connection back with `back`. Raises the errors of a store."""
         reader = self._idle.pop() if self._idle else await self._opened()
-        async with AsyncExitStack() as if_it_fails:
-            if_it_fails.push_async_callback(self.back, reader)
+        begun = False
+        try:
             checkpoint = await reader.begin()
-            if_it_fails.pop_all()
+            begun = True
+        finally:
+            if not begun:
+                await self.back(reader)
         return reader, checkpoint
 
     async def back(self, reader: Reader) -> None:

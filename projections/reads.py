@@ -72,6 +72,7 @@ class Reads:
         self.fleet = Fleet()
         self.fleet.watcher = self
         self.versions: dict[str, int] = {}
+        """Of every stream in which something may happen yet."""
         self.why: dict[ContainerId, Placing | Raw] = {}
         """Why each container is where it is; as bytes where nobody asked since a keyframe."""
         self.operations: dict[str, OperationLine] = {}
@@ -100,7 +101,11 @@ class Reads:
         self.epoch = frame.epoch
         for at in placed(frame):
             self._take(at)
-        self.fleet.let_go()  # stories are told for longer than they are decided about
+        for (
+            stream
+        ) in self.fleet.let_go():  # a story keeps its own version for as long as it is told
+            del self.versions[stream]
+            self._forgot("versions", stream)
         self._answers(frame)
         self.position = last_position(frame)
 

@@ -6,6 +6,7 @@ wait for the writer and see one position from the beginning of a reading to its 
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -35,6 +36,8 @@ STATEMENTS = 200
 """Prepared statements that a connection keeps."""
 STEPS = 10_000
 """After so many steps of SQLite's machine it is looked whether a reading takes too long."""
+NOW_STEPS, NOW_TURNS = 1_000, 30
+"""What is read in so many steps, and so often, is read in less than some milliseconds."""
 DIGITS_MAX = 18
 JOURNAL_BYTES_MAX = 64 * 1_024 * 1_024
 """What is left of the write-ahead file once it was carried over."""
@@ -285,6 +288,17 @@ class SqliteReader:
             rows = _all(self._db, sql, *values)
         return [((*row[:-1],), row[-1]) for row in rows]
 
+    def select_now(self, choice: Choice) -> list[Found] | None:
+        """Return lines as `select` does; None where that takes longer than a moment."""
+        turns = count(1)
+        self.stop_after(lambda: next(turns) > NOW_TURNS, NOW_STEPS)
+        try:
+            return self.select(choice)
+        except StoreSlowError:
+            return None
+        finally:
+            self.stop_after(None)
+
     def count(self, view: View) -> int:
         """Return how many lines a view has."""
         with explained(self.path):
@@ -317,9 +331,9 @@ class SqliteReader:
                     f" AND _key NOT IN (SELECT _key FROM main.{view})"
                 )
 
-    def stop_after(self, is_late: Callable[[], bool] | None) -> None:
+    def stop_after(self, is_late: Callable[[], bool] | None, steps: int = STEPS) -> None:
         """End a reading with `StoreSlowError` as soon as `is_late` says so; None: never."""
-        self._db.set_progress_handler(is_late, STEPS)
+        self._db.set_progress_handler(is_late, steps)
 
     def close(self) -> None:
         self._db.close()

@@ -1,7 +1,10 @@
 """How answers and refusals are sent."""
 
+from typing import Any
+
 import msgspec
 from msgspec.structs import replace
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -49,3 +52,15 @@ def spoken(told: Reply | Problem) -> Response:
 def too_large(path: str, most: int) -> Response:
     detail = f"it has more than {most:,} bytes"
     return refused(Refusal(Code.REQUEST_TOO_LARGE, detail, path, {"bytes_max": most}), 413)
+
+
+async def unexpected(request: Request, error: Any) -> Response:
+    """Say that there is no such path, or not with this method, or that a mistake is ours."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = {
+        404: f"there is no resource {request.url.path[:200]!r}; see /openapi.json",
+        405: f"{request.method[:20]} cannot be used here; see /openapi.json",
+    }.get(status, "an unexpected error")
+    told = refused(Refusal(Code.REQUEST_INVALID, detail, "path"), status)
+    told.headers.update(getattr(error, "headers", None) or {})
+    return told

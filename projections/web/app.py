@@ -2,10 +2,9 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Generic, Protocol
+from typing import Generic, Protocol
 
 import msgspec
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -28,6 +27,7 @@ from projections.web.meters import Meters
 from projections.web.params import (
     QUERY_BYTES_MAX,
     InvalidError,
+    Pairs,
     fields,
     freshness,
     number,
@@ -36,6 +36,7 @@ from projections.web.params import (
     views_named,
     wanted,
 )
+from projections.web.shortcut import ONE
 
 EVENT_STREAM = "text/event-stream"
 BODY_BYTES_MAX = 64 * 1_024
@@ -78,12 +79,6 @@ class Api(Generic[H]):
 
     def routes(self) -> list[Route]:
         """Return every path and who answers it."""
-        routes: list[Route] = []
-        for view in ALL:
-            path = f"/v1/{view.plural}"
-            routes.append(Route(path, partial(self._list, view), name=path))
-            one = f"{path}/{{key:path}}"
-            routes.append(Route(one, partial(self._show, view), name=one))
         fixed: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
             "/v1/changes": self._changes,
             "/v1/density": self._density,
@@ -95,22 +90,32 @@ class Api(Generic[H]):
             "/version": self._version,
             "/openapi.json": self._openapi,
         }
-        routes.extend(Route(path, answer, name=path) for path, answer in fixed.items())
+        routes = [Route(path, answer, name=path) for path, answer in fixed.items()]
         post = Route("/v1/commands", self._command, methods=["POST"], name="POST /v1/commands")
-        return [post, *routes, *page.routes()]
+        return [post, *self.views(), *routes, *page.routes()]
+
+    def views(self) -> list[Route]:
+        """Return the paths of the lists and of their lines."""
+        routes: list[Route] = []
+        for view in ALL:
+            path = f"/v1/{view.plural}"
+            routes.append(Route(path, partial(self._list, view), name=path))
+            one = f"{path}{ONE}"
+            routes.append(Route(one, partial(self._show, view), name=one))
+        return routes
 
     async def _list(self, view: View, request: Request) -> Response:
-        if len(request.url.query) > QUERY_BYTES_MAX:
+        if len(request.scope["query_string"]) > QUERY_BYTES_MAX:
             return too_large("query", QUERY_BYTES_MAX)
         try:
-            wish = wanted(view, request.query_params.multi_items())
+            wish = wanted(view, pairs(request))
         except InvalidError as error:
             return refused(error.refusal)
         return answered(request, await self._lists.page(wish))
 
     async def _show(self, view: View, request: Request) -> Response:
         try:
-            given = single(request.query_params.multi_items())
+            given = single(pairs(request))
             tenant = ("tenant",) if view.name == "command" else ()
             only(given, ("fields", "min_position", "wait_ms", "as_of", *tenant))
             key = str(request.path_params["key"])
@@ -138,7 +143,7 @@ class Api(Generic[H]):
 
     async def _changes(self, request: Request) -> Response:
         try:
-            given = single(request.query_params.multi_items())
+            given = single(pairs(request))
             only(given, ("views", "after"))
             last = request.headers.get("last-event-id", "")
             place = {"after": last} if last else given
@@ -156,7 +161,7 @@ class Api(Generic[H]):
 
     async def _status(self, request: Request) -> Response:
         try:
-            given = single(request.query_params.multi_items())
+            given = single(pairs(request))
             only(given, ("min_position", "wait_ms"))
             said = await self._lists.status(freshness(given))
         except InvalidError as error:
@@ -165,7 +170,7 @@ class Api(Generic[H]):
 
     async def _density(self, request: Request) -> Response:
         try:
-            given = single(request.query_params.multi_items())
+            given = single(pairs(request))
             only(given, ("buckets", "min_position", "wait_ms"))
             buckets = number(given, "buckets", BUCKETS, (1, BUCKETS_MAX))
             said = await self._lists.density(freshness(given), buckets)
@@ -175,7 +180,7 @@ class Api(Generic[H]):
 
     async def _projections(self, request: Request) -> Response:
         try:
-            only(single(request.query_params.multi_items()), ())
+            only(single(pairs(request)), ())
         except InvalidError as error:
             return refused(error.refusal)
         return answered(request, await self._lists.projections())
@@ -226,6 +231,11 @@ class Api(Generic[H]):
         return Response(self._about.openapi, media_type=JSON)
 
 
+def pairs(request: Request) -> Pairs:
+    """Return what stands in the query string."""
+    return request.query_params.multi_items() if request.scope["query_string"] else ()
+
+
 async def body_of(request: Request) -> bytes | None:
     """Return the body; None where it is too large, of which no more is read."""
     body = b""
@@ -242,15 +252,3 @@ def absent(view: View, key: str) -> Response:
     name = f"{view.name}.not_found"
     code = Code(name) if name in {code.value for code in Code} else Code.REQUEST_INVALID
     return refused(Refusal(code, detail, "path"), 404)
-
-
-async def unrouted(request: Request, error: Any) -> Response:
-    """Say that there is no such path, or not with this method."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    detail = {
-        404: f"there is no resource {request.url.path[:200]!r}; see /openapi.json",
-        405: f"{request.method[:20]} cannot be used here; see /openapi.json",
-    }.get(status, "an unexpected error")
-    told = refused(Refusal(Code.REQUEST_INVALID, detail, "path"), status)
-    told.headers.update(getattr(error, "headers", None) or {})
-    return told

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic
 
@@ -18,18 +18,17 @@ from domain.messages import Code, Refusal
 from projections.feed import H
 from projections.keeping import Keeping
 from projections.reaching import Reaching
-from projections.web.answers import refused
-from projections.web.app import About, Api, Commands, unrouted
+from projections.web.answers import refused, unexpected
+from projections.web.app import About, Api, Commands
 from projections.web.lists import Lists
 from projections.web.meters import Meters
 from projections.web.past import Pasts
+from projections.web.shortcut import GZIP_BYTES, App, Message, Receive, Send, Shortcut
 
 log = structlog.stdlib.get_logger(__name__)
 
 GRACE_S = 3
 """How long requests may take to end once it stops."""
-GZIP_BYTES = 1_000
-"""Answers from this size on are sent compressed to those who take it."""
 BACKLOG = 2_048
 CONCURRENT_MAX = 1_200
 """Connections and requests at the same time; one more is told 503."""
@@ -37,11 +36,6 @@ STUCK_S = 30.0
 """How long a reader may leave lying what it asked for; then its connection is cut."""
 NAMES = {"localhost", "127.0.0.1", "[::1]"}
 """What a request may take us for: another name was led here by somebody else's DNS."""
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class AddressInUseError(RuntimeError):
@@ -125,10 +119,10 @@ def application(api: Api[Any], more: Sequence[Route] = ()) -> App:
     """Return the whole of it: routes, `more` of them, and what holds for all."""
     app = Starlette(
         routes=[*api.routes(), *more],
-        exception_handlers={404: unrouted, 405: unrouted, 500: unrouted},
+        exception_handlers={404: unexpected, 405: unexpected, 500: unexpected},
     )
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_BYTES)
-    return Guard(app, api.meters)
+    return Guard(Shortcut(api.views(), app), api.meters)
 
 
 def config_of(app: App) -> uvicorn.Config:

@@ -38,6 +38,7 @@ class Walk:
         self._commits: Iterator[Commit[Fact]] = (
             commit for frame in history.frames for commit in frame.commits
         )
+        self.versions: dict[str, int] = {}
         self._next = next(self._commits, None)
         self.made: dict[int, str] = {}
 
@@ -48,6 +49,9 @@ class Walk:
                 self.position += 1
                 evolve(self.fleet, event.fact, self._next.at)
                 self.last[event.stream] = (self.position, event)
+                self.versions[event.stream] = event.version
+            for stream in self.fleet.let_go():
+                del self.versions[stream]
             if self._next.events:
                 self.made[self.position] = self._next.command
             self._next = next(self._commits, None)
@@ -89,7 +93,7 @@ async def test_as_of_diff_and_history_are_what_the_journal_says(history, audit):
         reads = (await history.reaching.reach(Moment(position=position))).reads
         assert reads.position == walk.position
         assert {name: spelled(one) for name, one in everything(reads.fleet)} == now
-        assert reads.versions == {name: event.version for name, (_, event) in walk.last.items()}
+        assert reads.versions == walk.versions
 
         found = await differences(history, before, position)
         assert found.keys() == {

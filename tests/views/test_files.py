@@ -8,12 +8,15 @@ import pytest
 
 from domain.host import HostRated, HostRegistered
 from domain.messages import HostId
+from domain.region import Region
 from projections import files
 from projections.batches import Projector
-from projections.feed import last_position
-from projections.files import FileStore
+from projections.choice import Choice
+from projections.feed import last_position, placed
+from projections.files import FileReader, FileStore, finished
 from projections.sqlite import SqliteReader, SqliteStore
 from projections.stores import StoreLockedError
+from projections.views import VIEWS
 from tests.projections.journal import Book
 from tests.projections.story import frames_of
 from tests.views.shelves import WITHIN_S, content, projected
@@ -138,3 +141,41 @@ async def test_beside_or_not_it_is_the_same(tmp_path, monkeypatch):
 def told(book):
     book.say(HostRegistered(NORTH, 32, 100, 4_096, 12_800))
     return book
+
+
+async def test_what_is_read_in_a_moment_is_read_at_once_and_all_else_as_well(
+    store, tmp_path, monkeypatch
+):
+    await store.write(Projector().take(FRAMES))
+    reader = FileReader(tmp_path / "views.db")
+    choice = Choice(VIEWS["event"], limit=50)
+    await reader.begin()
+    assert at_once(reader.select(choice, WITHIN_S))
+    found = await reader.select(choice, WITHIN_S)
+    assert len(found) == 50
+
+    monkeypatch.setattr("projections.sqlite.NOW_STEPS", 1)
+    monkeypatch.setattr("projections.sqlite.NOW_TURNS", 0)
+    in_threads = []
+
+    async def in_a_thread(call):
+        in_threads.append(call)
+        return await finished(call)
+
+    monkeypatch.setattr(files, "finished", in_a_thread)
+    assert await reader.select(choice, WITHIN_S) == found
+    assert await reader.select(choice) == found
+    assert len(in_threads) == 2
+    await reader.end()
+    await reader.close()
+
+
+def test_versions_are_kept_of_streams_that_go_on_alone(tmp_path):
+    region, projector = Region(), Projector()
+    with closing(SqliteStore(tmp_path / "views.db")) as store:
+        for frame in FRAMES:
+            region.absorb(frame)
+            store.write(projector.take([frame]))
+        kept = [entry for entry in store.kept().state if entry[0] == "versions"]
+    assert len(kept) == len(region.versions)
+    assert len(region.versions) < len({at.event.stream for one in FRAMES for at in placed(one)})
