@@ -80,18 +80,20 @@ clean:    ## take .venv and the caches of the tools away
 
 # Three steps, so that the demo need not wait for the developer's tools.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The lists are whole, so pip need not resolve: it would look past a pin for what asks for an extra.
+PINNED := $(PIP) --no-deps --require-hashes --requirement
 
 .venv/core.stamp: requirements/core.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Restow needs Python 3.11, 3.12 or 3.13, and there is no '$(PYTHON)' here." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Restow needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12 ..." % v)'
 	@echo "Installing Restow's pinned requirements into .venv (once)"
 	@$(PYTHON) -m venv --clear .venv
-	@$(PIP) --require-hashes --requirement requirements/core.txt
+	@$(PINNED) requirements/core.txt
 	@touch $@
 
 .venv/dev.stamp: .venv/core.stamp requirements/dev.txt
 	@echo "Installing the developer's tools into .venv (once)"
-	@$(PIP) --require-hashes --requirement requirements/dev.txt
+	@$(PINNED) requirements/dev.txt
 	@touch $@
 
 .venv/restow.stamp: .venv/core.stamp pyproject.toml
