@@ -2,8 +2,11 @@
 
 PYTHON ?= python3
 UV     ?= uv
-JOBS   ?= 0
+JOBS   ?= 2
 ARGS   ?=
+
+# Where Python was told to keep no bytecode, each of the many processes compiles all of Restow anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 BIN     := .venv/bin
 
@@ -18,7 +21,7 @@ install: .venv/restow.stamp .venv/dev.stamp  ## make .venv, everything in it pin
 demo: .venv/restow.stamp  ## show a fleet at work, on this machine alone
 	$(BIN)/restow demo $(ARGS)
 
-test: install  ## run the tests: ARGS="-k host" picks, JOBS=2 runs two at a time
+test: install  ## run the tests, two at a time: ARGS="-k host" picks, JOBS=0 is one at a time
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 check: install  ## everything a change must pass, apart from the tests

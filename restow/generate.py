@@ -29,8 +29,8 @@ CONTRACTS = "docs/contracts"
 """This folder holds nothing but what is generated."""
 
 
-def documents() -> Mapping[str, str]:
-    """Return every generated document by its path within the project."""
+def contracts() -> Mapping[str, str]:
+    """Return the documents that are for machines, by their paths within the project."""
     commands = {f"{CONTRACTS}/commands/{n}.json": command_schema(c) for n, c in COMMANDS.items()}
     events = {f"{CONTRACTS}/events/{n}.json": event_schema(e) for n, e in EVENTS.items()}
     data = {
@@ -41,6 +41,11 @@ def documents() -> Mapping[str, str]:
         f"{CONTRACTS}/asyncapi.json": asyncapi(),
         f"{CONTRACTS}/openapi.json": openapi(),
     }
+    return {path: as_text(document) for path, document in data.items()}
+
+
+def documents() -> Mapping[str, str]:
+    """Return every generated document by its path within the project."""
     pages = {
         "docs/commands.md": commands_page(),
         "docs/events.md": events_page(),
@@ -48,7 +53,7 @@ def documents() -> Mapping[str, str]:
         "docs/metrics.md": metrics_page(),
         **written_pages(ROOT),
     }
-    return {**{path: as_text(document) for path, document in data.items()}, **pages}
+    return {**contracts(), **pages}
 
 
 def as_text(document: Mapping[str, Any]) -> str:
@@ -58,7 +63,10 @@ def as_text(document: Mapping[str, Any]) -> str:
 
 def differences(root: Path = ROOT) -> list[str]:
     """Return the paths that are not as they should be: missing, different, or left over."""
-    wanted = documents()
+    return _differing(documents(), root)
+
+
+def _differing(wanted: Mapping[str, str], root: Path) -> list[str]:
     there = {str(path.relative_to(root)) for path in (root / CONTRACTS).rglob("*.json")}
     wrong = [path for path, text in wanted.items() if _read(root / path) != text]
     return sorted([*wrong, *(there - wanted.keys())])
@@ -70,8 +78,8 @@ def _read(path: Path) -> str | None:
 
 def write(root: Path = ROOT) -> list[str]:
     """Make everything as it should be and return the paths that were changed."""
-    changed = differences(root)
     wanted = documents()
+    changed = _differing(wanted, root)
     for path in changed:
         if path in wanted:
             (root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,13 @@
 """How many examples and worlds are tried, what a skipped test means, and where each begins."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
 from hypothesis import settings
+
+from tests.sharing import Sharing
 
 pytest_plugins = ["tests.nats", "tests.postgres", "tests.views.rooms"]
 
@@ -31,6 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("fail_on_skip"):
         config.pluginmanager.register(Skips())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:
+    return Sharing(config, log)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -21,6 +21,7 @@ from domain.subjects import Subjects
 from projections.cloudevents import cloud_event
 from projections.feed import Placed
 from restow.generate import differences, documents, main, write
+from tests.docs.explored import explored
 
 pytestmark = pytest.mark.timeout(600)  # whoever asks first goes every way of the sagas
 
@@ -76,12 +77,20 @@ def test_codes_that_are_decided_in_the_domain_are_in_the_contract_of_some_comman
     assert used <= said
 
 
+@pytest.fixture(scope="module")
+def made():
+    """Return all documents; whoever asks first goes every way of the sagas."""
+    explored()
+    return documents()
+
+
+@pytest.mark.usefixtures("made")
 class TestDocuments:
     def test_those_in_the_repository_are_those_of_the_code(self):
         assert differences() == []
 
-    def test_what_differs_is_written_and_what_is_left_over_goes(self, tmp_path):
-        assert set(write(tmp_path)) == set(documents())
+    def test_what_differs_is_written_and_what_is_left_over_goes(self, tmp_path, made):
+        assert set(write(tmp_path)) == set(made)
         left = tmp_path / "docs/contracts/commands/old.name.json"
         left.write_text("{}")
         (tmp_path / "docs/errors.md").write_text("mine")
@@ -95,11 +104,10 @@ class TestDocuments:
         assert "--check" in capsys.readouterr().err
 
     @pytest.mark.parametrize("page", ["commands", "events", "errors"])
-    def test_every_link_of_a_page_leads_somewhere(self, page):
-        pages = documents()
-        anchors = set(re.findall(r'<a id="([^"]+)">', pages["docs/errors.md"]))
+    def test_every_link_of_a_page_leads_somewhere(self, page, made):
+        anchors = set(re.findall(r'<a id="([^"]+)">', made["docs/errors.md"]))
 
-        links = re.findall(r"\(((?:errors\.md)?)#([^)]+)\)", pages[f"docs/{page}.md"])
+        links = re.findall(r"\(((?:errors\.md)?)#([^)]+)\)", made[f"docs/{page}.md"])
 
         assert {anchor for _, anchor in links} <= anchors
 

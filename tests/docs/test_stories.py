@@ -1,6 +1,6 @@
 """The diagrams show what the sagas do: all of it, and nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -11,25 +11,21 @@ from domain.facts import members, tag
 from domain.fleet import Fleet
 from domain.growth import GrowthEvent, GrowthState
 from domain.host import CordonHost
-from domain.invariants import broken
 from domain.migration import MigrationEvent, MigrationState
 from domain.operation import (
-    Operation,
     OperationEvent,
     OperationState,
     Outcome,
     Stage,
-    StepAdvanced,
-    StepFinished,
     StepKind,
 )
-from domain.orders import ReportOrder
 from domain.rebalance import RebalanceEvent
 from domain.wire import decode_frame
-from restow.exploring import Happening, Input, copy, explore
+from restow.exploring import Happening, Input, copy
 from restow.pages import filled, pages, parts
 from restow.simulation.stories import live
-from restow.stories import ALIKE, SEARCHES, Transition, block, seen, transitions
+from restow.stories import ALIKE, Transition, block, seen, transitions
+from tests.docs.explored import explored
 
 pytestmark = pytest.mark.timeout(600)  # whoever asks first goes every way
 
@@ -45,30 +41,15 @@ STORIES = (
 )
 
 
-class Found:
-    """What all searches come to. They are gone through once, and no fleet is kept."""
-
-    def __init__(self) -> None:
-        self.tags: set[str] = set()
-        self.broken: list[tuple[str, ...]] = []
-        self.stuck: list[Operation] = []
-        self.strays: list[Happening] = []
-        for search in SEARCHES:
-            for happening in explore(search):
-                self.take(happening)
-
-    def take(self, happening: Happening) -> None:
-        self.tags.add(tag(happening.event))
-        if moved_by_another_answer(happening):
-            self.strays.append(happening)
-        if happening.event is happening.commit[-1]:
-            self.broken += [broken(happening.after)] if broken(happening.after) else []
-            self.stuck += stuck(happening.after)
+@pytest.fixture(scope="module", autouse=True)
+def _explored() -> None:
+    """Go every way once, before anybody asks for a diagram."""
+    explored()
 
 
 @cache
-def found() -> Found:
-    return Found()
+def shown() -> Mapping[str, str]:
+    return pages(ROOT)
 
 
 def told(journal: list[bytes]) -> Iterator[Happening]:
@@ -97,14 +78,12 @@ def way(transition: Transition) -> tuple[str, ...]:
 
 
 def test_the_pages_show_what_was_found():
-    assert {path: (ROOT / path).read_text() for path in pages(ROOT)} == pages(ROOT)
+    assert {path: (ROOT / path).read_text() for path in shown()} == shown()
 
 
 @pytest.mark.parametrize("story", STORIES)
 def test_each_story_has_a_page_that_shows_it(story):
-    shown = [path for path, page in pages(ROOT).items() if story in parts(page)]
-
-    assert len(shown) == 1
+    assert len([path for path, page in shown().items() if story in parts(page)]) == 1
 
 
 def test_a_page_with_an_older_diagram_is_noticed():
@@ -126,7 +105,7 @@ def test_every_event_of_a_saga_was_found():
 
     sagas = ("operation", "migration", "growth", "rebalance")
     assert {tag(shape) for shape in shapes} == {
-        one for one in found().tags if one.startswith(sagas)
+        one for one in explored().tags if one.startswith(sagas)
     }
 
 
@@ -143,41 +122,20 @@ def test_every_place_of_a_saga_was_found():
 
 @pytest.mark.parametrize("number", WORLDS)
 def test_no_random_world_shows_what_no_search_has_found(number):
-    shown = {way(one) for one in transitions()}
+    found = {way(one) for one in transitions()}
 
     lived = {way(one) for happening in told(live(number).journal) for one in seen(happening)}
 
-    assert lived - shown == set()
+    assert lived - found == set()
 
 
 def test_the_invariants_hold_wherever_a_search_came():
-    assert found().broken == []
-
-
-def stuck(fleet: Fleet) -> list[Operation]:
-    """Return operations that are not over, and at which nobody will look again."""
-    return [
-        operation
-        for operation in fleet.operations.values()
-        if not operation.finished_at and not operation.paused
-        if operation.state not in {OperationState.ASKING, OperationState.QUEUED}
-        if operation.id not in fleet.deadlines
-    ]
+    assert explored().broken == []
 
 
 def test_nothing_is_stuck_wherever_a_search_came():
-    assert found().stuck == []
-
-
-def moved_by_another_answer(happening: Happening) -> bool:
-    """Say whether a step that waits for one order was moved by the answer to another."""
-    event, heard = happening.event, happening.heard.command
-    if not isinstance(event, StepAdvanced | StepFinished) or not isinstance(heard, ReportOrder):
-        return False
-    step = happening.before.operations[event.operation].step(event.container)
-    own = happening.heard.about == event.container and event.container in happening.after.containers
-    return own and step is not None and step.order not in {None, heard.order}
+    assert explored().stuck == []
 
 
 def test_an_answer_moves_only_the_step_that_waits_for_it():
-    assert found().strays == []
+    assert explored().strays == []
