@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 
 from domain.certifier import Certifier
+from domain.container import ContainerPlaced
 from domain.environment import EnvironmentState
 from domain.fleet import Fleet
 from domain.messages import ContainerId
 from domain.occupancy import Occupancy, occupancy
-from domain.operation import Finished, OperationState, Outcome, StepKind
+from domain.operation import Finished, OperationRequested, OperationState, Outcome, StepKind
 from domain.wire import chain, decode_frame
 from domain.witness import Witness
 from restow.simulation.world import World
@@ -72,6 +73,18 @@ def steps_of(fleet: Fleet, container: ContainerId) -> list[Finished]:
     return [step for one in operations for step in one.over if step.planned.container == container]
 
 
+def was_placed_alone(world: World, container: ContainerId) -> bool:
+    """Say whether no operation came with a container when it was placed: its environment stood.
+
+    It stays also where nobody starts it in the end, or whoever works on its layer next does.
+    """
+    for commit in world.commits():
+        facts = [event.fact for event in commit.events]
+        if any(isinstance(f, ContainerPlaced) and f.container == container for f in facts):
+            return not any(isinstance(fact, OperationRequested) for fact in facts)
+    return False
+
+
 def left_over(world: World) -> Iterator[str]:
     """Give containers that should be gone, and those that can serve and are not found."""
     for one in world.fleet.containers.values():
@@ -79,7 +92,8 @@ def left_over(world: World) -> Iterator[str]:
         failed = any(step.outcome is Outcome.FAILED for step in steps)
         home = world.fleet.environments[one.environment]
         stopped = home.state is EnvironmentState.STOPPED or one.halted
-        if not stopped and not any(step.planned.kind is StepKind.START for step in steps):
+        started = any(step.planned.kind is StepKind.START for step in steps)
+        if not stopped and not started and not was_placed_alone(world, one.id):
             yield f"{one.id} was placed and nobody was to start it"
         if failed:
             continue

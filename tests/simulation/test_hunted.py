@@ -38,6 +38,7 @@ from domain.operation import (
 )
 from domain.orders import Halt, Redeploy, RouteIn, RouteOut, Start, Stop, Work
 from domain.reactions import cancelled, wake
+from restow.simulation.ending import check_end
 from tests.examples import Scene, accepted, code, done, given, host, hosts, layer, refused, shop
 
 LATE = 140_000
@@ -296,6 +297,21 @@ class TestCancelled:
         scene.settle()
 
         assert scene.names() == ("node1", "node2", "node3")
+
+    def test_what_was_placed_while_its_environment_stood_still_stays_and_others_start_it(
+        self,
+    ) -> None:
+        scene = given(hosts(4), shop(2))
+        scene.ask(StopEnvironment(environment="shop"))
+        assert done(scene.ask(ScaleLayer(environment="shop", layer="app", by=1)))
+        start = accepted(scene.ask(StartEnvironment(environment="shop"))).operation
+        scene.ask(CancelOperation(operation=start))
+        scene.ask(restart())
+
+        scene.settle()
+
+        assert scene.container("node3").operable
+        check_end(scene.world)
 
     def test_what_may_yet_start_though_its_step_gave_up_stays(self) -> None:
         scene = given(hosts(3))

@@ -20,6 +20,7 @@ BANK = (
 )
 """Seeds of the first wishes that once found a bug, and what it was."""
 OF_ALL_WISHES = (
+    520394,  # placed while its environment stood still, started by a deployment: nothing is wrong
     424564,  # with accepted downtime one was removed while the other moved: no excuse
     424019,  # one fell ill while out of DNS for new limits, was put back and counted well
     345625,  # what stood still by an order of long ago was put into DNS: its removal was unsure
