@@ -55,11 +55,16 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
 
 
 class Watch(msgspec.Struct, frozen=True, gc=False):
-    """Since when usage has called for more containers, or for fewer, under this rule."""
+    """Since when usage has called for more containers, or for fewer, under this rule.
+
+    `calm` is when the last cooldown of its layer ends or ended: what was seen before that firing
+    was of another number of containers.
+    """
 
     rule: Rule
     more: Instant | None = None
     fewer: Instant | None = None
+    calm: Instant = Instant(0)
 
 
 def used_by(resource: Resource, sample: Sample) -> float:
@@ -104,6 +109,7 @@ def look(watch: Watch, seen: Taken, now: Instant) -> Watch:
         rule,
         (now if watch.more is None else watch.more) if more else None,
         (now if watch.fewer is None else watch.fewer) if fewer else None,
+        watch.calm,
     )
 
 
@@ -128,15 +134,17 @@ def look_at(
     """Return what to fire of a layer's triggers that are switched on, and what to remember.
 
     `count` are the containers that are to stay. While a firing is under way, or a trigger looks for
-    the first time, nothing fires, and what was seen before is forgotten.
+    the first time, nothing fires, and what was seen before is forgotten; so it is where a firing
+    began and ended since it looked last.
     """
     if any(one.operation is not None for one in triggers):
         return None, {}
+    calm = max((one.calm_until for one in triggers), default=Instant(0))
     sights: list[Sight] = []
     for one in triggers:
         watch, seen = watches.get(one.id), taken(one.rule, members)
-        if watch is None or watch.rule != one.rule:
-            watch = Watch(one.rule)
+        if watch is None or (watch.rule, watch.calm) != (one.rule, calm):
+            watch = Watch(one.rule, calm=calm)
         sights.append(Sight(one, look(watch, seen, now), seen))
     return firing(sights, count, now), {one.trigger.id: one.watch for one in sights}
 

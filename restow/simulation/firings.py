@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from domain.environment import LayerKey
 from domain.fleet import Fleet
+from domain.horizontal import USAGE
 from domain.messages import Instant, OperationId, TriggerId
 from domain.operation import OperationRequested
 from domain.trigger import (
@@ -23,6 +24,7 @@ class Firings:
     def __init__(self) -> None:
         self._under_way: dict[LayerKey, TriggerFired] = {}
         self._rests: dict[LayerKey, Instant] = {}
+        self._ended: dict[LayerKey, Instant] = {}
         self._waits: dict[tuple[TriggerId, bool], Instant] = {}
         self._announced: dict[OperationId, TriggerFired] = {}
 
@@ -56,6 +58,8 @@ class Firings:
             yield f"{fact.trigger} fires while {self._under_way[key].operation} is under way"
         if at < self._rests.get(key, at):
             yield f"{fact.trigger} fires {self._rests[key] - at} ms before the cooldown is over"
+        if fact.why == USAGE and fact.since < self._ended.get(key, fact.since):
+            yield f"{fact.trigger} fires by what was seen before its layer was scaled"
         yield from self._early(fact, at)
         self._forget_waiting(fact.trigger)
         self._under_way[key] = self._announced[fact.operation] = fact
@@ -67,12 +71,14 @@ class Firings:
             yield f"{fact.trigger} settles {fact.operation}, which it did not begin"
         elif fact.outcome != fleet.operations[fact.operation].outcome:
             yield f"{fact.trigger} says that {fact.operation} is {fact.outcome}"
+        self._ended[trigger.key] = at
         self._rests[trigger.key] = Instant(at + trigger.rule.cooldown_s * 1_000)
 
     def _forget(self, fact: TriggerRemoved) -> None:
         """Whoever removes a trigger, and sets another one, does away with its cooldown."""
         key = (fact.environment, fact.layer)
         self._rests.pop(key, None)
+        self._ended.pop(key, None)
         self._forget_waiting(fact.trigger)
         begun = self._under_way.get(key)
         if begun is not None and begun.trigger == fact.trigger:

@@ -359,8 +359,7 @@ class World:
         """After everything settled: what is believed is so, and replay says the same."""
         containers = self.fleet.containers.values()
         self._same("runs", {c.id: c.host for c in containers if c.running}, self.truth)
-        records = self.machines.records & set(self.fleet.containers)
-        self._same("in DNS", {c.id for c in containers if c.routed}, records)
+        self._same("in DNS", {c.id for c in containers if c.routed}, self.machines.records)
         sizes = {one: self.machines.sizes[one] for one in self.truth}
         meant = {c.id: (c.allocated, c.limit) for c in containers if c.running}
         self._same("size", meant, sizes)

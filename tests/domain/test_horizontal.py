@@ -103,6 +103,18 @@ class TestMore:
 
         assert look_at([other], high, members(80), 1, at(60))[0] is None
 
+    def test_a_firing_that_ended_before_it_looked_again_begins_the_window_anew(self) -> None:
+        """The operation took less time than hosts let pass between what they tell."""
+        brisk = trigger(rule=replace(RULE, cooldown_s=0))
+        _, high = look_at([brisk], {}, members(80), 1, at(0))
+        other = replace(brisk, id=TriggerId("tr2"), calm_until=at(59))
+        for layer in ([replace(brisk, calm_until=at(59))], [brisk, other]):
+            fired, again = look_at(layer, high, members(80, 80), 2, at(60))
+
+            assert fired is None
+            assert look_at(layer, again, members(80, 80), 2, at(119))[0] is None
+            assert look_at(layer, again, members(80, 80), 2, at(120))[0] is not None
+
     def test_by_as_many_as_the_rule_says_up_to_its_most(self) -> None:
         two = trigger(rule=replace(RULE, add=4))
 

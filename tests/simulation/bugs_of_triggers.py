@@ -8,6 +8,7 @@ from domain import horizontal, triggers
 from domain import trigger as tg
 from domain.decider import Decision
 from domain.fleet import Fleet
+from handlers.engine import gauges
 from tests.simulation.planting import Patch, plant, then
 
 
@@ -54,3 +55,15 @@ def triggers_undo_what_they_did(patch: Patch) -> None:
 def triggers_never_hear_the_end(patch: Patch) -> None:
     """What came of a firing is not told to its trigger."""
     patch.setattr(triggers, "settle", lambda _fleet, _ask, _now: Decision())
+
+
+@plant
+def windows_outlive_firings(patch: Patch) -> None:
+    """What was seen before a layer was scaled counts afterwards."""
+    right = gauges.look_at
+
+    def wrong(triggers: Any, watches: Any, *more: Any) -> Any:
+        calm = max((one.calm_until for one in triggers), default=0)
+        return right(triggers, {k: replace(w, calm=calm) for k, w in watches.items()}, *more)
+
+    patch.setattr(gauges, "look_at", wrong)
