@@ -261,7 +261,7 @@ def order_issued(fleet: Fleet, event: OrderIssued, _at: Instant) -> None:
         keeps = event.work.keep if isinstance(event.work, Start) else old.keeps
         new = replace(old, start_order=number_of(event.order), keeps=keeps)
         fleet.put(fleet.containers, old.id, new)
-    elif isinstance(event.work, RouteOut):
+    elif isinstance(event.work, RouteOut) and event.container in fleet.containers:
         old = fleet.containers[event.container]
         fleet.put(fleet.containers, old.id, replace(old, unrouting=event.order))
 

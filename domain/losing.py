@@ -5,6 +5,7 @@ containers do not run, its orders are answered in its place, its migrations are 
 host that is left, and a recovery begins.
 """
 
+from collections.abc import Collection
 from itertools import chain, zip_longest
 
 from msgspec.structs import replace
@@ -57,6 +58,7 @@ from domain.orders import (
     Stop,
     next_order,
 )
+from domain.routing import take_away
 from domain.software import Software
 
 
@@ -150,13 +152,25 @@ def lose(fleet: Fleet, event: HostLost) -> tuple[Event, ...]:
     owed = [order for order in fleet.orders.values() if order.to == event.host]
     ends = {order.container for order in owed if takes_away(order)}
     leave = (fact for name in sorted(ends) for fact in removed(fleet, name))
+    records = records_of(fleet, ends)
     answers = (given_up(fleet, order, why) for order in owed)
     halted = (
         ContainerHalted(order.container)
         for order in owed
         if order.container not in ends and halts(fleet, order)
     )
-    return (*fell, *leave, *halted, *answers, event)
+    return (*fell, *records, *leave, *halted, *answers, event)
+
+
+def records_of(fleet: Fleet, gone: Collection[ContainerId]) -> tuple[Event, ...]:
+    """Return the orders that take away what leads to containers that are gone with their host.
+
+    An operation that gave up waiting for the removal had them put back into DNS.
+    """
+    there = (fleet.containers.get(name) for name in sorted(gone))
+    found = (one for one in there if one is not None and one.routed)
+    first = fleet.next_number("order")
+    return tuple(take_away(fleet, one, first + nth) for nth, one in enumerate(found))
 
 
 def takes_away(order: Order) -> bool:

@@ -145,12 +145,15 @@ AnyWork = (
 
 
 class OrderIssued(Event, frozen=True, gc=False, tag="order.issued"):
+    """An agent is to do something. `after`: it is not sent earlier, so that it is not too eager."""
+
     order: OrderId
     to: HostId
     container: ContainerId
     work: AnyWork
     saga: str = ""
     expires: Instant = Instant(0)
+    after: Instant = Instant(0)
 
 
 class OrderAnswered(Event, frozen=True, gc=False, tag="order.answered"):

@@ -57,8 +57,11 @@ from domain.orders import (
     Work,
     next_order,
 )
-from domain.routing import route_out
+from domain.routing import take_away
 from domain.software import Software
+
+RECORD_AGAIN_MS = 15_000
+"""How long after it failed the record of a container that is gone is tried to be taken away."""
 
 
 def decide(fleet: Fleet, report: AnyReport, now: Instant) -> Outcome:
@@ -99,7 +102,7 @@ def effects(fleet: Fleet, order: Order, report: ReportOrder, now: Instant) -> tu
         return offline.answered(fleet, order, report, now)
     container = fleet.containers.get(order.container)
     if container is None or is_overtaken(order, container):
-        return ()
+        return () if container else left_behind(fleet, order, report, now)
     if isinstance(work, Stop):
         return (*unrouted(fleet, container), *removed(fleet, container)) if report.done else ()
     if isinstance(work, Halt) and report.done and not is_to_halt(fleet, order, container):
@@ -129,9 +132,21 @@ def unrouted(fleet: Fleet, container: Container) -> tuple[Event, ...]:
     )
     if not container.routed and not any(coming):
         return ()
+    return (take_away(fleet, container, fleet.next_number("order")),)
+
+
+def left_behind(fleet: Fleet, order: Order, report: ReportOrder, now: Instant) -> tuple[Event, ...]:
+    """Return the order that takes away what still leads to a container that is gone.
+
+    Nobody else would: its record came late, or could not be taken out, which is tried until it is.
+    """
+    work = order.work
+    if not isinstance(work, RouteIn | RouteOut) or report.done != isinstance(work, RouteIn):
+        return ()
     number = next_order(fleet.next_number("order"))
-    work = route_out(fleet, container, keep_last=False)
-    return (OrderIssued(number, ROUTER, container.id, work, "", Instant(0)),)
+    out = RouteOut(work.names, work.address, work.ports, work.stateful)
+    after = Instant(0) if report.done else Instant(now + RECORD_AGAIN_MS)
+    return (OrderIssued(number, ROUTER, order.container, out, after=after),)
 
 
 def is_overtaken(order: Order, container: Container) -> bool:

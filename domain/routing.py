@@ -3,7 +3,7 @@
 from domain.container import Container
 from domain.environment import LayerSpec, layer_name
 from domain.fleet import Fleet
-from domain.orders import RouteIn, RouteOut
+from domain.orders import ROUTER, OrderIssued, RouteIn, RouteOut, next_order
 
 
 def names(fleet: Fleet, container: Container) -> tuple[str, ...]:
@@ -24,6 +24,12 @@ def route_out(fleet: Fleet, container: Container, *, keep_last: bool) -> RouteOu
     spec = _spec(fleet, container)
     address = container.address
     return RouteOut(names(fleet, container), address, spec.ports, spec.stateful, keep_last)
+
+
+def take_away(fleet: Fleet, container: Container, number: int) -> OrderIssued:
+    """Return order `number`, which takes the record of a container away that is gone: for ever."""
+    work = route_out(fleet, container, keep_last=False)
+    return OrderIssued(next_order(number), ROUTER, container.id, work)
 
 
 def _spec(fleet: Fleet, container: Container) -> LayerSpec:

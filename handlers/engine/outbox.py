@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from domain.decider import Commit
 from domain.facts import Fact
 from domain.fleet import Fleet
-from domain.messages import HostId, OrderId
+from domain.messages import HostId, Instant, OrderId
 from domain.orders import OrderIssued
 from domain.subjects import Subjects
 from handlers.bus import Bus
@@ -52,8 +52,16 @@ class Outbox:
         for commit in commits:
             for event in commit.events:
                 if type(event.fact) is OrderIssued:
-                    self._sent[event.fact.order] = NEVER
-                    await self._send(event.fact.order)
+                    await self._send_new(event.fact, commit.at)
+
+    async def _send_new(self, issued: OrderIssued, at: Instant) -> None:
+        """Send it at once, unless it is to wait; an engine that begins anew waits for nothing."""
+        if issued.after <= at:
+            self._sent[issued.order] = NEVER
+            await self._send(issued.order)
+            return
+        waits_s = (issued.after - at) / 1_000
+        self._sent[issued.order] = asyncio.get_running_loop().time() + waits_s - AGAIN_S
 
     async def all_for(self, host: HostId) -> None:
         """Send a host everything that it owes an answer to; it has just said hello."""

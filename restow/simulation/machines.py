@@ -48,6 +48,10 @@ LATE_MS = 200_000
 """How late a message may be that is late: later than a step waits for it."""
 
 
+CLINGS = 0.5
+"""How often a record whose container is gone, which is rare, is not taken away at the first try."""
+
+
 Fault = tuple[str, type[Work]]
 """A container, and the kind of order that will fail for it, once."""
 
@@ -140,10 +144,16 @@ class Machines:
         dice = self._street.dice(order.id)
         nothing = isinstance(order.work, Restart | Redeploy) and order.container in self._removed
         fails = self._is_fault(order) or nothing or dice.random() < self._street.nature.failure
+        fails = fails or (self._clings(order) and dice.random() < CLINGS)
         if isinstance(order.work, MigrateOut):
             self._move(order, answer, dice, fails=fails)
             return
         self._do(order, answer, dice, fails=fails)
+
+    def _clings(self, order: Order) -> bool:
+        """Say whether this is about the record of a container that is gone, in a harsh world."""
+        gone = order.container not in self._street.fleet.containers
+        return gone and self._street.nature.late > 0 and isinstance(order.work, RouteOut)
 
     def _is_fault(self, order: Order) -> bool:
         """Say whether this is to fail, which it then does once."""
@@ -223,7 +233,7 @@ class Machines:
         fleet = self._street.fleet
         one = fleet.containers.get(order.container)
         if one is None:
-            self._lapsed.add(shared)
+            self._lapsed.update({shared} - {""})
             return
         layer: Layer = fleet.layers[one.environment, one.layer]
         operation = fleet.operations[OperationId(order.saga)]

@@ -3,12 +3,13 @@
 import asyncio
 
 import msgspec
+from msgspec.structs import replace
 
 from domain.decider import Ask
 from domain.environment import CreateEnvironment, LayerSpec
 from domain.host import RegisterHost
 from domain.messages import AskId, HostId, Instant
-from domain.orders import Order
+from domain.orders import Order, OrderIssued
 from domain.region import Region
 from domain.subjects import Subjects
 from handlers.bus import Bus
@@ -55,3 +56,24 @@ async def test_what_the_engine_before_owed_is_sent_at_once_and_to_whoever_says_h
     again.cancel()
 
     assert first.data == second.data
+
+
+async def test_an_order_that_is_to_wait_is_sent_later(bus: Bus, subjects: Subjects):
+    heard = await bus.subscribe(subjects.orders("north"))
+    region = Region()
+    region.decide(Ask(AskId("1"), NORTH), NOW)
+    outbox = Outbox(bus, subjects, region.fleet, epoch=3)
+    commit = region.decide(Ask(AskId("2"), SHOP), NOW)
+    waits = tuple(
+        replace(event, fact=replace(event.fact, after=Instant(NOW + 500)))
+        if isinstance(event.fact, OrderIssued)
+        else event
+        for event in commit.events
+    )
+    await outbox.issued([replace(commit, events=waits)])
+    await bus.flush()
+    assert heard.pending_msgs == 0
+
+    again = asyncio.create_task(outbox.run())
+    await heard.next_msg(timeout=10)
+    again.cancel()

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from domain import (
     moving,
+    reports,
     sequence,
     step,
 )
@@ -78,3 +79,9 @@ def health_is_not_waited_for(patch: Patch) -> None:
     """A step is done when its order is, healthy or not."""
     right = LEAVE[Stage.WORKING]
     put(patch, LEAVE, Stage.WORKING, lambda at, why: right(at, why) if why else step.put_back(at))
+
+
+@plant
+def records_outlive_containers(patch: Patch) -> None:
+    """The record of a container that is gone, and could not be taken away, stays."""
+    patch.setattr(reports, "left_behind", lambda *_: ())

@@ -60,7 +60,7 @@ def triggers_never_hear_the_end(patch: Patch) -> None:
 @plant
 def windows_outlive_firings(patch: Patch) -> None:
     """What was seen before a layer was scaled counts afterwards."""
-    right = gauges.look_at
+    right = horizontal.look_at
 
     def wrong(triggers: Any, watches: Any, *more: Any) -> Any:
         calm = max((one.calm_until for one in triggers), default=0)

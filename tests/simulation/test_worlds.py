@@ -20,6 +20,7 @@ BANK = (
 )
 """Seeds of the first wishes that once found a bug, and what it was."""
 OF_ALL_WISHES = (
+    603610,  # the record of who was removed by a late answer could not be taken away: it stayed
     601516,  # a trigger fired by what was seen before its layer was scaled, in a circle for ever
     520394,  # placed while its environment stood still, started by a deployment: nothing is wrong
     424564,  # with accepted downtime one was removed while the other moved: no excuse
