@@ -195,6 +195,11 @@ def migration_requested(fleet: Fleet, event: mv.MigrationRequested, at: Instant)
     fleet.put_migration(new)
 
 
+def waits_on(fleet: Fleet, event: mv.MigrationWaiting, _at: Instant) -> None:
+    old = fleet.migrations[event.migration]
+    fleet.put_migration(replace(old, waits_for=event.waits_for))
+
+
 def touch(fleet: Fleet, host: HostId, leaving: int, arriving: int) -> None:
     """Count migrations that leave and arrive at a host."""
     old = fleet.hosts[host]
@@ -324,6 +329,7 @@ CHRONICLE: dict[type[Event], Callable[[Fleet, Any, Instant], None]] = (
         op.RollbackStarted: rollback_started,
         op.OperationFinished: finished,
         mv.MigrationRequested: migration_requested,
+        mv.MigrationWaiting: waits_on,
         mv.MigrationGranted: granted,
         mv.MigrationPhaseReached: phase_reached,
         mv.MigrationOverdue: overdue,

@@ -80,6 +80,13 @@ class MigrationRequested(Event, frozen=True, gc=False, tag="migration.requested"
     cold: bool = False
 
 
+class MigrationWaiting(Event, frozen=True, gc=False, tag="migration.waiting"):
+    """It still may not begin, and waits for something else than before."""
+
+    migration: MigrationId
+    waits_for: str
+
+
 class MigrationGranted(Event, frozen=True, gc=False, tag="migration.granted"):
     """Room is promised on the target, both hosts are charged, and the source agent has the word.
 
@@ -160,6 +167,7 @@ class MigrationAbandoned(Event, frozen=True, gc=False, tag="migration.abandoned"
 
 MigrationEvent = (
     MigrationRequested
+    | MigrationWaiting
     | MigrationGranted
     | MigrationPhaseReached
     | MigrationOverdue

@@ -36,6 +36,7 @@ from domain.migration import (
     MigrationRequested,
     MigrationReverted,
     MigrationState,
+    MigrationWaiting,
 )
 from domain.orders import CallOff, MigrateOut, OrderIssued, ReportOrder, next_order
 from domain.placement import Chosen, Wish, objection, place, reluctance, wish_for
@@ -212,13 +213,25 @@ def grant(fleet: Fleet, ask: GrantMigration, now: Instant) -> Outcome:
     late = now >= migration.until
     if isinstance(chosen, Refusal):
         never = late or chosen.code is Code.HOST_NOT_FOUND
-        return Decision((abandon(migration, chosen.detail),)) if never else NOTHING
+        if never:
+            return Decision((abandon(migration, chosen.detail),))
+        unable = f"{migration.target} cannot" if migration.target else "no host can"
+        return wait_on(migration, f"{unable} take {container.id} now")
     why = waits_for(fleet, container, chosen.host)
+    if why and late:
+        return Decision((abandon(migration, f"waited too long: {why}"),))
     if why:
-        return Decision((abandon(migration, f"waited too long: {why}"),)) if late else NOTHING
+        return wait_on(migration, why)
     force = excess(fleet, container, chosen.host, migration.reason) if migration.forced else ()
     move = move_of(container, migration.id, chosen.host, migration.deadline_ms)
     return Decision((*force, *word(fleet, container, move, chosen.why, now)))
+
+
+def wait_on(migration: Migration, why: str) -> Outcome:
+    """Let a migration wait on; what for is written where it is something else by now."""
+    if why == migration.waits_for:
+        return NOTHING
+    return Decision((MigrationWaiting(migration.id, why),))
 
 
 def abandon(migration: Migration, why: str) -> MigrationAbandoned:

@@ -248,6 +248,7 @@ TRANSLATE: Mapping[type[Any], Callable[[WhatIf, Any], Any]] = {
     mv.MigrationCompleted: WhatIf.settled,
     mv.MigrationReverted: WhatIf.settled,
     mv.MigrationPhaseReached: WhatIf.unless_pointless,
+    mv.MigrationWaiting: WhatIf.unless_pointless,
     mv.MigrationOverdue: WhatIf.unless_pointless,
     mv.MigrationStopped: WhatIf.unless_pointless,
     mv.MigrationReturning: WhatIf.unless_pointless,

@@ -226,6 +226,10 @@ def granted(line: MigrationLine, event: mv.MigrationGranted, at: Instant) -> Mig
     )
 
 
+def waits_on(line: MigrationLine, event: mv.MigrationWaiting, _at: Instant) -> MigrationLine:
+    return replace(line, waits_for=event.waits_for)
+
+
 def reached(line: MigrationLine, event: mv.MigrationPhaseReached, _at: Instant) -> MigrationLine:
     return replace(line, phases=(*line.phases, PhaseLine(event.phase, event.after_ms)))
 
@@ -272,6 +276,7 @@ def abandoned(line: MigrationLine, event: mv.MigrationAbandoned, at: Instant) ->
 MIGRATION: Mapping[type[Event], Callable[[MigrationLine, Any, Instant], MigrationLine]] = {
     mv.MigrationGranted: granted,
     mv.MigrationPhaseReached: reached,
+    mv.MigrationWaiting: waits_on,
     mv.MigrationOverdue: overdue,
     mv.MigrationStopped: stopped,
     mv.MigrationReturning: returning,

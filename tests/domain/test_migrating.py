@@ -33,6 +33,7 @@ from domain.migration import (
     MigrationRequested,
     MigrationReverted,
     MigrationState,
+    MigrationWaiting,
 )
 from domain.operation import CancelOperation, RestartLayer, ScaleLayer, StepStarted
 from domain.orders import CallOff, MigrateOut, OrderIssued, ReportOrder, ReportPhase
@@ -219,6 +220,30 @@ class TestWaiting:
         scene.settle()
         assert migration(scene).state is MigrationState.COMPLETED
         assert scene.operation(2).outcome == "done"
+
+    def test_what_it_waits_for_is_said_anew_when_it_is_something_else(self) -> None:
+        scene = self.busy()
+        scene.ask(move())
+        assert migration(scene).waits_for == "op2 has node1"
+        while scene.container("node1").claim == "op2":
+            scene.pass_(100)
+
+        only = "node1 is the only operable container of shop/app (2 in all)"
+        assert migration(scene).waits_for == only
+        scene.settle()
+        assert [said.waits_for for said in scene.happened(MigrationWaiting)] == [only]
+        assert migration(scene).state is MigrationState.COMPLETED
+
+    def test_where_no_host_has_room_any_more_it_says_so_once(self) -> None:
+        scene = given(hosts(2), shop(2))
+        scene.ask(RestartLayer(environment="shop", layer="app", delay_s=20))
+        other = scene.container("node2").host
+        scene.ask(move("node1", target=other))
+        scene.ask(CordonHost(host=other))
+        scene.pass_(15_000)
+
+        said = [one.waits_for for one in scene.happened(MigrationWaiting)]
+        assert said == [f"{other} cannot take node1 now"]
 
     def test_refused_where_it_may_not_wait(self) -> None:
         assert code(self.busy().when(move(queue=False))) is Code.OPERATION_BUSY
