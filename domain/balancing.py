@@ -203,10 +203,7 @@ class Search:
     def _steps(self, number: int) -> Iterator[Step]:
         """Give every step of a pile that is possible and worth it."""
         pile, board = self._piles[number], self._board
-        for target in self._targets:
-            if target == pile.at:
-                continue
-            gain = board.gain(pile.weight, pile.at, target)
+        for target, gain in board.gains(pile.weight, pile.at, self._targets):
             if not board.is_worth(self._goal, gain, pile.at, target):
                 continue
             if board.fits(pile.weight, target):

@@ -6,6 +6,7 @@ where the sum is least; moving one container changes each by little, which is ch
 is on its way counts where it arrives, and needs room on both hosts.
 """
 
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import msgspec
@@ -72,6 +73,7 @@ class Board:
         self.index = index
         self._kinds: dict[LayerKey, Kind] = {}
         self._counts: dict[tuple[str, object], Sparse] = {}
+        self._tables_of: dict[LayerKey, tuple[tuple[Sparse, ...], tuple[Sparse, ...]]] = {}
         self._rooms: dict[int, Room] = {}
         moving = (fleet.containers[name] for name in fleet.moving.values())
         self._leaving = [(one, index.place[one.host]) for one in moving if one.target != one.host]
@@ -85,6 +87,12 @@ class Board:
     @cached_property
     def within(self) -> frozenset[int]:
         return frozenset(self.hosts)
+
+    @cached_property
+    def _zone_of(self) -> list[int]:
+        """The zone of each place: looked up in numpy's columns, this would be most of a search."""
+        zones: list[int] = self.index.columns[3].tolist()
+        return zones
 
     def holds(self, at: int) -> bool:
         """Say whether a host is within the scope."""
@@ -145,6 +153,11 @@ class Board:
 
     def _tables(self, kind: Kind) -> tuple[tuple[Sparse, ...], tuple[Sparse, ...]]:
         """Return the counts over hosts and over zones in which a container of this kind is."""
+        if kind.key not in self._tables_of:
+            self._tables_of[kind.key] = self._look_up(kind)
+        return self._tables_of[kind.key]
+
+    def _look_up(self, kind: Kind) -> tuple[tuple[Sparse, ...], tuple[Sparse, ...]]:
         environment = kind.key[0]
         hosts = (
             self.counts("layers", kind.key),
@@ -173,18 +186,37 @@ class Board:
         return leaves or self.counts("groups", group).get(at, 0) > 0
 
     def gain(self, weight: Weight, source: int, target: int) -> Gain:
-        """Return what a move would change; negative is better, the first number counts most."""
-        (layer, environment, *mates), zones = self._tables(weight.kind)
-        before, after = self.index.zone_of(source), self.index.zone_of(target)
-        there, here, more = self.room(target), self.room(source), weight.cloudlets
-        return (
-            evens(layer, source, target),
-            evens(zones[0], before, after),
-            sum(evens(group, source, target) for group in mates),
-            evens(environment, source, target),
-            evens(zones[1], before, after),
-            there.tension(more) - there.tension() + here.tension(-more) - here.tension(),
-        )
+        """Return what a move to another host would change; negative is better, early ones count."""
+        ((_, gain),) = self.gains(weight, source, (target,))
+        return gain
+
+    def gains(
+        self, weight: Weight, source: int, targets: Iterable[int]
+    ) -> Iterator[tuple[int, Gain]]:
+        """Give what a move to each of these hosts but `source` would change, as `gain` tells it.
+
+        What they have in common is looked up once: most of a search for moves is spent here.
+        """
+        (layer, environment, *mates), (zones, their_zones) = self._tables(weight.kind)
+        zone_of, more = self._zone_of, weight.cloudlets
+        before, here = zone_of[source], self.room(source)
+        relief = here.tension(-more) - here.tension()
+        in_layer, in_environment = layer.get(source, 0) - 1, environment.get(source, 0) - 1
+        in_zone, in_their_zone = zones.get(before, 0) - 1, their_zones.get(before, 0) - 1
+        for target in targets:
+            if target == source:
+                continue
+            after, there = zone_of[target], self.room(target)
+            far = after != before
+            gain = (
+                2 * (layer.get(target, 0) - in_layer),
+                2 * (zones.get(after, 0) - in_zone) if far else 0,
+                sum(evens(group, source, target) for group in mates) if mates else 0,
+                2 * (environment.get(target, 0) - in_environment),
+                2 * (their_zones.get(after, 0) - in_their_zone) if far else 0,
+                there.tension(more) - there.tension() + relief,
+            )
+            yield target, gain
 
     def move(self, weight: Weight, source: int, target: int) -> None:
         """Move a container on the board; the same the other way round takes it back."""
@@ -194,8 +226,8 @@ class Board:
             bump(counts, source, -1)
             bump(counts, target, 1)
         for totals in zones:
-            bump(totals, self.index.zone_of(source), -1)
-            bump(totals, self.index.zone_of(target), 1)
+            bump(totals, self._zone_of[source], -1)
+            bump(totals, self._zone_of[target], 1)
         for at, sign in ((source, -1), (target, 1)):
             room = self.room(at)
             room.free -= sign * weight.cloudlets
@@ -244,9 +276,7 @@ def is_spread(layer: Layer) -> bool:
 
 
 def evens(counts: Sparse, source: int, target: int) -> int:
-    """Return what the sum of squares changes by when one goes from one place to another."""
-    if source == target:
-        return 0
+    """Return what the sum of squares changes by when one goes from one host to another."""
     return 2 * (counts.get(target, 0) - counts.get(source, 0) + 1)
 
 
