@@ -9,9 +9,11 @@ ARGS   ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 BIN     := .venv/bin
+# Those that take longest first: two go on at a time.
+CHECKS  := check-pyright check-mypy check-guards check-imports check-style check-web
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check check-web fix web pictures planted bench bench-hosts hosts test-hosts lock clean
+.PHONY: help install demo test check $(CHECKS) web-is-built fix web pictures planted bench bench-hosts hosts test-hosts lock clean
 
 help:     ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,13 +27,26 @@ test: install  ## run the tests, two at a time: ARGS="-k host" picks, JOBS=0 is 
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 check: install  ## everything a change must pass, apart from the tests
+	@$(MAKE) --no-print-directory --jobs=2 $(CHECKS)
+
+check-style: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check-mypy: install
 	$(BIN)/mypy
+
+check-pyright: install
 	$(BIN)/basedpyright
+
+check-imports: install
 	$(BIN)/lint-imports --no-logo --no-cache  # its cache misses a second edit within one second
+
+check-guards: install
 	$(BIN)/python -m pytest -q tests/guards
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory check-web; else echo "no npm here: the dashboard's sources are not checked"; fi
+
+check-web: check-guards  # which look at files that this one writes
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory web-is-built; else echo "no npm here: the dashboard's sources are not checked"; fi
 
 fix: install  ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .
@@ -40,7 +55,7 @@ fix: install  ## format, and mend what can be mended
 web: web/node_modules/stamp  ## build the dashboard into projections/web/static (needs Node 20.19 or newer)
 	cd web && npm run --silent build
 
-check-web: web/node_modules/stamp
+web-is-built: web/node_modules/stamp
 	@cd web && npm run --silent check && npm run --silent test
 	@cd web && npm run --silent build -- --outDir /tmp/restow-dashboard-$$$$ --logLevel error && \
 	  diff --recursive --brief /tmp/restow-dashboard-$$$$ ../projections/web/static; \

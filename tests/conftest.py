@@ -1,5 +1,6 @@
 """How many examples and worlds are tried, what a skipped test means, and where each begins."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell lets what it runs in the background not hear it, nor all that is started there.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("fail_on_skip"):
         config.pluginmanager.register(Skips())
 
