@@ -84,11 +84,17 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def walked(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree(path)))
+
+
 def nodes(*folders: str) -> Iterator[tuple[str, ast.AST]]:
     """Give every node of the Python files in these folders, and where it stands."""
     for path in files(*folders, suffix=".py"):
-        for node in ast.walk(tree(path)):
-            yield f"{inside(path)}:{getattr(node, 'lineno', 0)}", node
+        name = inside(path)
+        for node in walked(path):
+            yield f"{name}:{getattr(node, 'lineno', 0)}", node
 
 
 def lines_that_match(pattern: re.Pattern[str], paths: Iterator[Path]) -> list[str]:
