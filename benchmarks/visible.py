@@ -37,6 +37,9 @@ CHANGES = 20
 """A second, while there are listeners."""
 CORE_GOAL = 0.6
 WITHIN_S = 30.0
+IDLE_S = 2.0
+"""For so long a connection is used again. At 5 s the server ends it, and resets it where a request
+is on its way just then: as any server does, so a client stays well below."""
 
 _reply = msgspec.json.Decoder(Reply)
 _line = msgspec.json.Decoder(ContainerLine)
@@ -48,7 +51,7 @@ class Region:
     def __init__(self, bus: Bus, port: int, read_side: subprocess.Popen[bytes]) -> None:
         self._bus = bus
         self._scale = Subjects(PREFIX).service("container.scale")
-        self._idle: list[Connection] = []
+        self._idle: list[tuple[float, Connection]] = []
         self._times = psutil.Process(read_side.pid).cpu_times
         self.port = port
 
@@ -68,19 +71,20 @@ class Region:
         """Read a container as it was after an answer, or later."""
         connection = await self._connection()
         body = await connection.get(f"/v1/containers/{name}?min_position={reply.position}")
-        self._idle.append(connection)
+        self._idle.append((time.monotonic(), connection))
         if _line.decode(body).version < reply.version:
             raise RuntimeError(body.decode())
 
     async def _connection(self) -> "Connection":
         while self._idle:
-            connection = self._idle.pop()
-            if not connection.reader.at_eof():  # it was not idle for so long that it was closed
+            since, connection = self._idle.pop()
+            if time.monotonic() < since + IDLE_S:
                 return connection
+            connection.writer.close()
         return await Connection.open(self.port)
 
     async def close(self) -> None:
-        for connection in self._idle:
+        for _, connection in self._idle:
             connection.writer.close()
 
 

@@ -15,6 +15,7 @@ from handlers.agent import process as agent
 from handlers.agent.behaviour import Behaviour
 from handlers.bus import close, connect
 from handlers.engine import process as engine
+from handlers.journal.tail import Tail
 from handlers.traffic.gates import Gates
 from projections import process as projecting
 from projections.audit import Audit, AuditFeed, open_audit
@@ -137,9 +138,9 @@ async def run_reader(region: Region, places: Places, stop: asyncio.Event) -> Non
         audit = undo.enter_context(closing(new_audit(places.data / AUDIT_FILE)))
         await undo.enter_async_context(shelf.writing())
         await known(shelf)
-        frames, board = JournalFrames(bus, subjects), Board()
-        shown = Shown()
-        keeping = Keeping(JournalFrames(bus, subjects, shown.heard), shelf)
+        shown, board, tail = Shown(), Board(), Tail(bus, subjects)
+        frames = JournalFrames(bus, subjects, tail)
+        keeping = Keeping(JournalFrames(bus, subjects, tail, shown.heard), shelf)
         keeping.told.append(shown.told)
         keyframes = Keyframes(places.data / KEYFRAMES_FOLDER)
         showing = projecting.run(
@@ -151,7 +152,7 @@ async def run_reader(region: Region, places: Places, stop: asyncio.Event) -> Non
             ready=_ready,
             board=board,
         )
-        parts = [showing, keeping.run()]
+        parts = [tail.run(), keeping.run(), showing]
         if places.http is not None:
             listening = listen(places.http.host, places.http.port)
             log.info("reader.listens", address=listening.getsockname())

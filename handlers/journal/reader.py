@@ -101,10 +101,15 @@ async def end(bus: Bus, subjects: Subjects) -> int:
 
     Raises `JournalDamagedError`, `JetStreamError`, `BusUnavailableError`.
     """
+    return (await newest(bus, subjects)).position
+
+
+async def newest(bus: Bus, subjects: Subjects) -> Head:
+    """Return the newest head; it is good for reading on, not for writing. Raises as `end`."""
     stream = await info(bus, subjects.stream("JNL"))
     if stream is None or not stream.state.last_seq:
-        return 0
-    return (await _head_at(bus, subjects, stream.state.last_seq)).position
+        return Head()
+    return await _head_at(bus, subjects, stream.state.last_seq)
 
 
 async def before(bus: Bus, subjects: Subjects, position: int) -> Head:
