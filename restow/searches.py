@@ -198,6 +198,12 @@ SEARCHES = (
         first=(restart(accept_downtime=True), MOVE),
     ),
     Search(
+        name="migration behind a restart of two",
+        begin=PAIR,
+        first=(restart(delay_s=0), MOVE),
+        without=STEERING | ILLNESS | PHASES,
+    ),
+    Search(
         name="restart behind a migration",
         begin=PAIR,
         first=(MOVE, restart(delay_s=0)),
