@@ -59,15 +59,16 @@ class Load:
         container = f"node{number % CONTAINERS + 1}"
         body = msgspec.json.encode({"container": container, "reserved": reserved, "id": name})
         begun = time.perf_counter()
-        self.waiting += 1
         while not await self._asked(body):  # noqa: ASYNC110 - nobody tells when it is up again
             await asyncio.sleep(AGAIN_S)
-        self.waiting -= 1
         now = time.perf_counter()
         self.answered.add(name)
         self.took.append(now - begun)
         self.still_s = max(self.still_s, now - self._last)
         self._last = now
+
+    def _ended(self, _task: asyncio.Task[None]) -> None:
+        self.waiting -= 1
 
     async def _asked(self, body: bytes) -> bool:
         try:
@@ -97,7 +98,9 @@ class Load:
         async with asyncio.TaskGroup() as group:
             while (now := time.perf_counter() - begun) < seconds:
                 if self.waiting < WAITING_MAX and offered < now * rate:
-                    group.create_task(self.one())
+                    # counted before it has its turn: else this would never give way to anybody
+                    self.waiting += 1
+                    group.create_task(self.one()).add_done_callback(self._ended)
                     offered += 1
                 else:
                     await asyncio.sleep(1 / rate)
