@@ -141,10 +141,13 @@ class RemoveLayer(PublicCommand, frozen=True, kw_only=True, tag="layer.remove"):
 
 
 class EnvironmentCreated(Event, frozen=True, gc=False, tag="environment.created"):
+    """It is there; `network` is the number of its own. 0: from before, the next one is its."""
+
     environment: EnvironmentId
     domain: str
     groups: Mapping[str, str] = {}
     tenant: Tenant = Tenant("")
+    network: int = 0
 
 
 class EnvironmentLeaving(Event, frozen=True, gc=False, tag="environment.leaving"):
@@ -230,12 +233,15 @@ class EnvironmentState(StrEnum):
 
 
 class Environment(msgspec.Struct, frozen=True, gc=False):
+    """An environment and its layers; `network` is the number of its network, and of no other."""
+
     id: EnvironmentId
     domain: str
     groups: Mapping[str, str] = {}
     tenant: Tenant = Tenant("")
     layers: tuple[LayerName, ...] = ()
     state: EnvironmentState = EnvironmentState.ACTIVE
+    network: int = 0
 
 
 LayerKey = tuple[EnvironmentId, LayerName]

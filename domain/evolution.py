@@ -19,6 +19,7 @@ from domain.environment import Environment, EnvironmentState, Layer
 from domain.facts import members
 from domain.fleet import Fleet
 from domain.messages import ContainerId, Event, HostId, Instant, number_of
+from domain.networks import NETWORK, next_network
 from domain.orders import (
     Halt,
     Order,
@@ -65,8 +66,11 @@ def release(fleet: Fleet, container: ContainerId, claim: str) -> None:
 
 
 def environment_created(fleet: Fleet, event: env.EnvironmentCreated, _at: Instant) -> None:
-    new = Environment(event.environment, event.domain, event.groups, event.tenant)
+    number = event.network or next_network(fleet)
+    new = Environment(event.environment, event.domain, event.groups, event.tenant, network=number)
     fleet.put(fleet.environments, event.environment, new)
+    fleet.put(fleet.networks, number, event.environment)
+    fleet.put(fleet.counters, NETWORK, number)
 
 
 def environment_leaving(fleet: Fleet, event: env.EnvironmentLeaving, _at: Instant) -> None:
@@ -75,6 +79,7 @@ def environment_leaving(fleet: Fleet, event: env.EnvironmentLeaving, _at: Instan
 
 
 def environment_removed(fleet: Fleet, event: env.EnvironmentRemoved, _at: Instant) -> None:
+    fleet.put(fleet.networks, fleet.environments[event.environment].network, None)
     fleet.put(fleet.environments, event.environment, None)
 
 

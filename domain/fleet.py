@@ -73,6 +73,7 @@ class Fleet:
     def __init__(self) -> None:
         self.hosts: dict[HostId, Host] = {}
         self.environments: dict[EnvironmentId, Environment] = {}
+        self.networks: dict[int, EnvironmentId] = {}
         self.layers: dict[LayerKey, Layer] = {}
         self.containers: dict[ContainerId, Container] = {}
         self.operations: dict[OperationId, Operation] = {}

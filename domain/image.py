@@ -131,6 +131,7 @@ SAGAS: dict[str, Callable[[str], OperationId | MigrationId | GrowthId]] = {
 def _furnish(fleet: Fleet, image: Image) -> None:
     fleet.hosts.update((host.id, host) for host in image.hosts)
     fleet.environments.update((env.id, env) for env in image.environments)
+    fleet.networks.update((env.network, env.id) for env in image.environments)
     fleet.layers.update((layer.key, layer) for layer in image.layers)
     fleet.containers.update((one.id, one) for one in image.containers)
     fleet.operations.update((one.id, one) for one in image.operations)

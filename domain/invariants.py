@@ -14,6 +14,7 @@ from domain.fleet import Fleet
 from domain.host import HostState
 from domain.messages import Event, HostId, OperationId, RecoveryId
 from domain.migration import MigrationGranted, MigrationState
+from domain.networks import NETWORK_MAX
 from domain.occupancy import GroupKey, groups_of
 from domain.operation import OperationState, StepKind, StepStarted
 
@@ -238,6 +239,15 @@ def triggers_belong(fleet: Fleet) -> Iterator[str]:
                 yield f"trigger {one.id} began {one.operation}, which does not work on its layer"
 
 
+def networks_are_apart(fleet: Fleet) -> Iterator[str]:
+    """Every environment has a network of its own."""
+    for one in fleet.environments.values():
+        if fleet.networks.get(one.network) != one.id or not 1 <= one.network <= NETWORK_MAX:
+            yield f"environment {one.id} has network {one.network}, which is not its own"
+    if len(fleet.networks) != len(fleet.environments):
+        yield f"{len(fleet.networks)} networks of {len(fleet.environments)} environments"
+
+
 INVARIANTS: tuple[Invariant, ...] = (
     capacity_holds,
     books_balance,
@@ -256,6 +266,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     one_recovery_a_host,
     growths_come_to_an_end,
     triggers_belong,
+    networks_are_apart,
 )
 
 READS: Mapping[Invariant, frozenset[str]] = {
@@ -274,6 +285,7 @@ READS: Mapping[Invariant, frozenset[str]] = {
     rebalances_keep_to_their_plans: frozenset({"rebalances"}),
     growths_come_to_an_end: frozenset({"deadlines", "growing", "growths"}),
     triggers_belong: frozenset({"layers", "operations", "triggers"}),
+    networks_are_apart: frozenset({"environments", "networks"}),
 }
 """Which tables an invariant reads; one that is not listed is looked at after every event."""
 

@@ -39,6 +39,7 @@ from domain.messages import (
     Tenant,
 )
 from domain.migration import MigrationReverted
+from domain.networks import next_network
 from domain.operation import BeginOperation, Planned, Settings, StepKind
 from domain.placement import place, wish_for
 from domain.tenancy import exists, missing
@@ -140,7 +141,7 @@ def create(fleet: Fleet, ask: CreateEnvironment, tenant: Tenant) -> Outcome:
         wrong = check_spec(spec, set(ask.groups), "$.layers")
         if wrong is not None:
             return wrong
-    created = EnvironmentCreated(name, ask.domain, ask.groups, tenant)
+    created = EnvironmentCreated(name, ask.domain, ask.groups, tenant, next_network(fleet))
     first = fleet.next_number("node")
     facts: list[Event] = [created]
     then: list[Command] = []

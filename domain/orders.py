@@ -43,7 +43,8 @@ class Work(msgspec.Struct, frozen=True, gc=False, tag_field="work", omit_default
 class Start(Work, frozen=True, gc=False, tag="start"):
     """Create the container and start it. `cloudlets` is its allocation now, `limit` the most.
 
-    `keep`: it runs on when its host is cut off, and is fenced otherwise.
+    `keep`: it runs on when its host is cut off, and is fenced otherwise. `network` is the number
+    of its environment's.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Start(Work, frozen=True, gc=False, tag="start"):
     ports: tuple[int, ...] = ()
     application: Application | None = None
     keep: bool = False
+    network: int = 0
 
 
 class Stop(Work, frozen=True, gc=False, tag="stop"):
@@ -117,13 +119,15 @@ class RouteIn(Work, frozen=True, gc=False, tag="route-in"):
     """Put the container's records into DNS and its server into the balancer.
 
     `names` are its own and then its layer's. The balancer leads to its `ports`; `stateful` says
-    that what it serves are connections that somebody may hold on to, not requests.
+    that what it serves are connections that somebody may hold on to, not requests. It is reached
+    over its environment's `network`.
     """
 
     names: tuple[str, ...]
     address: str
     ports: tuple[int, ...] = ()
     stateful: bool = False
+    network: int = 0
 
 
 class RouteOut(Work, frozen=True, gc=False, tag="route-out"):

@@ -16,7 +16,8 @@ def names(fleet: Fleet, container: Container) -> tuple[str, ...]:
 def route_in(fleet: Fleet, container: Container) -> RouteIn:
     """Return the order's work that makes a container findable."""
     spec = _spec(fleet, container)
-    return RouteIn(names(fleet, container), container.address, spec.ports, spec.stateful)
+    network = fleet.environments[container.environment].network
+    return RouteIn(names(fleet, container), container.address, spec.ports, spec.stateful, network)
 
 
 def route_out(fleet: Fleet, container: Container, *, keep_last: bool) -> RouteOut:

@@ -247,6 +247,7 @@ def start_work(fleet: Fleet, container: Container, what: Software) -> Start:
         spec.ports,
         what.application,
         spec.on_lost == "keep",
+        fleet.environments[container.environment].network,
     )
 
 

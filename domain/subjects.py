@@ -95,6 +95,18 @@ class Subjects(msgspec.Struct, frozen=True):
     def back_all(self) -> str:
         return f"{self.prefix}.back.*"
 
+    def where(self, host: str) -> str:
+        """A host says where it is, and asks where others are: `<p>.where.<host>`."""
+        return f"{self.prefix}.where.{host}"
+
+    @property
+    def where_all(self) -> str:
+        return f"{self.prefix}.where.*"
+
+    def network(self, host: str) -> str:
+        """A host is told who is where in the networks that it is on: `<p>.net.<host>`."""
+        return f"{self.prefix}.net.{host}"
+
     def peer(self, host: str, verb: str) -> str:
         """Host to host, for the hand-over of a migration: `<p>.peer.<host>.<verb>`."""
         return f"{self.prefix}.peer.{host}.{verb}"

@@ -47,6 +47,7 @@ Row = tuple[Any, ...]
 KEPT: Mapping[str, Any] = {
     "hosts": Host,
     "environments": Environment,
+    "networks": str,
     "layers": Layer,
     "containers": Container,
     "operations": Operation,

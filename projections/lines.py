@@ -51,7 +51,7 @@ class HostLine(Line, frozen=True, gc=False):
 
 
 class EnvironmentLine(Line, frozen=True, gc=False):
-    """An environment. `containers` and `operable` are counts over all its layers."""
+    """An environment: `containers`, `operable` of all its layers, `network` is its own VNI."""
 
     id: str
     state: str
@@ -62,6 +62,7 @@ class EnvironmentLine(Line, frozen=True, gc=False):
     containers: int
     operable: int
     version: int
+    network: int = 0
 
 
 class LayerLine(Line, frozen=True, gc=False):
@@ -312,6 +313,7 @@ def environment_line(environment: Environment, fleet: Fleet, version: int) -> En
         containers=sum(len(layer.containers) for layer in layers),
         operable=sum(count_operable(layer, fleet) for layer in layers),
         version=version,
+        network=environment.network,
     )
 
 

@@ -63,6 +63,7 @@ def of_story(_fleet: Fleet, _key: Key, _old: Any) -> Marks:
 STALE: Mapping[str, Callable[[Fleet, Key, Any], Marks]] = {
     "hosts": of_host,
     "environments": of_environment,
+    "networks": of_story,  # as its environment's line
     "layers": of_layer,
     "containers": of_container,
     "orders": of_order,

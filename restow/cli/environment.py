@@ -56,6 +56,7 @@ COLUMNS = (
     field("DOMAIN", "domain", wide=True),
     field("GROUPS", "groups", wide=True),
     field("TENANT", "tenant", wide=True),
+    field("NETWORK", "network", wide=True),
 )
 
 

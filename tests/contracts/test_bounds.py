@@ -11,6 +11,7 @@ from domain.agent import Hello, Usage
 from domain.contracts import COMMANDS
 from domain.lease import Back, Beat
 from domain.messages import INTEGER_MAX
+from domain.networks import Where
 from domain.orders import AnyReport
 from projections import questions
 from projections.questions import Question
@@ -24,6 +25,7 @@ SHAPES = [
     Back,
     Hello,
     Usage,
+    Where,
 ]
 
 

@@ -43,7 +43,7 @@ class TestCreateEnvironment:
         commit = scene.when(shop(2))
 
         assert facts(commit)[:2] == [
-            EnvironmentCreated(SHOP, "restow.internal"),
+            EnvironmentCreated(SHOP, "restow.internal", network=1),
             LayerAdded(SHOP, APP, layer(count=2)),
         ]
         assert accepted(commit).operations == ("op1",)

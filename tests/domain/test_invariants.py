@@ -227,6 +227,11 @@ DAMAGES: list[tuple[Invariant, Damage, str]] = [
         "trigger tr1 began op2, which does not work on its layer",
     ),
     (
+        invariants.networks_are_apart,
+        lambda fleet: fleet.networks.update({2: EnvironmentId("blog")}),
+        "2 networks of 1 environments",
+    ),
+    (
         invariants.dead_letters_are_bounded,
         lambda fleet: fleet.deadlines.update(dead=Instant(5)),
         "dead letters end at None, not at 5",
