@@ -136,8 +136,9 @@ class Queries:
                 everything, "queries", cb=begin
             )
             drain: Callable[[], Awaitable[None]] = asked.drain
-            await self._nc.flush()
-            heed_cancellation()
+            for _ in range(2):  # nats-py's first ping goes ahead of what waits to be sent
+                await self._nc.flush()
+                heed_cancellation()
             ready.set()
             try:
                 await asyncio.get_running_loop().create_future()

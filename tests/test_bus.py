@@ -20,9 +20,11 @@ from handlers.bus import (
     Message,
     Repeats,
     answers,
+    close,
     connect,
     find_address,
     fits,
+    flush,
     headers_of,
     request,
 )
@@ -155,7 +157,7 @@ async def test_what_nobody_can_read_leaves_the_connection_listening(
         heard.put_nowait(message.data)
 
     await bus.subscribe(f"{prefix}.*", cb=hear)
-    await bus.flush()
+    await flush(bus)
     host, _, port = nats_url.removeprefix("nats://").partition(":")
     _, writer = await asyncio.open_connection(host, int(port))
     where = prefix.encode() + b"." + subject
@@ -170,6 +172,38 @@ async def test_what_nobody_can_read_leaves_the_connection_listening(
         assert [await heard.get(), await heard.get()] == [b"odd", b"next"]
     writer.close()
     await writer.wait_closed()
+
+
+async def test_what_was_sent_before_is_there_after_a_flush(nats_url: str, prefix: str):
+    """A tap writes down what a connection says: its last ping comes after all it was to say."""
+    said = bytearray()
+    host, _, port = nats_url.removeprefix("nats://").partition(":")
+
+    async def tap(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, out = await asyncio.open_connection(host, int(port))
+        answering = asyncio.create_task(carry(there, writer, bytearray()))
+        await carry(reader, out, said)
+        answering.cancel()
+        out.close()
+        writer.close()
+
+    async with await asyncio.start_server(tap, "127.0.0.1") as server:
+        where = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        connection = await connect(where, name="test")
+        await connection.subscribe(prefix)
+        await flush(connection)
+        lines = bytes(said).split(b"\r\n")
+        await close(connection)
+
+    pings = [number for number, line in enumerate(lines) if line == b"PING"]
+    (subscribed,) = [number for number, line in enumerate(lines) if line.startswith(b"SUB")]
+    assert pings[-1] > subscribed
+
+
+async def carry(here: asyncio.StreamReader, there: asyncio.StreamWriter, said: bytearray) -> None:
+    while data := await here.read(65_536):
+        said += data
+        there.write(data)
 
 
 PIECES = (b"Name", b" ", b"\t", b":", b"\r\n", b"\x1c", b"\xc3\xa4", b"\xff", b"value", b"a b")

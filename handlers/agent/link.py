@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from handlers.bus import Bus, BusUnavailableError, Message, heed_cancellation, request
+from handlers.bus import Bus, BusUnavailableError, Message, flush, heed_cancellation, request
 from handlers.traces import carried
 
 log = structlog.stdlib.get_logger(__name__)
@@ -63,8 +63,7 @@ class Link:
 
     async def settled(self) -> None:
         """Return when the server knows what we listen to."""
-        await self._bus.flush()
-        heed_cancellation()
+        await flush(self._bus)
 
     async def back(self, within_s: float) -> None:
         """Wait until the connection was lost and came back, or until the time is over."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 import structlog
 
 from domain.messages import Tenant
-from handlers.bus import BusClosedError, BusUnavailableError, Listening, Message, silence
+from handlers.bus import BusClosedError, BusUnavailableError, Listening, Message, flush, silence
 from handlers.doors.desk import DeskClosedError, Doorway
 from handlers.doors.excess import Excess
 from handlers.doors.kept import Backlog, Kept
@@ -130,7 +130,7 @@ class DurableDoor:
         self._listening = await self._doorway.bus.subscribe(  # pyright: ignore[reportUnknownMemberType] -- of `future=`
             self._doorway.subjects.durable_all, cb=hear, max_msgs=1
         )
-        await self._doorway.bus.flush()
+        await flush(self._doorway.bus)
 
     def _serve(self, backlog: Backlog, group: asyncio.TaskGroup) -> None:
         """Let everybody go on who has commands kept, and may."""

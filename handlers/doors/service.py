@@ -21,7 +21,16 @@ import structlog
 from domain.contracts import within_bus
 from domain.messages import Code, Refusal, Tenant
 from domain.problems import Problem, header_text, problem
-from handlers.bus import Bus, BusClosedError, BusUnavailableError, Listening, Message, fits, send
+from handlers.bus import (
+    Bus,
+    BusClosedError,
+    BusUnavailableError,
+    Listening,
+    Message,
+    fits,
+    flush,
+    send,
+)
 from handlers.doors.decode import TENANT, internal, plain_headers
 from handlers.doors.turns import Line
 
@@ -157,7 +166,7 @@ class Service:
         for verb, say in (("PING", self.ping), ("INFO", self.info), ("STATS", self.stats)):
             for subject in (f"$SRV.{verb}", f"$SRV.{verb}.{name}", f"$SRV.{verb}.{by_id}"):
                 self._found.append(await self._subscribe(subject, "", partial(self._show, say)))
-        await self._bus.flush()
+        await flush(self._bus)
 
     async def _subscribe(self, subject: str, queue: str, hear: Callable[..., Any]) -> Listening:
         return await self._bus.subscribe(  # pyright: ignore[reportUnknownMemberType] -- of `future=`
@@ -184,7 +193,7 @@ class Service:
             await asyncio.wait(self._in_flight)
         await self._answered.join()
         if self._bus.is_connected:
-            await self._bus.flush()
+            await flush(self._bus)
 
     async def _arrive(self, message: Message) -> None:
         while len(self._arrived) >= ARRIVED_MAX:  # noqa: ASYNC110 - room is made all the time

@@ -33,7 +33,7 @@ from handlers.agent.process import Kind, Site, now
 from handlers.agent.records import Records
 from handlers.agent.runtime import State
 from handlers.agent.simulated import Ended, Life, Lived
-from handlers.bus import Bus, Message, connect
+from handlers.bus import Bus, Message, connect, flush
 
 H1, H2 = HostId("h01"), HostId("h02")
 WEB = ContainerId("node1")
@@ -134,7 +134,7 @@ class Fleet:
         await self.bus.subscribe(self.subjects.hello_all, cb=self._on_hello)
         await self.bus.subscribe(self.subjects.usage("*"), cb=self._on_usage)
         await self.bus.subscribe(self.subjects.beats_all, cb=self._on_beat)
-        await self.bus.flush()
+        await flush(self.bus)
 
     async def _on_report(self, message: Message) -> None:
         if self.deaf:

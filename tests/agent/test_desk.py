@@ -21,6 +21,7 @@ from domain.orders import (
 from handlers.agent.behaviour import Behaviour
 from handlers.agent.records import Records
 from handlers.agent.zone import Zone
+from handlers.bus import flush
 from tests.agent.fleet import H1, START, WEB
 
 ROUTER = HostId("routing")
@@ -110,7 +111,7 @@ async def test_a_report_refused_lets_the_next_one_pass(fleet, bus):
         await message.respond(msgspec.json.encode({"status": status}))
 
     await bus.subscribe(fleet.subjects.reports(H1), cb=picky)
-    await bus.flush()
+    await flush(bus)
     await fleet.order("o1", H1, START)
     await fleet.order("o2", H1, Restart())
     async with asyncio.timeout(10):

@@ -10,6 +10,7 @@ from domain.orders import CallOff, MigrateOut, Resize, Restart, Start, Stop
 from handlers.agent.behaviour import Behaviour
 from handlers.agent.peers import Drop, Go, Prepare, Reply
 from handlers.agent.runtime import Image
+from handlers.bus import flush
 from tests.agent.fleet import FAST, H1, H2, MV1, PACE, START, WEB, Fleet, Fuse, move
 
 SLOW_COPY = Behaviour(speed=200.0, durations_ms={"copy": (10_000_000, 10_000_000)})
@@ -197,6 +198,7 @@ async def test_a_target_that_hears_neither_go_nor_drop_asks(fleet):
         held.set()
 
     await fleet.bus.subscribe(fleet.subjects.peer(H2, "drop"), cb=held_back)
+    await flush(fleet.bus)
     image = Image.of(WEB, msgspec.msgpack.encode(fleet.truth.lives[H1, WEB]))
     await fleet.done("o3", H1, CallOff(MV1))
     assert (await peer(fleet, Prepare(MV1, H1, image))).ok

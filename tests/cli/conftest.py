@@ -10,7 +10,7 @@ import pytest
 from domain.messages import Code, Refusal
 from domain.problems import problem
 from domain.subjects import Subjects
-from handlers.bus import Bus, Message, listen, silence
+from handlers.bus import Bus, Message, flush, listen, silence
 from restow.cli import main
 
 Json = Mapping[str, Any]
@@ -64,6 +64,7 @@ async def booth(bus: Bus, subjects: Subjects) -> AsyncIterator[Booth]:
         await listen(bus, subject(">"), _answering(bus, booth, len(subject(""))))
         for subject in (subjects.service, subjects.query)
     ]
+    await flush(bus)
     yield booth
     for ear in ears:
         await silence(bus, ear)

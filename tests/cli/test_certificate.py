@@ -13,7 +13,7 @@ from domain.migration import MigrateContainer
 from domain.operation import OperationRequested, RestartLayer, StepStarted
 from domain.problems import Exit
 from domain.subjects import Subjects
-from handlers.bus import Address, Bus
+from handlers.bus import Address, Bus, flush
 from handlers.journal.reader import Head
 from handlers.journal.stream import ensure
 from handlers.journal.writer import Writer
@@ -165,7 +165,7 @@ async def test_verifying_certifies_whatever_is_over(world, writer, restow, nats_
 async def test_a_damaged_journal_certifies_nothing(world, writer, bus, subjects, restow):
     await writer.append(unfinished(world))
     await bus.publish(subjects.frames, b"not a frame")
-    await bus.flush()
+    await flush(bus)
 
     ended = await restow("op", "certificate", "op2")
 

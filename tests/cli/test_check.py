@@ -23,7 +23,7 @@ from domain.messages import (
 from domain.problems import Exit
 from domain.region import Region
 from domain.subjects import Subjects
-from handlers.bus import Address, Bus
+from handlers.bus import Address, Bus, flush
 from handlers.journal.reader import Head
 from handlers.journal.stream import ensure
 from handlers.journal.writer import Writer
@@ -121,7 +121,7 @@ async def test_a_frame_that_was_altered_ends_with_9_and_its_place(writer, bus, s
     region = Region()
     await writer.append([registered(region, "h01")])
     await bus.publish(subjects.frames, b"not a frame")
-    await bus.flush()
+    await flush(bus)
     await asyncio.sleep(0.1)
 
     ended = await restow("audit", "verify")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from domain.problems import Exit
+from handlers.bus import flush
 from handlers.journal.stream import ensure
 from handlers.nats_server import Server, ServerOptions, start
 
@@ -47,7 +48,7 @@ async def test_who_reads_a_damaged_journal_stops_and_names_the_place(
 ):
     await ensure(bus, subjects)
     await bus.publish(subjects.frames, b"not a frame")
-    await bus.flush()
+    await flush(bus)
 
     where = ("--url", nats_url, "--prefix", subjects.prefix)
     code, said = await run(*words.split(), *where, cwd=tmp_path)

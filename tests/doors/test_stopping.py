@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from nats.errors import NoRespondersError
 
-from handlers.bus import connect
+from handlers.bus import connect, flush
 from handlers.journal.stream import JetStreamError, api
 from tests.doors.conftest import doors_of
 from tests.doors.desk import count, until
@@ -52,7 +52,7 @@ async def test_none_of_a_thousand_requests_is_lost_when_the_doors_close(
     async with open_doors():
         for _ in range(1_000):
             await bus.publish(subjects.service("layer.restart"), msgspec.json.encode(CP), inbox)
-        await bus.flush()
+        await flush(bus)
         asyncio.get_running_loop().call_later(0.2, desk.gate.set)
     await until(lambda: len(told) == 1_000)
 

@@ -12,7 +12,7 @@ from domain.fleet import Fleet
 from domain.messages import AskId, ContainerId, HostId, Unchanged
 from domain.orders import ReportHealth
 from domain.subjects import Subjects
-from handlers.bus import Bus
+from handlers.bus import Bus, flush
 from handlers.engine.agents import Agents
 from handlers.engine.outbox import Outbox
 
@@ -80,7 +80,7 @@ async def test_what_agents_say_while_the_engine_ends_disturbs_nobody(
     await bus.publish(subjects.reports("north"), msgspec.json.encode(REPORT))
     _, told = await listener.heard()
     told.set_result(Answered(Unchanged(), 1))
-    await bus.flush()
+    await flush(bus)
     await listener.agents.close()
 
     assert not wrong

@@ -14,7 +14,7 @@ from domain.problems import Problem
 from domain.software import Application, Software
 from domain.subjects import Subjects
 from handlers.agent.behaviour import Behaviour
-from handlers.bus import Bus
+from handlers.bus import Bus, flush
 from handlers.nats_server import ServerOptions, start
 from tests.engine.site import SHOP, SPEED, Site, members, migration, operation, site
 
@@ -62,7 +62,7 @@ async def test_a_tenant_is_told_that_what_belongs_to_another_is_not_there(
     shop: Site, bus: Bus, subjects: Subjects
 ):
     heard = await bus.subscribe(subjects.outcome("acme", "again-1"))
-    await bus.flush()
+    await flush(bus)
     body = b'{"environment":"shop","layer":"app","delay_s":0}'
     subject = subjects.durable("acme", "layer.restart")
     refused = await bus.request(subject, body, headers={"Nats-Msg-Id": "again-1"}, timeout=5)
@@ -78,7 +78,7 @@ async def test_the_durable_door_serves_the_tenant_whose_environment_it_is(
     create = msgspec.json.encode({**SHOP, "environment": "corner"})
     made = await bus.subscribe(subjects.outcome("acme", "make-1"))
     restarted = await bus.subscribe(subjects.outcome("acme", "again-2"))
-    await bus.flush()
+    await flush(bus)
     headers = {"Nats-Msg-Id": "make-1"}
     await bus.request(subjects.durable("acme", "environment.create"), create, headers=headers)
     assert json.loads((await made.next_msg(timeout=10)).data)["status"] == "accepted"

@@ -12,7 +12,7 @@ from domain.messages import AskId, HostId, Instant
 from domain.orders import Order, OrderIssued
 from domain.region import Region
 from domain.subjects import Subjects
-from handlers.bus import Bus
+from handlers.bus import Bus, flush
 from handlers.engine.outbox import Outbox
 
 NORTH = RegisterHost(host="north", memory_mib=1_024, cpu_mhz=4_000, disk_gib=10)
@@ -31,7 +31,7 @@ async def test_an_order_that_is_decided_but_not_stored_is_sent_to_nobody(
     again = asyncio.create_task(outbox.run())
     await outbox.all_for(HostId("north"))
     await asyncio.sleep(0.1)
-    await bus.flush()
+    await flush(bus)
     assert len(region.fleet.orders) == 1
     assert heard.pending_msgs == 0
 
@@ -71,7 +71,7 @@ async def test_an_order_that_is_to_wait_is_sent_later(bus: Bus, subjects: Subjec
         for event in commit.events
     )
     await outbox.issued([replace(commit, events=waits)])
-    await bus.flush()
+    await flush(bus)
     assert heard.pending_msgs == 0
 
     again = asyncio.create_task(outbox.run())

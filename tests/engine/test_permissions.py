@@ -17,7 +17,7 @@ from handlers.agent.behaviour import Behaviour
 from handlers.agent.link import Link
 from handlers.agent.pace import pace_at
 from handlers.agent.process import Site as AgentSite
-from handlers.bus import Bus, close, connect
+from handlers.bus import Bus, close, connect, flush
 from handlers.journal.stream import ensure, info
 from handlers.nats_server import Server, ServerOptions, start
 from projections import process as reader
@@ -150,12 +150,13 @@ async def test_a_tenant_hears_its_own_answers_alone(
     await region(server, stack, tmp_path)
     acme = await as_user("acme", server, stack)
     theirs = await acme.subscribe("restow.res.acme.>")
-    await acme.flush()
+    await flush(acme)
     await acme.publish("restow.cmd.v1.acme.layer.restart", b'{"environment":"shop","layer":"x"}')
     told = msgspec.json.decode((await theirs.next_msg(timeout=20)).data)
 
     assert told["code"] == "environment.not_found"
     others = await acme.subscribe("restow.res.>")
+    await flush(acme)
     await Client(await as_user("operator", server, stack), SUBJECTS).ask("host.cordon", {})
     with pytest.raises(TimeoutError):
         await others.next_msg(timeout=0.5)

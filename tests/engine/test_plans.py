@@ -12,7 +12,7 @@ from domain.messages import Code
 from domain.plan import Forecast
 from domain.problems import Problem
 from domain.subjects import Subjects
-from handlers.bus import Bus
+from handlers.bus import Bus, flush
 from tests.engine.site import SHOP, Site, members, site
 
 RESTART: dict[str, Any] = {"environment": "shop", "layer": "app", "delay_s": 0}
@@ -95,7 +95,7 @@ async def test_a_plan_is_told_and_applied_through_the_durable_door(
 ):
     async def ask(name: str, body: dict[str, Any], ident: str) -> dict[str, Any]:
         heard = await bus.subscribe(subjects.outcome("acme", ident))
-        await bus.flush()
+        await flush(bus)
         subject = subjects.durable("acme", name)
         await bus.request(
             subject, msgspec.json.encode(body), headers={"Nats-Msg-Id": ident}, timeout=5

@@ -12,6 +12,7 @@ from domain.fleet import Fleet
 from domain.messages import ContainerId, HostId, Instant
 from domain.subjects import Subjects
 from handlers.agent.behaviour import Behaviour
+from handlers.bus import flush
 from tests.engine.site import Site, members, site
 
 ONE = ContainerId("node1")
@@ -79,7 +80,7 @@ async def test_what_cannot_be_read_or_comes_from_another_host_is_nothing(place: 
         (one.host, msgspec.json.encode(Usage(one.host, Instant(1), (sample[0],) * 0))),
     ):
         await place.bus.publish(place.subjects.usage(subject), body)
-    await place.bus.flush()
+    await flush(place.bus)
     await asyncio.sleep(0.5)
 
     assert (await place.region()).fleet.containers[ONE].allocated == 1

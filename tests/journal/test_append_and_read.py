@@ -7,7 +7,7 @@ import pytest
 
 from domain.subjects import Subjects
 from domain.wire import COMMIT_BYTES_MAX, GENESIS
-from handlers.bus import Bus, connect
+from handlers.bus import Bus, connect, flush
 from handlers.journal.pull import BATCH
 from handlers.journal.reader import Head, JournalDamagedError, before, end, follow, read
 from handlers.journal.stream import ensure, put
@@ -170,7 +170,7 @@ async def test_a_reader_leaves_no_consumer_behind(nats_url: str, subjects: Subje
     bus = await connect(nats_url, name="counting")
     await new_writer(bus, subjects)
     await whole(bus, subjects)
-    await bus.flush()
+    await flush(bus)
     names = await bus.jetstream().consumers_info(subjects.stream("JNL"))
     await bus.close()
     assert names == []

@@ -10,7 +10,7 @@ from nats.errors import NoRespondersError
 from domain.messages import Refusal
 from domain.problems import Problem
 from domain.subjects import Subjects
-from handlers.bus import Bus
+from handlers.bus import Bus, flush
 from projections import pages, queries
 from projections.pages import QUERIES
 from projections.queries import Progress, Queries
@@ -341,7 +341,7 @@ async def test_who_stops_answers_first_what_has_come(bus, subjects, reads):
         asked = [asyncio.create_task(bus.request(subject, late, timeout=10)) for _ in range(5)]
         await bus.request(subject, b"", timeout=10)
         asked += [asyncio.create_task(bus.request(subject, b"", timeout=10)) for _ in range(20)]
-        await bus.flush()
+        await flush(bus)
     answers = [msgspec.json.decode(reply.data) for reply in await asyncio.gather(*asked)]
     assert [a["code"] for a in answers[:5]] == ["bus.unavailable"] * 5
     assert all(a["items"] for a in answers[5:])
