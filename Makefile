@@ -69,8 +69,8 @@ web/node_modules/stamp: web/package-lock.json
 pictures: install web/node_modules/stamp  ## make the pictures of docs/pictures anew (needs chromium)
 	$(BIN)/python -m tests.browser.pictures
 
-planted: install  ## hunt every planted bug from the first world on, for docs/reliability.md
-	$(BIN)/python -m tests.simulation.planted
+planted: install  ## hunt planted bugs that docs/reliability.md does not find any more, ARGS=--all each
+	$(BIN)/python -m tests.simulation.planted $(ARGS)
 
 bench: install  ## measure, as ratios against a limit of the same run
 	$(BIN)/python -m benchmarks $(ARGS)
