@@ -141,11 +141,6 @@ class Fleet:
         """Return what has been tried out: table, key, and the entry before; oldest first."""
         return iter(self._undo or ())
 
-    def changed(self) -> set[str]:
-        """Return the names of the tables in which something has been tried out."""
-        changed = {id(table) for table, _, _ in self._undo or ()}
-        return {name for name, table in vars(self).items() if id(table) in changed}
-
     def next_number(self, counter: str) -> int:
         """Return the number that the next container, operation or migration will have."""
         return self.counters.get(counter, 0) + 1

@@ -206,7 +206,8 @@ class Lease:
         self._echo = max(self._echo, grant.at)
         self.terms = grant.terms
         self.learn(grant.seats)
-        self.where = {**self.where, **grant.where}
+        if grant.where:
+            self.where = {**self.where, **grant.where}
         self.lost = grant.lost
         sent = self._sent.get(grant.number)
         if sent is None or grant.term != term or self.lost:

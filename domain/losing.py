@@ -64,9 +64,12 @@ from domain.software import Software
 
 def wanted_seats(fleet: Fleet) -> tuple[HostId, ...]:
     """Return who is to be juror: those that are, as far as they are not lost, then one a zone."""
-    there = {name: host for name, host in fleet.hosts.items() if not host.lost}
-    stay = tuple(name for name in fleet.seats.hosts if name in there)
-    if len(stay) >= min(JURORS_MAX, len(there)):
+    hosts = fleet.hosts
+    stay = tuple(name for name in fleet.seats.hosts if name in hosts and not hosts[name].lost)
+    if len(stay) >= JURORS_MAX:
+        return stay
+    there = {name: host for name, host in hosts.items() if not host.lost}
+    if len(stay) == len(there):
         return stay
     zones: dict[str, list[HostId]] = {}
     for name in sorted(there.keys() - set(stay)):

@@ -13,7 +13,7 @@ which a beat was sent: the time of the newest answer that its sender had heard.
 from dataclasses import dataclass, field
 
 from domain.fleet import Fleet
-from domain.host import HostState
+from domain.host import Host, HostState
 from domain.lease import Beat, Grant, Seats, Terms
 from domain.losing import wanted_seats
 from domain.loss import Silent, WatchHosts
@@ -56,6 +56,12 @@ class Watch:
         self._seated = now
         self._steady = now
         self._told: WatchHosts | None = None
+        self._carried_until = -1
+        self._carried_by = Seats()
+        self._where_of = Seats()
+        self._where: dict[HostId, str] = {}
+        self._hosts: list[Host] = []
+        self._all_heard_until = -1
 
     def seen(self, host: HostId) -> Seen | None:
         return self._seen.get(host)
@@ -83,23 +89,34 @@ class Watch:
             lost=host.state is HostState.LOST or beat.term < host.term,
             seats=fleet.seats if beat.seats < fleet.seats.version else None,
             terms=self.terms,
-            where=self._where(fleet),
+            where=self._reached(fleet.seats),
         )
 
-    def _where(self, fleet: Fleet) -> dict[HostId, str]:
+    def _reached(self, seats: Seats) -> dict[HostId, str]:
         """Return how the jurors can be reached by another way than the bus."""
-        known = ((host, self._seen.get(host)) for host in fleet.seats.all)
-        return {host: seen.at for host, seen in known if seen is not None and seen.at}
+        if seats is not self._where_of:
+            known = ((host, self._seen.get(host)) for host in seats.all)
+            self._where = {host: seen.at for host, seen in known if seen is not None and seen.at}
+            self._where_of = seats
+        return self._where
+
+    def _forget(self) -> None:
+        """Look again at what was derived from beats: one of them said something else."""
+        self._carried_until = -1
+        self._where_of = Seats()
 
     def _note(self, seen: Seen, beat: Beat, now: int) -> None:
         seen.heard = now
         seen.seats = max(seen.seats, beat.seats)
-        seen.at = beat.at
+        if seen.at != beat.at:
+            seen.at = beat.at
+            self._forget()
         echo = 0
         if beat.epoch == self._epoch:
             link = (beat.incarnation, beat.chain)
             if seen.since is None or link != seen.link:
                 seen.since, seen.link, seen.base = now, link, 0
+                self._forget()
             seen.base = max(seen.base, beat.base)
             echo = beat.echo
         seen.beats = [*seen.beats[1 - BEATS_KEPT :], (beat.number, now, echo)]
@@ -131,12 +148,25 @@ class Watch:
         return {host: seen for host, seen in known if seen and seen.base and seen.base >= young}
 
     def _carried(self, fleet: Fleet, now: int) -> bool:
-        return fleet.seats.carried(set(self._fresh(fleet, now)))
+        """Say whether a majority of the jurors is fresh.
+
+        It stays one until the first of them may not be fresh any more: leases only get younger.
+        """
+        seats = fleet.seats
+        if seats is self._carried_by and now <= self._carried_until:
+            return True
+        fresh = self._fresh(fleet, now)
+        carried = seats.carried(set(fresh))
+        oldest = min((seen.base for seen in fresh.values()), default=0)
+        self._carried_until = oldest + self.terms.fresh_ms if carried and fresh else -1
+        self._carried_by = seats
+        return carried
 
     def unproven(self, fleet: Fleet, now: int) -> bool:
         """Say whether hosts wait for the journal to prove that this engine leads."""
-        waits = any(seen.heard > self._proven for seen in self._seen.values())
-        return waits and not self._outlived and not self._carried(fleet, now)
+        if self._outlived or self._carried(fleet, now):
+            return False
+        return any(seen.heard > self._proven for seen in self._seen.values())
 
     def proven(self, asked_at: int) -> None:
         """Note that something asked at this time stands in the journal: we led then."""
@@ -157,15 +187,25 @@ class Watch:
         return good
 
     def silent(self, fleet: Fleet, now: int) -> tuple[Silent, ...]:
-        """Return the hosts that hold no lease for certain, and for how long none was heard."""
+        """Return the hosts that hold no lease for certain, and for how long none was heard.
+
+        While hosts are as they were, nobody is silent before the one is that was least heard.
+        """
+        hosts = list(fleet.hosts.values())
+        if now < self._all_heard_until and hosts == self._hosts:
+            return ()
         found: list[Silent] = []
-        for host in fleet.hosts.values():
+        earliest = now
+        for host in hosts:
             if host.state is HostState.LOST:
-                self._seen.pop(host.id, None)
+                if self._seen.pop(host.id, None) is not None:
+                    self._forget()
                 continue
             seen = self._seen.setdefault(host.id, Seen(now))
+            earliest = min(earliest, seen.bound)
             if now >= seen.bound + self.terms.lost_ms:
                 found.append(Silent(host.id, now - seen.bound))
+        self._hosts, self._all_heard_until = hosts, earliest + self.terms.lost_ms
         return tuple(found)
 
     def agreed(self, fleet: Fleet) -> int:

@@ -73,9 +73,10 @@ class Agents:
         host = order.to
         if host in self.down:
             return
-        dice = self._post.dice(f"stumble {order.id}")
-        if dice.random() < self._post.nature.stumble:
-            self._post.later(dice.randint(0, FALLS_WITHIN_MS), lambda: self.fall(host))
+        if self._post.nature.stumble:
+            dice = self._post.dice(f"stumble {order.id}")
+            if dice.random() < self._post.nature.stumble:
+                self._post.later(dice.randint(0, FALLS_WITHIN_MS), lambda: self.fall(host))
         entries, verdict = receive(self.of(host), order, self._post.now)
         self._write(host, *entries)
         match verdict:

@@ -14,6 +14,7 @@ from domain.facts import Fact
 from domain.image import from_image, to_image
 from domain.invariants import broken, broken_by
 from domain.messages import Instant
+from domain.parts import Touched, names_of
 from domain.region import Region
 from domain.wire import FRAME_VERSION, chain, decode_frame, encode_frame
 from restow.simulation.machines import Nature
@@ -51,6 +52,7 @@ class Engines:
         self.region = Region()
         self.region.epoch = 1
         self.shadow = Region()
+        self._names = names_of(self.shadow.fleet)
         self.journal: list[bytes] = []
         self.epoch = 1
         self.promises = Promises()
@@ -132,7 +134,7 @@ class Engines:
         except WENT_WRONG as error:
             self._stage.violate(f"{fact}: {error!r}")
         self.shadow.versions[stream] = version
-        self._check(broken(fleet, fleet.changed()))
+        self._check(broken(fleet, Touched(fleet, self._names)))
         fleet.keep()
 
     def _check(self, wrong: tuple[str, ...]) -> None:

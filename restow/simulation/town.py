@@ -58,10 +58,13 @@ class Machine:
         return not self.dead and self.clock.read(now) < self.switch
 
     def arm(self, now: int) -> None:
-        """Arm the switch, unless it has gone off already."""
-        if self.switch and not self.runs(now) and self.lease.ends > self.clock.read(now):
+        """Arm the switch for longer, and count when it has gone off already."""
+        ends = self.lease.ends
+        if ends <= self.switch:
+            return
+        if self.switch and not self.runs(now) and ends > self.clock.read(now):
             self.fenced += 1
-        self.switch = max(self.switch, self.lease.ends)
+        self.switch = ends
 
     def restart(self, now: int) -> None:
         self.incarnation += 1
@@ -124,7 +127,8 @@ class Town:
         while self._heap and self._heap[0][0] <= until:
             self.now, _, what = heapq.heappop(self._heap)
             what()
-            self.check()
+            if self.lost:
+                self.check()
         self.now = until
         self.check()
         return self
@@ -208,6 +212,8 @@ class Town:
     # Messages
 
     def meet(self, network: dict[str, str], one: str, other: str) -> bool:
+        if not network:  # nobody is cut off
+            return True
         here, there = network.get(one, ""), network.get(other, "")
         return here == there and here != NOWHERE
 

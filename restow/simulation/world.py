@@ -82,6 +82,10 @@ class World:
         """Return dice for one purpose, which nothing else can wear out."""
         return Random(f"{self.seed} {purpose}")
 
+    def rolls(self, purpose: str, chance: float) -> bool:
+        """Say whether what has this chance happens; where it has none, no dice are made."""
+        return chance > 0 and self.dice(purpose).random() < chance
+
     # What may be asked
 
     def ask(self, command: Command, name: str | None = None, **more: object) -> Commit[Fact]:
@@ -91,7 +95,7 @@ class World:
         fleet = self.engines.shadow.fleet
         theirs = foreign_to(fleet, ask)
         commit = self.put(ask)
-        if self.dice(f"again {ask.id}").random() < self.nature.repeat:
+        if self.rolls(f"again {ask.id}", self.nature.repeat):
             self.later(self.dice(f"when {ask.id}").randint(1, LATE_MS), lambda: self._tell(ask))
         if theirs and not isinstance(commit.answer, Refusal):
             self.violate(f"{ask} of what belongs to {theirs}")
@@ -254,12 +258,13 @@ class World:
         if waits > 0:
             self.later(waits + 1, lambda: self._transmit_again(report))
             return
-        dice = self.dice(f"report {report.ask} {self.now}")
-        if dice.random() < self.nature.late:
-            self._silent[report.host] = Instant(self.now + dice.randint(1, LATE_MS))
-        if dice.random() < self.nature.loss:
-            self.later(1_000, lambda: self._transmit_again(report))
-            return
+        if self.nature.late or self.nature.loss:
+            dice = self.dice(f"report {report.ask} {self.now}")
+            if dice.random() < self.nature.late:
+                self._silent[report.host] = Instant(self.now + dice.randint(1, LATE_MS))
+            if dice.random() < self.nature.loss:
+                self.later(1_000, lambda: self._transmit_again(report))
+                return
         silence = self._silent.get(report.host, self.now) - self.now
         if silence > 0:
             self.later(silence, lambda: self._arrive(report))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from random import Random
 
 import pytest
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from domain.host import HostState
 from domain.invariants import INVARIANTS, READS, Invariant, broken, broken_by
 from domain.messages import (
     ContainerId,
+    DeadId,
     EnvironmentId,
     EvacuationId,
     GrowthId,
@@ -37,6 +39,7 @@ from domain.operation import (
     StepStarted,
 )
 from domain.orders import Order, Stop
+from domain.parts import Part, Touched, Whole
 from domain.rebalance import Rebalance, RebalanceRequested
 from domain.recovery import Recovery
 from domain.trigger import Rule, Trigger
@@ -292,11 +295,11 @@ NAMES = [f"{number}-{damaged[0].__name__}" for number, damaged in enumerate(DAMA
 @pytest.mark.parametrize(("invariant", "damage", "sentence"), DAMAGES, ids=NAMES)
 def test_damage_is_seen_and_said(invariant: Invariant, damage: Damage, sentence: str) -> None:
     fleet = at_work().fleet
-    assert list(invariant(fleet)) == []
+    assert list(invariant(fleet, Whole(fleet))) == []
 
     damage(fleet)
 
-    assert sentence in list(invariant(fleet))
+    assert sentence in list(invariant(fleet, Whole(fleet)))
     assert sentence in broken(fleet)
 
 
@@ -404,15 +407,85 @@ def test_an_invariant_reads_no_tables_but_those_that_are_listed(invariant: Invar
     for fleet in amid():
         spied = Spied()
         vars(spied).update(vars(fleet), read=read)
-        list(invariant(spied))
+        list(invariant(spied, Whole(spied)))
 
     assert read <= READS[invariant]
+
+
+def tables_of(fleet: Fleet) -> dict[str, dict[object, object]]:
+    return {name: dict(one) for name, one in vars(fleet).items() if isinstance(one, dict)}
+
+
+def tried(fleet: Fleet, damage: Damage) -> None:
+    """Do damage to a fleet, and let it be what is tried out."""
+    fleet.watcher = None
+    before = tables_of(fleet)
+    damage(fleet)
+    after = tables_of(fleet)
+    for name, entries in before.items():
+        table = getattr(fleet, name)
+        table.clear()
+        table.update(entries)
+    fleet.try_out()
+    for name, entries in after.items():
+        for key in {**before[name], **entries}:
+            if before[name].get(key) != entries.get(key):
+                fleet.put(getattr(fleet, name), key, entries.get(key))
+
+
+@pytest.mark.parametrize(("_invariant", "damage", "sentence"), DAMAGES, ids=NAMES)
+def test_damage_is_seen_in_what_was_touched(
+    _invariant: Invariant, damage: Damage, sentence: str
+) -> None:
+    fleet = at_work().fleet
+    tried(fleet, damage)
+
+    assert sentence in broken(fleet, Touched(fleet))
+    assert set(broken(fleet, Touched(fleet))) == set(broken(fleet))
+
+
+WHERE = ("hosts", "containers", "layers", "environments", "operations", "migrations", "orders")
+
+
+def at_random(fleet: Fleet, dice: Random) -> None:
+    """Give one aggregate a field of another one, or forget it."""
+    table = getattr(fleet, dice.choice([name for name in WHERE if getattr(fleet, name)]))
+    one, other = dice.choice(list(table)), dice.choice(list(table))
+    if dice.random() < 0.1:
+        del table[one]
+        return
+    field = dice.choice([name for name in table[one].__struct_fields__ if name != "id"])
+    table[one] = replace(table[one], **{field: getattr(table[other], field)})
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_what_was_touched_is_as_broken_as_the_whole(number: int) -> None:
+    dice = Random(number)
+    for fleet in amid():
+        before = tables_of(fleet)
+        tried(fleet, lambda fleet: at_random(fleet, dice))
+        assert said_of(fleet, Touched(fleet)) == said_of(fleet, Whole(fleet))
+        fleet.undo()
+        assert tables_of(fleet) == before
+
+
+def said_of(fleet: Fleet, part: Part) -> set[str]:
+    """Return what is broken, or what cannot even be looked at."""
+    try:
+        return set(broken(fleet, part))
+    except KeyError as error:
+        return {repr(error)}
 
 
 def test_what_nothing_was_changed_of_is_not_looked_at_again() -> None:
     fleet = given(hosts(2), shop(2)).fleet
     one = fleet.containers[NODE1]
     fleet.put(fleet.containers, NODE1, replace(one, halted=True))
+    whole = broken(fleet)
 
-    assert broken(fleet, {"hosts", "operations"}) == ()
-    assert broken(fleet, {"containers"}) == broken(fleet) != ()
+    fleet.try_out()
+    fleet.put(fleet.dead, DeadId("dl1"), None)
+
+    assert broken(fleet, Touched(fleet)) == ()
+    fleet.put(fleet.containers, NODE1, fleet.containers[NODE1])
+    assert broken(fleet, Touched(fleet)) == whole != ()
