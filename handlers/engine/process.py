@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
@@ -92,6 +93,9 @@ class Engine:
         """One life: catch up, wait, lead, and drop all state."""
         self._role = "catching up"
         self._standby = Standby(self._bus, self._subjects, self._name)
+        if self._leader is not None:  # it holds all that it knew: not beside what is read anew
+            self._leader = None
+            gc.collect()
         keep = self._keeper.run
         try:
             writer = await first_of(

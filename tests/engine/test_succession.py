@@ -1,14 +1,17 @@
 """Who leads: one engine at a time, whoever was paused, deposed or cut off."""
 
 import asyncio
+import gc
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from domain.region import Region
 from domain.subjects import Subjects
-from handlers.bus import Bus, BusClosedError, close, connect
-from handlers.engine.standby import SILENCE_S, Beat, Standby
+from handlers.bus import Bus, BusClosedError, close, connect, request
+from handlers.engine.process import Status
+from handlers.engine.standby import BEAT_S, SILENCE_S, Beat, Standby
 from handlers.journal.reader import Head, read
 from handlers.journal.stream import ensure
 from handlers.journal.writer import Writer
@@ -40,6 +43,47 @@ async def test_a_leader_that_hears_a_later_one_stands_back_though_it_has_nothing
 
     assert await epochs(bus, subjects) == rival.head.epoch + 1
     assert not any(beat.leaving for beat in said)
+
+
+def regions() -> int:
+    """Return how many regions there are; nobody collects them but who has dropped one."""
+    gc.collect()
+    return sum(isinstance(one, Region) for one in gc.get_objects())
+
+
+async def stands_by(bus: Bus, subjects: Subjects) -> None:
+    """Wait until the one engine is a standby."""
+    role = ""
+    while role != "standby":
+        await asyncio.sleep(0.05)
+        said = await request(bus, subjects.status(), within_s=2)
+        role = msgspec.json.decode(said, type=Status).role
+
+
+async def test_who_was_replaced_holds_nothing_any_more_of_what_it_knew(
+    nats_url: str, bus: Bus, subjects: Subjects, tmp_path: Path
+):
+    async with site(nats_url, subjects, tmp_path) as place:
+        await place.engine("e1")
+        await place.done("host.register", host="north", **HARDWARE)
+        gc.collect()
+        held = regions()
+        last = [head async for head, _ in read(bus, subjects, Head())][-1]
+        rival = await Writer.take_over(bus, subjects, last)
+
+        async def lead() -> None:
+            beat = Beat("rival", rival.head.epoch, rival.head.position)
+            while True:
+                await bus.publish(subjects.leader, msgspec.json.encode(beat))
+                await asyncio.sleep(BEAT_S)
+
+        leading = asyncio.create_task(lead())
+        async with asyncio.timeout(20):
+            await stands_by(bus, subjects)
+
+        assert regions() == held
+        leading.cancel()
+        await rival.close()
 
 
 async def test_beats_of_one_who_was_replaced_count_for_nothing(bus: Bus, subjects: Subjects):
