@@ -7,8 +7,8 @@ from xdist.scheduler.loadscope import LoadScopeScheduling  # type: ignore[import
 
 ALONE = "tests/simulation/"
 """Worlds know nothing of each other: each of their tests goes to whoever is free."""
-HOSTS = "tests/hosts/"
-"""Real containers: two tests of them at once would disturb each other."""
+REAL = ("tests/hosts/", "tests/network/", "tests/traffic/", "tests/agent/test_runtime.py")
+"""Real containers, namespaces and routers: two tests of them at once would disturb each other."""
 EXPLORERS = ("tests/docs/test_stories.py", "tests/contracts/test_catalogue.py")
 """They go every way of the sagas, which takes long and is done once a process."""
 
@@ -18,8 +18,8 @@ def together(nodeid: str) -> str:
     file, _, _ = nodeid.partition("::")
     if file.startswith(ALONE):
         return nodeid
-    if file.startswith(HOSTS):
-        return HOSTS
+    if file.startswith(REAL):
+        return REAL[0]
     return EXPLORERS[0] if file in EXPLORERS else file
 
 
