@@ -16,11 +16,11 @@ from domain.messages import Code, Refusal
 from domain.nouns import story_by
 from domain.waysback import ways_back
 from projections.feed import Frames, H, last_position
-from projections.moments import NOW
+from projections.moments import NOW, Moment
 from projections.reaching import Reaching
 from projections.web.inquiries import WaysBack
 from restow.certificates import certified
-from restow.undoing import answer, followed, rehearse, single
+from restow.undoing import Target, answer, between, followed, rehearse, single
 
 WITHIN_S = 20.0
 """How long an answer may take."""
@@ -72,12 +72,23 @@ class Inquiring(Generic[H]):
         async with self._one_at_a_time:
             return await self._in_time(self._ways_back(what), "restow audit undo")
 
+    async def undo_between(self, begin: Moment, end: Moment) -> WaysBack | Refusal:
+        """Say which commands undo all that was asked between two moments; they are not sent."""
+        async with self._one_at_a_time:
+            return await self._in_time(self._ways_between(begin, end), "restow audit undo --from")
+
     async def _ways_back(self, what: str) -> WaysBack | Refusal:
         noun = story_by(what)
         target = await single(self._reaching, what, f"{noun}.{what}" if noun else "", NOW)
         if target is None:
             detail = f"the journal has no command {what}, and nothing that is called so"
             return Refusal(Code.COMMAND_NOT_FOUND, f"{detail}; see /v1/commands", "query of")
+        return await self._undone(target)
+
+    async def _ways_between(self, begin: Moment, end: Moment) -> WaysBack | Refusal:
+        return await self._undone(await between(self._reaching, begin, end))
+
+    async def _undone(self, target: Target) -> WaysBack | Refusal:
         undoing, position = await followed(self._reaching, target, NOW)
         going_on = undoing.going_on()
         if going_on:

@@ -12,12 +12,14 @@ from domain.certificate import Checked
 from domain.inverses import Left
 from domain.messages import Refusal
 from domain.undoing import Asked
+from projections.moments import NOW, Moment
 from projections.web.answers import answered, refused
 from projections.web.lists import Said, tag_of
-from projections.web.params import InvalidError, invalid, only, single
+from projections.web.params import InvalidError, invalid, moment, only, single
 
 CERTIFICATE = "/v1/certificates/{name}"
 UNDO = "/v1/undo"
+UNDO_BETWEEN = "/v1/undo/between"
 NAME_MAX = 128
 
 _json = msgspec.json.Encoder()
@@ -66,12 +68,17 @@ class Inquiries(Protocol):
         """Say which commands undo a command, by its id, its story or a position; send none."""
         ...
 
+    async def undo_between(self, begin: Moment, end: Moment) -> WaysBack | Refusal:
+        """Say which commands undo all that was asked after `begin`, up to `end`; send none."""
+        ...
+
 
 def routes(inquiries: Inquiries) -> list[Route]:
     """Return the paths of what is told from the journal."""
     return [
         Route(CERTIFICATE, partial(_certificate, inquiries), name=CERTIFICATE),
         Route(UNDO, partial(_undo, inquiries), name=UNDO),
+        Route(UNDO_BETWEEN, partial(_undo_between, inquiries), name=UNDO_BETWEEN),
     ]
 
 
@@ -84,7 +91,20 @@ async def _undo(inquiries: Inquiries, request: Request) -> Response:
             raise invalid(detail, "of")
     except InvalidError as error:
         return refused(error.refusal)
-    found = await inquiries.undo(given["of"])
+    return _told(request, await inquiries.undo(given["of"]))
+
+
+async def _undo_between(inquiries: Inquiries, request: Request) -> Response:
+    try:
+        given = single(request.query_params.multi_items())
+        only(given, ("from", "to"))
+        begin, end = moment(given, "from"), moment(given, "to") if "to" in given else NOW
+    except InvalidError as error:
+        return refused(error.refusal)
+    return _told(request, await inquiries.undo_between(begin, end))
+
+
+def _told(request: Request, found: WaysBack | Refusal) -> Response:
     if isinstance(found, Refusal):
         return refused(found)
     body = _json.encode(found)

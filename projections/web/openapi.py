@@ -15,7 +15,7 @@ from projections.moments import NUMBER_MAX
 from projections.questions import LIMIT_DEFAULT, LIMIT_MAX, WAIT_DEFAULT_MS, WAIT_MAX_MS
 from projections.views import ALL, View, columns
 from projections.web.density import BUCKETS, BUCKETS_MAX, Density
-from projections.web.inquiries import CERTIFICATE, NAME_MAX, UNDO, WaysBack
+from projections.web.inquiries import CERTIFICATE, NAME_MAX, UNDO, UNDO_BETWEEN, WaysBack
 from projections.web.lists import Projections
 from projections.web.params import CURSOR_MAX, OWN
 
@@ -201,6 +201,7 @@ def _fixed() -> Document:
         "/v1/changes": {"get": _changes()},
         "/v1/density": {"get": _density()},
         UNDO: {"get": _undo()},
+        UNDO_BETWEEN: {"get": _undo_between()},
         "/v1/status": {
             "get": _plain("status", "How far the views are.", status, _fresh()[:2]),
         },
@@ -233,6 +234,14 @@ def _undo() -> Document:
     of = {**_query("of", name, "a command's id, a story (op3) or a position"), "required": True}
     text = "The commands that undo a command, tried in a fork; none is sent."
     return _plain("undo", text, {"$ref": REFERENCE.format(name="WaysBack")}, [of])
+
+
+def _undo_between() -> Document:
+    begin = {**_query("from", MOMENT, "what was asked after this moment"), "required": True}
+    end = _query("to", MOMENT, "up to this one; without it, up to now")
+    text = "The commands that undo all that was asked in a span of time; none is sent."
+    ways = {"$ref": REFERENCE.format(name="WaysBack")}
+    return _plain("undo_between", text, ways, [begin, end])
 
 
 def _certificate() -> Document:

@@ -107,12 +107,12 @@ def wanted(view: View, pairs: Pairs) -> Wanted:
 
 def freshness(given: Mapping[str, str]) -> Freshness:
     """Read how new an answer must be. Raises `InvalidError`."""
-    moment = _moment(given["as_of"]) if "as_of" in given else None
+    past = moment(given, "as_of") if "as_of" in given else None
     least = number(given, "min_position", 0, (0, NUMBER_MAX))
-    if moment is not None and least:
+    if past is not None and least:
         detail = "as_of is the past, min_position what is to come; give one of them"
         raise invalid(detail, "as_of")
-    return Freshness(least, number(given, "wait_ms", WAIT_DEFAULT_MS, (0, WAIT_MAX_MS)), moment)
+    return Freshness(least, number(given, "wait_ms", WAIT_DEFAULT_MS, (0, WAIT_MAX_MS)), past)
 
 
 def only(given: Mapping[str, str], names: Sequence[str]) -> None:
@@ -214,15 +214,17 @@ def _time(text: str) -> int | None:
     return None if found.tzinfo is None else int(found.timestamp() * 1_000)
 
 
-def _moment(text: str) -> Moment:
+def moment(given: Mapping[str, str], name: str) -> Moment:
+    """Read a position, or a time. Raises `InvalidError`."""
+    text = given.get(name, "")
     position = _whole(text)
     if position is not None and position >= 0:
         return Moment(position=position)
     at = _time(text)
     if at is None:
-        detail = "as_of must be a position (1234) or a time with a zone (2026-11-21T10:00:00Z)"
+        detail = f"{name} must be a position (1234) or a time with a zone (2026-11-21T10:00:00Z)"
         detail = f"{detail}, got {text[:40]!r}"
-        raise invalid(detail, "as_of")
+        raise invalid(detail, name)
     return Moment(at=Instant(at))
 
 

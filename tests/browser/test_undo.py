@@ -1,5 +1,7 @@
 """Undo on the dashboard: the way back is shown first, then sent, each command held to its plan."""
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
@@ -41,3 +43,35 @@ async def test_what_others_changed_since_is_left_and_said(tab: Tab, served: Serv
     await expect(undo).to_contain_text("changed since")
     await expect(undo).to_contain_text("Nothing to send")
     await expect(undo.get_by_role("button", name="Send …")).to_have_count(0)
+
+
+async def test_all_that_was_asked_in_a_span_of_time_is_brought_back(tab: Tab, served: Served):
+    await environment(served, "span", 2)
+    before = (await served.place.quiet()).position
+    key = (EnvironmentId("span"), LayerName("app"))
+    body = {"environment": "span", "layer": "app"}
+    await served.place.done("layer.scale", **body, count=3)
+    await served.place.quiet()
+    await served.place.done("layer.scale", **body, count=4)
+    region = await served.place.quiet()
+    assert len(region.fleet.layers[key].containers) == 4
+    page = await tab.open(f"time?from={before}&at={region.position}")
+    undo = page.get_by_label(re.compile("Undo positions"))
+    await undo.get_by_role("button", name="Show the way back").click()
+    await expect(undo).to_contain_text("2 asked for by people then")
+    await expect(undo).to_contain_text("layer.span/app count: 4 → 2")
+    await expect(undo).to_contain_text("each is done")
+    assert len((await served.place.region()).fleet.layers[key].containers) == 4
+    await undo.get_by_role("button", name="Send …").click()
+    await undo.get_by_role("button", name=re.compile(r"Send \d+ command")).click()
+    await expect(undo.locator("[data-undone]")).to_be_visible()
+    layer = (await served.place.quiet()).fleet.layers[key]
+    assert len(layer.containers) == 2
+
+
+async def test_a_span_in_which_nobody_asked_for_anything_offers_nothing(tab: Tab, served: Served):
+    await environment(served, "idle", 1)
+    end = (await served.place.quiet()).position
+    page = await tab.open(f"time?from={end - 1}&at={end}")
+    await expect(page.get_by_label("What changed")).to_contain_text("lines differ")
+    await expect(page.get_by_label(re.compile("Undo positions"))).to_have_count(0)

@@ -9,13 +9,14 @@ from domain.facts import tag
 from domain.messages import Code, Refusal
 from domain.waysback import ways_back
 from projections.batches import frame_hash
+from projections.feed import last_position
 from projections.keyframes import Keyframes
-from projections.moments import NOW
+from projections.moments import NOW, Moment
 from projections.reaching import Reaching
 from projections.web.inquiries import WaysBack
 from restow.certificates import certified
 from restow.inquiring import Inquiring
-from restow.undoing import answer, followed, rehearse, single
+from restow.undoing import answer, between, followed, rehearse, single
 from tests.projections.journal import MemoryJournal
 from tests.web.conftest import FRAMES
 
@@ -107,6 +108,55 @@ async def test_the_ways_back_are_those_of_the_command_line(http, site, tmp_path)
         sent += len(found.commands)
     assert sent
     assert site.engine.asked == []
+
+
+END = last_position(FRAMES[-1])
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"), [(0, END), (END // 2, END), (END // 4, END // 2), (END - 1, END), (9, 3)]
+)
+async def test_the_ways_back_over_a_span_are_those_of_the_command_line(
+    http, site, tmp_path, begin, end
+):
+    reaching = Reaching(site.journal, Keyframes(tmp_path / "others"))
+    said = await http.get("/v1/undo/between", params={"from": begin, "to": end})
+    target = await between(reaching, Moment(position=begin), Moment(position=end))
+    undoing, position = await followed(reaching, target, NOW)
+    if undoing.going_on():
+        assert (said.status_code, said.json()["code"]) == (409, "operation.busy")
+        return
+    told = ways_back(undoing)
+    tried = await rehearse(reaching, undoing, told.steps, position)
+    assert said.status_code == 200, said.text
+    found = msgspec.json.decode(said.content, type=WaysBack)
+    wanted = answer(undoing, told, tried, position)
+    assert found == msgspec.json.decode(msgspec.json.encode(wanted), type=WaysBack)
+    assert all(begin < one.position <= end for one in found.asked)
+    assert site.engine.asked == []
+
+
+async def test_a_span_may_be_told_by_times_and_ends_now(http):
+    whole = (await http.get("/v1/undo/between", params={"from": 0})).json()
+    by_time = await http.get("/v1/undo/between", params={"from": "1971-01-01T00:00:00Z"})
+    assert (by_time.json(), by_time.status_code) == (whole, by_time.status_code)
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("", "query from"),
+        ("?from=", "query from"),
+        ("?from=soon", "query from"),
+        ("?from=-1", "query from"),
+        ("?to=5", "query from"),
+        ("?from=1&to=later", "query to"),
+        ("?from=1&of=op1", "query of"),
+    ],
+)
+async def test_a_span_that_is_none_is_refused_by_name(http, query, named):
+    refused = await http.get(f"/v1/undo/between{query}")
+    assert (refused.status_code, refused.json()["path"]) == (400, named)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ PATHS = [
         "/v1/certificates/{name}",
         "/v1/density",
         "/v1/undo",
+        "/v1/undo/between",
         "/readyz",
         "/version",
         "/metrics",
