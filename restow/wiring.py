@@ -76,6 +76,7 @@ async def run_agent(  # noqa: PLR0913 - the settings of a process
     kind: agent.Kind | None = None,
     traffic: Path | None = None,
     metrics: Endpoint | None = None,
+    underlay: str = "",
 ) -> None:
     """Run the agent of some hosts until told to stop; simulated ones, unless `kind`.
 
@@ -95,6 +96,7 @@ async def run_agent(  # noqa: PLR0913 - the settings of a process
             kind=kind,
             gates=gates,
             board=board,
+            underlay=underlay,
         )
 
 

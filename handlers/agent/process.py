@@ -22,6 +22,7 @@ from handlers.agent.ledger import Ledger, Open
 from handlers.agent.link import Link
 from handlers.agent.meters import Tally
 from handlers.agent.neighbours import Neighbours
+from handlers.agent.networks import Networks
 from handlers.agent.pace import Pace, pace_at
 from handlers.agent.peers import Peers
 from handlers.agent.post import Post, always
@@ -31,6 +32,7 @@ from handlers.agent.routes import Routes
 from handlers.agent.runtime import Runtime
 from handlers.agent.simulated import SimulatedRuntime
 from handlers.agent.tenure import LostError, Tenure
+from handlers.agent.ways import Ways
 from handlers.agent.zone import SimulatedBalancer, SimulatedNames, ZoneFile
 from handlers.bus import Address, connect
 
@@ -65,6 +67,8 @@ class Site:
     leased: bool = True
     kind: Kind | None = None
     tally: Tally = field(default_factory=Tally)
+    underlay: str = ""
+    """The router's address among the hosts; those of hosts are their runtimes'."""
 
     async def host(self, host: HostId) -> None:
         """Be the agent of a host, until cancelled; its containers are simulated, unless `kind`.
@@ -92,6 +96,7 @@ class Site:
             crew = HostCrew(post, self.link, self.subjects, fetch)
             async with asyncio.TaskGroup() as tasks:
                 await crew.answer(tasks)
+                await Networks(host, runtime, self.link, self.subjects, self.pace).serve(tasks)
                 if self.leased:
                     await tenure.begin()
                     tasks.create_task(tenure.run())
@@ -111,15 +116,18 @@ class Site:
             files.callback(ledger.close)
             routes = Routes(folder / "routes", opened=self.opened)
             files.callback(routes.close)
+            ways = Ways(self.underlay, routes)
             if gates is None:
                 zone = ZoneFile(folder / "zone", ROUTER, self.behaviour, opened=self.opened)
                 files.callback(zone.close)
                 crew = RouterCrew(SimulatedNames(zone), SimulatedBalancer(zone), routes)
             else:
-                crew = RouterCrew(*gates(routes), routes)
-            await Desk(
-                ledger, crew, self.link, self.subjects, pace=self.pace, tally=self.tally
-            ).run(now)
+                crew = RouterCrew(*gates(routes), routes, ways=ways)
+            async with asyncio.TaskGroup() as tasks:
+                await Networks(ROUTER, ways, self.link, self.subjects, self.pace).serve(tasks)
+                await Desk(
+                    ledger, crew, self.link, self.subjects, pace=self.pace, tally=self.tally
+                ).run(now)
 
 
 async def run(  # noqa: PLR0913 - the settings of a process
@@ -134,8 +142,11 @@ async def run(  # noqa: PLR0913 - the settings of a process
     kind: Kind | None = None,
     gates: Gates | None = None,
     board: Board | None = None,
+    underlay: str = "",
 ) -> None:
     """Serve these hosts until SIGTERM or SIGINT; their containers go on. `gates`: see `router`.
+
+    `underlay`: see `Site`.
 
     Raises `BusUnavailableError`, `RecordsInUseError`, `RecordsDamagedError`.
     """
@@ -146,7 +157,16 @@ async def run(  # noqa: PLR0913 - the settings of a process
     ):
         pace = pace_at(behaviour.speed)
         subjects = Subjects(prefix)
-        site = Site(link, subjects, data, behaviour, pace, neighbours=neighbours, kind=kind)
+        site = Site(
+            link,
+            subjects,
+            data,
+            behaviour,
+            pace,
+            neighbours=neighbours,
+            kind=kind,
+            underlay=underlay,
+        )
         if board is not None:
             board.sources.append(site.tally.families)
         agents = [site.host(HostId(host)) for host in hosts]

@@ -11,10 +11,13 @@ from collections.abc import Iterable
 from typing import Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from domain.orders import Order, RouteIn, RouteOut
 from handlers.agent.desk import Done
 from handlers.agent.routes import Route, Routes, Standing
+from handlers.agent.ways import Ways
+from handlers.network.tools import NetworkFailedError
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -74,11 +77,13 @@ class RouterCrew:
         balancer: Balancer,
         routes: Routes,
         *,
+        ways: Ways | None = None,
         mend_every_s: float = MEND_EVERY_S,
     ) -> None:
         self._names = names
         self._balancer = balancer
         self._routes = routes
+        self._ways = ways or Ways("", routes)
         self._mend_every_s = mend_every_s
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -98,6 +103,8 @@ class RouterCrew:
         if not isinstance(work, RouteIn | RouteOut):
             return Done(done=False, detail="the router runs no containers")
         route = Route(work.names, work.address, work.ports, work.stateful)
+        if isinstance(work, RouteIn):
+            route = replace(route, network=work.network)
         async with self._locks[work.address]:
             try:
                 if isinstance(work, RouteIn):
@@ -114,7 +121,7 @@ class RouterCrew:
         self._routes.come(route)
         try:
             detail = await self._put(route)
-        except RoutingFailedError as error:
+        except (RoutingFailedError, NetworkFailedError) as error:
             detail = str(error)
         if not detail:
             self._routes.stay(route.address)
@@ -125,7 +132,8 @@ class RouterCrew:
         return Done(done=False, detail=detail)
 
     async def _put(self, route: Route) -> str:
-        """Balancer first: what DNS names must be able to serve."""
+        """Balancer first: what DNS names must be able to serve; and before it a way there."""
+        await self._ways.reach(route)
         await self._balancer.put(route)
         await self._names.put(route)
         if not await self._balancer.serves(route):
@@ -159,6 +167,10 @@ class RouterCrew:
 
     async def _mend(self) -> None:
         while True:
+            try:
+                await self._ways.mend()
+            except NetworkFailedError as error:
+                await log.awarning("router.cannot-reach", error=str(error))
             for part in (self._balancer, self._names):
                 try:
                     mended: Iterable[str] = await part.mend()

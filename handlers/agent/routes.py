@@ -26,13 +26,17 @@ class Standing(StrEnum):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """A container as DNS and balancer know it: `names` are its own and then its layer's."""
+    """A container as DNS and balancer know it: `names` are its own and then its layer's.
+
+    `network` is the number of the one over which it is reached, 0 where that is the machine's.
+    """
 
     names: tuple[str, ...]
     address: str
     ports: tuple[int, ...] = ()
     stateful: bool = False
     standing: Standing = Standing.COMING
+    network: int = 0
 
     @property
     def server(self) -> str:
@@ -101,7 +105,8 @@ class Routes:
         old = self._routes.get(route.address, route)
         names = tuple(dict.fromkeys((*old.names[:-1], *route.names)))
         ports = tuple(dict.fromkeys((*old.ports, *route.ports)))
-        leaving = replace(route, names=names, ports=ports, standing=Standing.LEAVING)
+        kept = replace(route, names=names, ports=ports, network=old.network)
+        leaving = replace(kept, standing=Standing.LEAVING)
         self._put(leaving)
         return leaving
 

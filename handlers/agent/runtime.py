@@ -209,6 +209,22 @@ class Runtime(Protocol):
         """Destroy a copy that is paused or held, never one that runs."""
         ...
 
+    @property
+    def underlay(self) -> str:
+        """Return the address of this host among the hosts; "" where it is on no network."""
+        ...
+
+    def networks(self) -> frozenset[int]:
+        """Return the numbers of the networks that containers here are on."""
+        ...
+
+    async def point(self, network: int, table: Mapping[str, str]) -> None:
+        """Have all of a network found where the table says, and what it does not say nowhere.
+
+        By a container's address, that of its host; see `HostNetwork`.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of files. Containers go on."""
         ...

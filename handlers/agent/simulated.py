@@ -7,7 +7,7 @@ keep it: it goes on when the agent is killed.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -253,6 +253,16 @@ class SimulatedRuntime:
             await self._sleep("drop", container)
             self._there(container, "paused", "held")
             self._forget(container)
+
+    @property
+    def underlay(self) -> str:
+        return ""
+
+    def networks(self) -> frozenset[int]:
+        return frozenset()
+
+    async def point(self, network: int, table: Mapping[str, str]) -> None:
+        """Do nothing: what is simulated says nothing to others."""
 
     def close(self) -> None:
         self._records.close()

@@ -21,6 +21,7 @@ from handlers.engine.agents import Agents
 from handlers.engine.clock import now
 from handlers.engine.desk import Desk
 from handlers.engine.lookout import Lookout
+from handlers.engine.networks import Networks
 from handlers.engine.outbox import Outbox
 from handlers.engine.standby import BEAT_S, Beat
 from handlers.engine.tally import Tally
@@ -63,10 +64,12 @@ class Leader:
         self.region = region
         tally, traces = tally or Tally(), Traces()
         self._outbox = Outbox(bus, subjects, region.fleet, region.epoch, (tally, traces))
+        self._networks = Networks(bus, subjects, region.fleet, region.epoch)
         self.desk = Desk(region, writer.append, self._effects, now, tally=tally, traces=traces)
         writer.more = traces.of_frame
 
     async def _effects(self, commits: Sequence[Commit[Fact]]) -> None:
+        self._networks.happened(commits)
         await self._outbox.issued(commits)
 
     async def lead(self, stop: asyncio.Event) -> None:
@@ -81,6 +84,7 @@ class Leader:
                 for work in (
                     self.desk.run(),
                     self._outbox.run(),
+                    self._networks.run(),
                     timers.run(self.region.fleet, self.desk.ask, now),
                     usage.run(self._bus, self._subjects, followers),
                     self._beat(),

@@ -8,6 +8,8 @@ import re
 from ipaddress import IPv4Address
 
 VNI_MAX = 2**24 - 1
+GATE = "10.255.255.254"
+"""The router's address in every network: from there the balancer comes to containers."""
 MTU_OVERHEAD = 50
 """Bytes that VXLAN puts before each frame."""
 MTU_MAX = 1_500
@@ -29,6 +31,37 @@ def bridge_of(vni: int) -> str:
 def tunnel_of(vni: int) -> str:
     """Return the VXLAN of an environment on each host."""
     return f"rv{vni}"
+
+
+def gate_of(vni: int) -> str:
+    """Return the router's own end of its cable to an environment."""
+    return f"rg{vni}"
+
+
+def port_of(vni: int) -> str:
+    """Return the other end, which is on the bridge."""
+    return f"rp{vni}"
+
+
+WALL = """\
+add table inet restow-gates
+delete table inet restow-gates
+table inet restow-gates {
+  chain said {
+    type filter hook input priority 0; policy accept;
+    iifname "rg*" tcp flags & (syn | ack) != syn accept
+    iifname "rg*" meta l4proto { tcp, udp } th dport 53 accept
+    iifname "rg*" drop
+  }
+  chain through {
+    type filter hook forward priority 0; policy accept;
+    iifname "rg*" drop
+    oifname "rg*" drop
+  }
+}
+"""
+"""The router connects to containers; they may ask it for names, and connect to nothing else of it.
+From one network to another one it is no way."""
 
 
 def guard(port: str, address: str) -> str:

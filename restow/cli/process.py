@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -56,6 +57,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 RUNTIME = Parameter(help="What runs containers: simulated, or runc for real ones.")
 TRAFFIC = Parameter(help="Settings of the router's DNS servers and HAProxy, in TOML.")
+UNDERLAY = Parameter(help="Address of this machine among the hosts, for networks of environments.")
 LISTEN = Parameter(help="Address where other hosts may ask whether this one is cut off too.")
 
 
@@ -77,6 +79,8 @@ class Hosts:
     runtime: Annotated[Literal["simulated", "runc"], RUNTIME] = "simulated"
     bridge: str = ""
     """Bridge of this machine that real containers are joined to; else each is alone."""
+    underlay: Annotated[str, UNDERLAY] = ""
+    """With real containers, or as the router: each environment has a network of its own."""
     profile: Profile = Profile.MOVABLE
     """How real containers are shut in that do not say it: movable (live), or isolated."""
 
@@ -203,6 +207,13 @@ async def unable() -> str:
     return ability.why
 
 
+def _is_ipv4(word: str) -> bool:
+    try:
+        return str(IPv4Address(word)) == word
+    except ValueError:
+        return False
+
+
 async def agent(
     *, data: Data = None, hosts: Hosts = NO_HOSTS, metrics: Metrics = None, at: At = HERE
 ) -> None:
@@ -213,8 +224,14 @@ async def agent(
     keeps = data or data_directory()
     where, kind = keeps / AGENTS_FOLDER, None
     if hosts.runtime == "runc":
-        at_home = Reach(hosts.listen, hosts.bridge, await unable())
+        at_home = Reach(hosts.listen, hosts.bridge, await unable(), hosts.underlay)
         kind = real(Images(keeps / IMAGES_FOLDER), hosts.profile, reach=at_home)
+    if hosts.underlay and not _is_ipv4(hosts.underlay):
+        message = f"--underlay is an IPv4 address of this machine, not {hosts.underlay!r}"
+        raise UsageError(message)
+    if hosts.underlay and hosts.runtime != "runc" and not hosts.routing:
+        message = "--underlay is for --runtime runc and for --routing: no other one has networks"
+        raise UsageError(message)
     if hosts.traffic is not None and not hosts.routing:
         message = "--traffic is for the router: say --routing too"
         raise UsageError(message)
@@ -230,6 +247,7 @@ async def agent(
             kind=kind,
             traffic=hosts.traffic,
             metrics=counted,
+            underlay=hosts.underlay,
         )
 
 

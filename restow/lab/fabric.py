@@ -16,12 +16,8 @@ from handlers.network.tools import Tools
 
 NAMED = Path("/run/netns")
 MARK = "rl"
-BRIDGE = "br0"
-"""In each host: what its containers and its own cable are joined to."""
 SWITCH, EDGE = "switch", "edge"
 EDGE_NUMBER, OUTSIDE_NUMBER = 253, 254
-GATE = "10.255.255.254/8"
-"""The address of the edge among the containers: from there the balancer comes to them."""
 THIRDS = 256
 
 
@@ -62,9 +58,6 @@ class Fabric(msgspec.Struct, frozen=True):
     def _numbered(self, number: int) -> str:
         return f"198.18.{self.third}.{number}"
 
-    def _mac(self, host: str) -> str:
-        return f"02:72:6c:00:{self.third:02x}:{1 + self.hosts.index(host):02x}"
-
     def make(self) -> None:
         """Have the switch, the hosts and the edge, and our cable. Raises `NetworkFailedError`."""
         switch = self.space(SWITCH)
@@ -83,7 +76,6 @@ class Fabric(msgspec.Struct, frozen=True):
             "link set lo up",
             f"link add eth0 type veth peer name {EDGE} netns {switch}",
             f"address add {self.edge}/24 dev eth0",
-            f"address add {GATE} dev eth0",
             "link set eth0 up",
         )
         for host in self.hosts:
@@ -94,12 +86,9 @@ class Fabric(msgspec.Struct, frozen=True):
     def _host(self, host: str) -> None:
         Tools(self.space(host)).ip(
             "link set lo up",
-            # An address of its own: else it is that of a cable, and changes as containers come.
-            f"link add {BRIDGE} address {self._mac(host)} type bridge mcast_snooping 0",
-            f"link add up0 type veth peer name {host} netns {self.space(SWITCH)}",
-            f"link set up0 master {BRIDGE} up",
-            f"address add {self.address(host)}/24 dev {BRIDGE}",
-            f"link set {BRIDGE} up",
+            f"link add eth0 type veth peer name {host} netns {self.space(SWITCH)}",
+            f"address add {self.address(host)}/24 dev eth0",
+            "link set eth0 up",
         )
 
     def remove(self) -> None:

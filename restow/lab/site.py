@@ -17,7 +17,7 @@ from handlers.agent.runtime import RuntimeFailedError
 from handlers.nats_server import ANY_PORT
 from handlers.network.tools import NetworkFailedError
 from restow.crew import Say, crew
-from restow.lab.fabric import BRIDGE, EDGE, Fabric
+from restow.lab.fabric import EDGE, Fabric
 from restow.lab.image import add_counter
 from restow.lab.servers import TCP_PORTS, Servers
 from restow.locks import HeldError, held
@@ -110,7 +110,7 @@ async def _fabric(lab: Lab, say: Say) -> AsyncGenerator[Fabric]:
 
 def _plan(lab: Lab, servers: Servers) -> Plan:
     fabric = lab.fabric
-    router = Place(fabric.inside(EDGE))
+    router = Place(fabric.inside(EDGE), ("--underlay", fabric.edge))
     places = {name: _place(fabric, name) for name in lab.names}
     return Plan(
         data=lab.data,
@@ -129,7 +129,8 @@ def _plan(lab: Lab, servers: Servers) -> Plan:
 
 
 def _place(fabric: Fabric, host: str) -> Place:
-    flags = ("--listen", fabric.address(host), "--bridge", BRIDGE)
+    address = fabric.address(host)
+    flags = ("--listen", address, "--underlay", address)
     return Place(fabric.inside(host), flags)
 
 

@@ -51,6 +51,7 @@ class RuncRuntime:
     ) -> None:
         reach = reach or Reach()
         self._host = host
+        self.underlay = reach.underlay
         self._usual = usual
         self._places = Places.of(data, host, run)
         self._cgroups: Cgroups = cgroups_here()
@@ -295,6 +296,9 @@ class RuncRuntime:
 
     async def reach(self, container: ContainerId) -> None:
         self._there(container, "running", "stopped")
+
+    def networks(self) -> frozenset[int]:
+        return frozenset(life.spec.network for life in self._lives.all() if life.spec.network)
 
     async def point(self, network: int, table: Mapping[str, str]) -> None:
         await asyncio.to_thread(self._builder.wires.point, network, table)

@@ -12,6 +12,7 @@ from it.
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -57,6 +58,8 @@ class Wires:
         self._places = places
         self._bridge = bridge
         self._network = HostNetwork(underlay) if underlay else None
+        self._told: dict[int, Table] = {}
+        self._telling = threading.RLock()
 
     def path(self, home: Home) -> Path:
         """Return where the namespace is found by others, once it is there."""
@@ -107,17 +110,25 @@ class Wires:
         if over is None:
             run_now("ip", "link", "set", self.device(home), "master", self._bridge)
             return
-        with _in_words():
+        with _in_words(), self._telling:
             over.attach(network, self.device(home), address)
+            if network in self._told:
+                over.point(network, self._told[network])
 
     def _over(self, network: int) -> HostNetwork | None:
         """Return what makes this network here; None where it is that of everybody."""
         return self._network if network else None
 
     def point(self, network: int, table: Table) -> None:
-        """Tell the network of an environment who is on which host. Raises `RuntimeFailedError`."""
+        """Tell the network of an environment who is on which host, now and whenever it comes.
+
+        Raises `RuntimeFailedError`.
+        """
         if over := self._over(network):
-            with _in_words():
+            with _in_words(), self._telling:
+                self._told[network] = table
+                if not table:
+                    del self._told[network]
                 over.point(network, table)
 
     def _empty(self, home: Home) -> None:
