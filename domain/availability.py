@@ -32,6 +32,8 @@ def may_move(fleet: Fleet, container: Container) -> bool:
     """Say whether nothing but room keeps a container from being moved live now."""
     if not container.running or container.claim or container.migration is not None:
         return False
+    if fleet.hosts[container.host].unable:
+        return False
     layer = fleet.layers[container.environment, container.layer]
     return not layer.leaving and (len(layer.containers) == 1 or not obstacle(fleet, container))
 

@@ -44,7 +44,7 @@ from domain.facts import members
 from domain.fleet import Fleet
 from domain.growing import GrowthCommand
 from domain.host import HostCommand
-from domain.loss import LoseHost, RecoverHost, ReturnHost, SettleLost, WatchHosts
+from domain.loss import LoseHost, RecoverHost, ReturnHost, SettleLost, WatchHosts, new_term
 from domain.messages import (
     Command,
     HostId,
@@ -94,7 +94,7 @@ DECIDE: dict[type[Command], Decide] = {
     **dict.fromkeys(
         members(HostCommand),
         lambda fleet, c, _ask, _now: host.decide(
-            fleet.hosts.get(HostId(c.host)), c, host.new_term(fleet.counters, c.host)
+            fleet.hosts.get(HostId(c.host)), c, new_term(fleet.counters, c.host)
         ),
     ),
     **dict.fromkeys(

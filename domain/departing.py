@@ -8,7 +8,7 @@ from domain.messages import MIGRATION_DEADLINE_S, Event, Instant, MigrationId
 from domain.migration import MigrationRequested
 from domain.moving import move_of, word
 from domain.offline import cold_word
-from domain.placement import Chosen
+from domain.placement import Chosen, cannot_move
 
 WHY_MAX = 200
 """Characters of a reason why one container could not go."""
@@ -32,6 +32,8 @@ def held_up(fleet: Fleet, container: Container, *, live: bool) -> Obstacle | Non
     """Say what of the container itself, or of its host, keeps it from going now."""
     if fleet.hosts[container.host].lost:
         return Obstacle(f"host {container.host} is lost", lasting=True)
+    if live and fleet.hosts[container.host].unable:
+        return Obstacle(cannot_move(fleet.hosts[container.host]), lasting=True)
     if container.migration is not None:
         return Obstacle(f"migration {container.migration} has it")
     if container.claim:

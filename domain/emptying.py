@@ -184,10 +184,10 @@ def find_target(
     if one.kind is Kind.RESTORE:
         if one.host not in fleet.hosts:
             return unknown(one.host)
-        return choose(fleet, container, one.host)
-    if still_fits(fleet, wanted, container):
+        return choose(fleet, container, one.host, live=one.live)
+    if still_fits(fleet, wanted, container, live=one.live):
         return Chosen(HostId(str(wanted.target)), Placing("planned", len(fleet.hosts), 1))
-    wished = replace(wish(fleet, container), only=one.targets)
+    wished = replace(wish(fleet, container, live=one.live), only=one.targets)
     crowded = tuple(crowded_hosts(fleet))
     for apart in ((*wanted.avoid, *crowded), wanted.avoid):
         found = place(fleet, replace(wished, apart=(container.host, *apart)))
@@ -204,12 +204,12 @@ def crowded_hosts(fleet: Fleet) -> Iterable[HostId]:
             yield target
 
 
-def still_fits(fleet: Fleet, wanted: Wanted, container: Container) -> bool:
+def still_fits(fleet: Fleet, wanted: Wanted, container: Container, *, live: bool) -> bool:
     """Say whether the place that a container was given in the plan is still free for it."""
     target = wanted.target
     if target is None or target in wanted.avoid or target not in fleet.hosts:
         return False
-    wished = wish(fleet, container)
+    wished = wish(fleet, container, live=live)
     return not (reluctance(fleet, wished, target) or objection(fleet, wished, target))
 
 

@@ -14,10 +14,12 @@ from domain import dead, tenant
 from domain import environment as env
 from domain import host as h
 from domain import trigger as tg
+from domain.ability import HostProved
 from domain.container import Container
 from domain.environment import Environment, EnvironmentState, Layer
 from domain.facts import members
 from domain.fleet import Fleet
+from domain.loss import TERM
 from domain.messages import ContainerId, Event, HostId, Instant, number_of
 from domain.networks import NETWORK, next_network
 from domain.orders import (
@@ -54,7 +56,7 @@ def charge(fleet: Fleet, host: HostId, cloudlets: int, disk: int, containers: in
 def host_event(fleet: Fleet, event: h.HostEvent, _at: Instant) -> None:
     old = fleet.hosts.get(event.host)
     if isinstance(event, h.HostRemoved) and old is not None:
-        fleet.put(fleet.counters, h.TERM.format(event.host), old.term)
+        fleet.put(fleet.counters, TERM.format(event.host), old.term)
     fleet.put(fleet.hosts, event.host, h.evolve(old, event))
 
 
@@ -356,6 +358,7 @@ EVOLVE: dict[type[Event], Evolve] = {
     h.HostEvacuationFailed: host_event,
     h.HostLost: host_event,
     h.HostReturned: host_event,
+    HostProved: host_event,
     env.EnvironmentCreated: environment_created,
     env.EnvironmentLeaving: environment_leaving,
     env.EnvironmentStopped: environment_stopped,

@@ -87,7 +87,7 @@ class Ground:
         self.fleet = fleet
         self.stay = need.stay
         self._index = index
-        places = np.flatnonzero(index.state == ACTIVE)
+        places = np.flatnonzero((index.state == ACTIVE) & (index.able == 1))
         places = places[np.argsort(index.rank[places])]
         self.hosts = [index.hosts[int(at)] for at in places]
         self.free: Numbers = index.free[places]

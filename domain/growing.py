@@ -238,10 +238,10 @@ def elsewhere(fleet: Fleet, container: Container, size: int) -> LiveMove | None:
 
     What a step of an operation has cannot leave before that step is over, which may wait for this.
     """
-    if not container.running or container.claim:
+    if not container.running or container.claim or fleet.hosts[container.host].unable:
         return None
     layer = fleet.layers[container.environment, container.layer]
-    chosen = place(fleet, wish_for(fleet, layer, container, size))
+    chosen = place(fleet, replace(wish_for(fleet, layer, container, size), live=True))
     if not isinstance(chosen, Chosen):
         return None
     held = container.allocated, container.disk_gib

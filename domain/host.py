@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from domain.ability import HostProved
 from domain.decider import Decision, Outcome
 from domain.messages import (
     CPU_OF_A_CLOUDLET_MHZ,
@@ -167,11 +168,8 @@ HostEvent = (
     | HostEvacuationFailed
     | HostLost
     | HostReturned
+    | HostProved
 )
-
-
-TERM = "term of {}"
-"""The counter of the last term of a host that was removed."""
 
 
 class HostState(StrEnum):
@@ -193,6 +191,7 @@ class Host(msgspec.Struct, frozen=True, gc=False, array_like=True):
     its capacity it was loaded on purpose. `term` is how often a host of this name came back after
     it was lost, or was registered again: an agent of an earlier term first cleans up;
     `cordoned`: a lost host takes nothing when it returns; `vouched`: a human says that it is dead.
+    `live` is how it moves containers live ("" where nobody has said), `unable` why it does not.
     """
 
     id: HostId
@@ -211,6 +210,8 @@ class Host(msgspec.Struct, frozen=True, gc=False, array_like=True):
     term: int = 0
     cordoned: bool = False
     vouched: bool = False
+    live: str = ""
+    unable: str = ""
 
     @property
     def lost(self) -> bool:
@@ -246,8 +247,8 @@ def evolve(host: Host | None, event: HostEvent) -> Host | None:
     match event:
         case HostRelabelled(labels=labels):
             return replace(host, labels=labels)
-        case HostRated(load_mark=mark):
-            return replace(host, load_mark=mark)
+        case HostRated() | HostProved():
+            return _measured(host, event)
         case HostLost() | HostReturned():
             return _lost_or_back(host, event)
         case HostCordoned() | HostUncordoned():
@@ -256,6 +257,12 @@ def evolve(host: Host | None, event: HostEvent) -> Host | None:
             return _emptied(host, event)
         case _:
             assert_never(event)
+
+
+def _measured(host: Host, event: HostRated | HostProved) -> Host:
+    if isinstance(event, HostRated):
+        return replace(host, load_mark=event.load_mark)
+    return replace(host, live=event.live, unable=event.why)
 
 
 def _opened_or_closed(host: Host, event: HostCordoned | HostUncordoned) -> Host:
@@ -304,11 +311,6 @@ def decide(host: Host | None, command: HostCommand, term: int = 0) -> Outcome:
             return remove(host)
         case _:
             assert_never(command)
-
-
-def new_term(counters: Mapping[str, int], host: str) -> int:
-    """Return the term of a host that is registered now: one that its name never had."""
-    return counters.get(TERM.format(host), -1) + 1
 
 
 def unknown(host: HostId) -> Refusal:

@@ -4,6 +4,7 @@ One silent host is lost; many at once are a storm, in which nothing is placed el
 the network, and the hosts may live. Only a human can tell, host by host, that one is dead.
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -16,6 +17,8 @@ STORM_SHARE = 0.3
 """The share of all hosts that may be silent or lost before it is a storm; one always may."""
 JURORS_MAX = 15
 """More jurors would make no majority safer, and asking them slower."""
+TERM = "term of {}"
+"""The counter of the last term of a host that was removed."""
 
 
 class LoseHost(PublicCommand, frozen=True, kw_only=True, tag="host.lose"):
@@ -131,3 +134,8 @@ def evolve(vigil: Vigil, event: LossEvent, at: Instant) -> Vigil:
             return msgspec.structs.replace(vigil, storm=Storm(silent, why, since))
         case StormPassed():
             return msgspec.structs.replace(vigil, storm=None)
+
+
+def new_term(counters: Mapping[str, int], host: str) -> int:
+    """Return the term of a host that is registered now: one that its name never had."""
+    return counters.get(TERM.format(host), -1) + 1

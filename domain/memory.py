@@ -18,6 +18,7 @@ from domain.orders import (
     CallOff,
     MigrateOut,
     Order,
+    ReportAbility,
     ReportHealth,
     ReportOrder,
     ReportPhase,
@@ -280,10 +281,9 @@ def _answered(agent: Agent, report: ReportOrder) -> Agent:
     return replace(agent, moves=moves)
 
 
-def _told(agent: Agent, report: ReportHealth | ReportPhase) -> Agent:
-    owed = agent.owed
-    if isinstance(report, ReportHealth):  # only the last one counts: they could pile up
-        owed = {ask: old for ask, old in owed.items() if not _same_health(old, report)}
+def _told(agent: Agent, report: ReportHealth | ReportPhase | ReportAbility) -> Agent:
+    # Of what changes, only the last one counts: they could pile up.
+    owed = {ask: old for ask, old in agent.owed.items() if not _overtaken(old, report)}
     agent = replace(agent, owed={**owed, report.ask: report})
     move = agent.moves.get(report.migration) if isinstance(report, ReportPhase) else None
     if move is None or not isinstance(report, ReportPhase):
@@ -292,8 +292,11 @@ def _told(agent: Agent, report: ReportHealth | ReportPhase) -> Agent:
     return replace(agent, moves={**agent.moves, move.migration: move})
 
 
-def _same_health(old: AnyReport, new: ReportHealth) -> bool:
-    return isinstance(old, ReportHealth) and old.container == new.container
+def _overtaken(old: AnyReport, new: AnyReport) -> bool:
+    """Say whether nobody needs to hear an old report where the new one is told."""
+    if isinstance(old, ReportHealth) and isinstance(new, ReportHealth):
+        return old.container == new.container
+    return isinstance(old, ReportAbility) and isinstance(new, ReportAbility)
 
 
 def _evolve_arrival(agent: Agent, entry: ArrivalEntry) -> Agent:

@@ -5,6 +5,8 @@ reports is what happened. A deadline that passes does not decide anything: the h
 off and the agent is asked where the container is.
 """
 
+from msgspec.structs import replace
+
 from domain.availability import obstacle
 from domain.container import CapacityForced, Container, ContainerStopped, Placing
 from domain.decider import NOTHING, Decision, Outcome
@@ -39,8 +41,21 @@ from domain.migration import (
     MigrationWaiting,
 )
 from domain.orders import CallOff, MigrateOut, OrderIssued, ReportOrder, next_order
-from domain.placement import Chosen, Wish, objection, place, reluctance, wish_for
+from domain.placement import (
+    Chosen,
+    Wish,
+    cannot_move,
+    objection,
+    place,
+    reluctance,
+    wish_for,
+)
 from domain.scaling import find_container
+
+MEND = (
+    "`restow doctor` on that host says what lacks, and its agent looks again when it begins;"
+    " an offline evacuation moves cold"
+)
 
 
 def migrate(fleet: Fleet, ask: MigrateContainer, now: Instant) -> Outcome:
@@ -102,13 +117,18 @@ def impossible(fleet: Fleet, container: Container, ask: MigrateContainer) -> Ref
             f"{container.id} does not run, so there is nothing to move live; start it first",
             "$.container",
         )
+    unable = cannot_move(fleet.hosts[container.host])
+    if unable:
+        return Refusal(Code.MIGRATION_NOT_POSSIBLE, f"{container.id} cannot go: {unable}; {MEND}")
     if ask.force and ask.target is None:
         return Refusal(Code.REQUEST_INVALID, "force=true wants a named target", "$.target")
     return None
 
 
-def wish(fleet: Fleet, container: Container) -> Wish:
-    return wish_for(fleet, fleet.layers[container.environment, container.layer], container)
+def wish(fleet: Fleet, container: Container, *, live: bool = True) -> Wish:
+    """Say what a container needs where it moves to."""
+    layer = fleet.layers[container.environment, container.layer]
+    return replace(wish_for(fleet, layer, container), live=live)
 
 
 def unknown_target(host: HostId) -> Refusal:
@@ -120,10 +140,15 @@ def unknown_target(host: HostId) -> Refusal:
 
 
 def choose(
-    fleet: Fleet, container: Container, target: str | None, *, force: bool = False
+    fleet: Fleet,
+    container: Container,
+    target: str | None,
+    *,
+    force: bool = False,
+    live: bool = True,
 ) -> Chosen | Refusal:
     """Return where the container is to go: the named host if it fits, or the best one."""
-    wanted = wish(fleet, container)
+    wanted = wish(fleet, container, live=live)
     if target is None:
         return place(fleet, wanted)
     host = HostId(target)
@@ -132,6 +157,10 @@ def choose(
     if fleet.hosts[host].lost:
         why = f"{container.id} cannot go to {host}, which is lost; name another host, or none"
         return Refusal(Code.HOST_LOST, why, "$.target")
+    unable = cannot_move(fleet.hosts[host]) if live else ""
+    if unable:
+        why = f"{container.id} cannot go to {host}: {unable}; {MEND}"
+        return Refusal(Code.MIGRATION_NOT_POSSIBLE, why, "$.target")
     against = "" if force else reluctance(fleet, wanted, host)
     against = against or objection(fleet, wanted, host)
     if against:
@@ -217,7 +246,8 @@ def grant(fleet: Fleet, ask: GrantMigration, now: Instant) -> Outcome:
             return Decision((abandon(migration, chosen.detail),))
         unable = f"{migration.target} cannot" if migration.target else "no host can"
         return wait_on(migration, f"{unable} take {container.id} now")
-    why = waits_for(fleet, container, chosen.host)
+    unable = cannot_move(fleet.hosts[container.host])
+    why = unable or waits_for(fleet, container, chosen.host)
     if why and late:
         return Decision((abandon(migration, f"waited too long: {why}"),))
     if why:

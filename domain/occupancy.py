@@ -84,7 +84,7 @@ class Occupancy:
 
     def _room(self, rows: int) -> None:
         """Make columns for `rows` hosts, keeping what is there."""
-        columns = np.zeros((8, rows), dtype=np.int64)
+        columns = np.zeros((9, rows), dtype=np.int64)
         columns[0] = GONE
         if self.size:
             columns[:, : self.size] = self.columns[:, : self.size]
@@ -122,6 +122,11 @@ class Occupancy:
         self._rank()
         return self.columns[7, : self.size]
 
+    @property
+    def able(self) -> Numbers:
+        """1 where nobody has said that nothing can be moved live, else 0."""
+        return self.columns[8, : self.size]
+
     def _rank(self) -> None:
         if self._ranked:
             return
@@ -157,6 +162,7 @@ class Occupancy:
         load = min(load, LOAD_STEPS)
         self.columns[1:6, at] = (new.free, new.free_disk, zone, load, load_mark(new))
         self.columns[7, at] = load << RANK_BITS | int(self.columns[6, at])
+        self.columns[8, at] = not new.unable
 
     def _admit(self, host: HostId) -> int:
         at = self.place[host] = self.size

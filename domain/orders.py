@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from domain.ability import Live
 from domain.messages import (
     ROUTING,
     AskId,
@@ -225,7 +226,14 @@ class ReportPhase(Report, frozen=True, kw_only=True, tag="agent.phase"):
     after_ms: Integer
 
 
-AnyReport = ReportOrder | ReportHealth | ReportPhase
+class ReportAbility(Report, frozen=True, kw_only=True, tag="agent.ability"):
+    """How the host moves containers live, as was tried when its agent began; `why` not."""
+
+    live: Live
+    why: str = ""
+
+
+AnyReport = ReportOrder | ReportHealth | ReportPhase | ReportAbility
 
 
 def next_order(number: int) -> OrderId:

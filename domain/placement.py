@@ -15,7 +15,7 @@ import numpy as np
 from domain.container import Container, Placing
 from domain.environment import Layer, LayerKey
 from domain.fleet import Fleet
-from domain.host import HostState
+from domain.host import Host, HostState
 from domain.messages import Code, HostId, Refusal
 from domain.occupancy import (
     ACTIVE,
@@ -46,7 +46,7 @@ Score = Callable[[Occupancy, "Wish"], tuple[Numbers, Layout]]
 class Wish(msgspec.Struct, frozen=True):
     """What is to be placed. `apart` are hosts that are out of the question, e.g. the source.
 
-    `only` are those that may be chosen; without any, all may.
+    `only` are those that may be chosen; without any, all may. `live`: it is to be moved live.
     """
 
     key: LayerKey
@@ -57,6 +57,7 @@ class Wish(msgspec.Struct, frozen=True):
     soft: tuple[GroupKey, ...] = ()
     apart: tuple[HostId, ...] = ()
     only: tuple[HostId, ...] = ()
+    live: bool = False
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -127,6 +128,8 @@ def _filter(index: Occupancy, wish: Wish) -> tuple[Flags, dict[str, int]]:
         named = np.zeros(index.size, dtype=np.bool_)
         named[positions(index, wish.only)] = True
         _object(fits, named, "not among the targets", objections)
+    if wish.live:
+        _object(fits, index.able == 1, "without live moves", objections)
     for name, good in checks:
         _object(fits, good, name, objections)
     for group in wish.hard:
@@ -182,12 +185,19 @@ def reluctance(fleet: Fleet, wish: Wish, host: HostId) -> str:
     return ""
 
 
+def cannot_move(host: Host) -> str:
+    """Say that a host has proved to move nothing live, and why; "" if it has not."""
+    return f"host {host.id} moves nothing live: {host.unable}" if host.unable else ""
+
+
 def objection(fleet: Fleet, wish: Wish, host: HostId) -> str:
     """Return the first objection against one named host that always counts, "" if none."""
     target = fleet.hosts[host]
     index = occupancy(fleet)
     if host in wish.apart:
         return f"host {host} is where it is now"
+    if wish.live and target.unable:
+        return cannot_move(target)
     if target.free_disk < wish.disk_gib:
         return f"host {host} has {target.free_disk} GiB free, {wish.disk_gib} are needed"
     at = index.place[host]

@@ -241,7 +241,7 @@ def look(board: Board, one: Rebalance, move: LiveMove) -> Chosen | Obstacle:
     obstacle = held_up(fleet, container, live=one.live)
     if obstacle is not None:
         return obstacle
-    wished = wish(fleet, container)
+    wished = wish(fleet, container, live=one.live)
     if move.target not in fleet.hosts:
         return Obstacle(f"there is no host {move.target} any more", lasting=True)
     against = reluctance(fleet, wished, move.target) or objection(fleet, wished, move.target)

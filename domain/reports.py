@@ -6,6 +6,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from domain import offline
+from domain.ability import HostProved
 from domain.container import (
     Container,
     ContainerHalted,
@@ -45,6 +46,7 @@ from domain.orders import (
     OrderAnswered,
     OrderIssued,
     Redeploy,
+    ReportAbility,
     ReportHealth,
     ReportOrder,
     ReportPhase,
@@ -72,6 +74,8 @@ def decide(fleet: Fleet, report: AnyReport, now: Instant) -> Outcome:
             return health_reported(fleet, report)
         case ReportPhase():
             return phase_reported(fleet, report)
+        case ReportAbility():
+            return ability_reported(fleet, report)
         case _:
             assert_never(report)
 
@@ -240,3 +244,12 @@ def phase_reported(fleet: Fleet, report: ReportPhase) -> Outcome:
     if migration.finished_at or any(phase == report.phase for phase, _ in migration.phases):
         return NOTHING
     return Decision((MigrationPhaseReached(migration.id, report.phase, report.after_ms),))
+
+
+def ability_reported(fleet: Fleet, report: ReportAbility) -> Outcome:
+    """Note how a host moves containers live; one that says `none` without a reason is given one."""
+    host = fleet.hosts.get(report.host)
+    unable = (report.why[:DETAIL_MAX] or "its agent says so") if report.live == "none" else ""
+    if host is None or (host.live, host.unable) == (report.live, unable):
+        return NOTHING
+    return Decision((HostProved(host.id, report.live, unable),))

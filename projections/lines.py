@@ -27,7 +27,7 @@ class HostLine(Line, frozen=True, gc=False):
     """A host. `used` and `free` are cloudlets, disks are GiB; `leaving`, `arriving` migrations.
 
     `term` is how often it came back after it was lost; `heard_at` is when it last said that it is
-    there, 0 where this reader has not heard it.
+    there, 0 where this reader has not heard it. `live`, `unable`: how it moves live, or why not.
     """
 
     id: str
@@ -48,6 +48,8 @@ class HostLine(Line, frozen=True, gc=False):
     version: int
     term: int = 0
     heard_at: Instant = NEVER
+    live: str = ""
+    unable: str = ""
 
 
 class EnvironmentLine(Line, frozen=True, gc=False):
@@ -298,6 +300,8 @@ def host_line(host: Host, version: int, heard_at: Instant = NEVER) -> HostLine:
         version=version,
         term=host.term,
         heard_at=heard_at,
+        live=host.live,
+        unable=host.unable,
     )
 
 

@@ -12,11 +12,13 @@ from domain.agent import Sample, Usage, whereabouts
 from domain.memory import ReportOwed
 from domain.messages import AskId, ContainerId, Instant
 from domain.orders import (
+    DETAIL_MAX,
     CallOff,
     Halt,
     MigrateOut,
     Order,
     Redeploy,
+    ReportAbility,
     ReportHealth,
     Resize,
     Restart,
@@ -76,12 +78,23 @@ class HostCrew:
 
     async def serve(self, tasks: asyncio.TaskGroup) -> None:
         """Do all the rest, once there is a lease, if there is to be one; see `answer`."""
+        self._tell_ability()
         for verb in VERBS:
             await self._link.listen(self._subjects.peer(self._post.host, verb), self._hear, tasks)
         tasks.create_task(self._leaving.sweep())
         tasks.create_task(self._arriving.watch())
         tasks.create_task(self._probe())
         tasks.create_task(self._meter())
+
+    def _tell_ability(self) -> None:
+        """Tell how containers move live here, as was proven when this process began."""
+        ability, agent = self._post.runtime.ability, self._post.ledger.agent
+        if ability is not None:
+            name = AskId(f"{agent.host}/{agent.incarnation}/able")
+            report = ReportAbility(
+                ask=name, host=agent.host, live=ability.live, why=ability.why[:DETAIL_MAX]
+            )
+            self._post.ledger.note(ReportOwed(report))
 
     def may_begin(self) -> bool:
         return self._post.may_begin()

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from domain.ability import Live
 from domain.agent import Sample
 from domain.messages import ContainerId
 from domain.software import Application
@@ -86,6 +87,14 @@ class Room(msgspec.Struct, frozen=True):
     disk_gib: int
 
 
+class Ability(msgspec.Struct, frozen=True):
+    """How a host was proven to move containers live, or why it cannot; how long the proof took."""
+
+    live: Live
+    why: str = ""
+    took_ms: int = 0
+
+
 class Runtime(Protocol):
     """Runs containers. All methods that change something raise `RuntimeFailedError`."""
 
@@ -99,6 +108,11 @@ class Runtime(Protocol):
 
     def usage(self) -> tuple[Sample, ...]:
         """Return what each running container uses."""
+        ...
+
+    @property
+    def ability(self) -> Ability | None:
+        """How this host moves containers live, where that was proven."""
         ...
 
     @property

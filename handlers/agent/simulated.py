@@ -103,6 +103,10 @@ class SimulatedRuntime:
         return tuple(self._sample(life) for life in self._lives.values() if self._runs(life))
 
     @property
+    def ability(self) -> None:
+        """Nothing is to be proven where everything is simulated."""
+
+    @property
     def armed_s(self) -> float:
         return self._switch.until_s
 

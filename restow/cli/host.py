@@ -62,6 +62,7 @@ COLUMNS = (
     field("LOAD-MARK", "load_mark", wide=True),
     field("LABELS", "labels", wide=True),
     field("TERM", "term", wide=True),
+    field("LIVE", "live", wide=True),
     field("NOTE", "note", wide=True),
 )
 

@@ -24,6 +24,7 @@ from handlers.agent.runc.images import Images
 from handlers.agent.runc.moving import Reach
 from handlers.agent.runc.proving import prove
 from handlers.agent.runc.runtime import real
+from handlers.agent.runtime import Ability
 from handlers.bus import BusUnavailableError
 from handlers.journal.reader import JournalDamagedError
 from handlers.journal.safety import UnsafeServerError
@@ -198,13 +199,13 @@ def host_named(text: str) -> None:
         raise UsageError(message) from error
 
 
-async def unable() -> str:
-    """Prove that this machine moves containers live; return "", or why it does not, and log it."""
+async def proven() -> Ability:
+    """Prove that this machine moves containers live, log how that went, and return it."""
     verbose()
     ability = await asyncio.to_thread(prove)
     said = log.ainfo if ability.live != "none" else log.awarning
     await said("agent.ability", live=ability.live, why=ability.why, took_ms=ability.took_ms)
-    return ability.why
+    return ability
 
 
 def _is_ipv4(word: str) -> bool:
@@ -224,7 +225,7 @@ async def agent(
     keeps = data or data_directory()
     where, kind = keeps / AGENTS_FOLDER, None
     if hosts.runtime == "runc":
-        at_home = Reach(hosts.listen, hosts.bridge, await unable(), hosts.underlay)
+        at_home = Reach(hosts.listen, hosts.bridge, await proven(), hosts.underlay)
         kind = real(Images(keeps / IMAGES_FOLDER), hosts.profile, reach=at_home)
     if hosts.underlay and not _is_ipv4(hosts.underlay):
         message = f"--underlay is an IPv4 address of this machine, not {hosts.underlay!r}"

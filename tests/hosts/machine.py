@@ -21,7 +21,7 @@ from handlers.agent.runc.images import Config, Images
 from handlers.agent.runc.moving import LOOPBACK, Reach
 from handlers.agent.runc.places import Home, Places
 from handlers.agent.runc.runtime import RuncRuntime
-from handlers.agent.runtime import Runtime, Seen
+from handlers.agent.runtime import Ability, Runtime, Seen
 from tests.hosts.making import archive, lacking
 
 LACKING = lacking()
@@ -92,13 +92,14 @@ class Machine:
 
     def open(self, host: str) -> RuncRuntime:
         underlay = self.underlays.get(host, "")
+        ability = Ability("none", self.unable) if self.unable else None
         runtime = RuncRuntime(
             self.data / host,
             HostId(host),
             self.images,
             usual=self.usual,
             run=self.run,
-            reach=Reach(underlay or LOOPBACK, self.bridge, self.unable, underlay),
+            reach=Reach(underlay or LOOPBACK, self.bridge, ability, underlay),
         )
         self.hosts.add(host)
         return runtime

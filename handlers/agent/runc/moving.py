@@ -24,7 +24,7 @@ from handlers.agent.runc.images import digest_of
 from handlers.agent.runc.lives import Life, Lives
 from handlers.agent.runc.places import Home, Places
 from handlers.agent.runc.tools import is_open, program, run
-from handlers.agent.runtime import Image, RuntimeFailedError
+from handlers.agent.runtime import Ability, Image, RuntimeFailedError
 
 LOOPBACK = "127.0.0.1"
 PASSES = 2
@@ -40,14 +40,19 @@ ARRIVING = "arriving.img"
 class Reach(msgspec.Struct, frozen=True):
     """Where other hosts send what moves here, and how this host's containers reach others.
 
-    `unable`: why nothing can be moved live here, "" where it can; see `prove`. `bridge` and
-    `underlay`: see `Wires`.
+    `ability`: how containers can be moved live here, where that was proven; see `prove`. `bridge`
+    and `underlay`: see `Wires`.
     """
 
     address: str = LOOPBACK
     bridge: str = ""
-    unable: str = ""
+    ability: Ability | None = None
     underlay: str = ""
+
+    @property
+    def unable(self) -> str:
+        """Why nothing can be moved live here; "" where it can, or may be tried."""
+        return self.ability.why if self.ability and self.ability.live == "none" else ""
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -15,9 +15,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
-
-import msgspec
+from typing import Any
 
 from domain.messages import ContainerId
 from handlers.agent.runc import hardening
@@ -30,7 +28,7 @@ from handlers.agent.runc.places import RUN_DEFAULT, Places
 from handlers.agent.runc.sweeping import sweep
 from handlers.agent.runc.tools import program
 from handlers.agent.runc.wires import Wires
-from handlers.agent.runtime import RuntimeFailedError, Spec
+from handlers.agent.runtime import Ability, RuntimeFailedError, Spec
 
 MARK, LOCK = "proof-", ".proving"
 NAME = ContainerId("proof")
@@ -51,14 +49,6 @@ while True:
     os.pwrite(told, ear.recv(9, socket.MSG_WAITALL), 0)
 """
 """Each number goes over the connection before it is told."""
-
-
-class Ability(msgspec.Struct, frozen=True):
-    """How this machine can move containers live, or why it cannot; how long the proof took."""
-
-    live: Literal["stop_copy", "none"]
-    why: str = ""
-    took_ms: int = 0
 
 
 def prove(run: Path = RUN_DEFAULT) -> Ability:

@@ -33,7 +33,15 @@ from handlers.agent.runc.places import RUN_DEFAULT, Home, Places
 from handlers.agent.runc.tools import run
 from handlers.agent.runc.usage import Meter
 from handlers.agent.runc.wires import Wires
-from handlers.agent.runtime import Image, Room, Runtime, RuntimeFailedError, Seen, Spec, State
+from handlers.agent.runtime import (
+    Image,
+    Room,
+    Runtime,
+    RuntimeFailedError,
+    Seen,
+    Spec,
+    State,
+)
 
 
 class RuncRuntime:
@@ -53,6 +61,7 @@ class RuncRuntime:
         self._host = host
         self.underlay = reach.underlay
         self._usual = usual
+        self.ability = reach.ability
         self._places = Places.of(data, host, run)
         self._cgroups: Cgroups = cgroups_here()
         mhz = core_mhz()

@@ -19,6 +19,8 @@ export interface Host {
   version: number;
   term: number;
   heard_at: number;
+  live: string;
+  unable: string;
 }
 
 export interface Placing {
