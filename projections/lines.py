@@ -1,14 +1,12 @@
 """Lines: what a reader is shown of hosts, layers, containers, operations, commands and events.
 
 The JSON of every read is exactly these. Moments (`at`, `since`, `..._at`) are milliseconds since
-1970 in UTC, 0 where it has not happened; `version` is what a command may carry as
-`expect_version`.
+1970 in UTC, 0 where it has not happened; a command may carry `version` as `expect_version`.
 """
 
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import Raw
 
 from domain.container import Container, Placing
 from domain.environment import Environment, Layer, layer_name
@@ -240,7 +238,7 @@ class EventLine(Line, frozen=True, gc=False):
     stream: str
     version: int
     type: str
-    data: Raw
+    data: msgspec.Raw
     ask: str
     actor: str
 

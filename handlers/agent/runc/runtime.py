@@ -33,15 +33,7 @@ from handlers.agent.runc.places import RUN_DEFAULT, Home, Places
 from handlers.agent.runc.tools import run
 from handlers.agent.runc.usage import Meter
 from handlers.agent.runc.wires import Wires
-from handlers.agent.runtime import (
-    Image,
-    Room,
-    Runtime,
-    RuntimeFailedError,
-    Seen,
-    Spec,
-    State,
-)
+from handlers.agent.runtime import Image, Room, Runtime, RuntimeFailedError, Seen, Spec, State
 
 
 class RuncRuntime:
