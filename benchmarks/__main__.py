@@ -1,7 +1,6 @@
 """`make bench`: measure everything, print it; with `--record` write it into `README.md` here."""
 
 import argparse
-import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from benchmarks import (
     visible,
 )
 from benchmarks.figures import Figure, machine, table
+from restow.loop import run
 
 RECORD = Path(__file__).parent / "README.md"
 MARK = "<!-- measured -->"
@@ -53,7 +53,7 @@ def main() -> None:
     figures: list[Figure] = []
     for name in asked.names or RUNS:
         found = RUNS[name]()
-        figures += asyncio.run(found) if isinstance(found, Coroutine) else found
+        figures += run(found) if isinstance(found, Coroutine) else found
     text = f"{MARK}\n\n{table(figures)}\n\n{machine()}.\n"
     Console(width=160).print(Markdown(text))
     if asked.record:

@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import asyncpg  # type: ignore[import-untyped]
 import msgspec
+from typing_extensions import override
 
 from benchmarks.figures import Figure
 from benchmarks.fleets import frames_of, history
@@ -107,16 +109,52 @@ async def rate(port: int, path: str, requests: int = REQUESTS) -> float:
 
 async def ask(port: int, path: str, times: int) -> None:
     """Ask one after another on one connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-    for _ in range(times):
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    await loop.create_connection(lambda: Asker(path, times, done), "127.0.0.1", port)
+    await done
+
+
+class Asker(asyncio.Protocol):
+    """A client that costs little, so that it is the server that is measured."""
+
+    def __init__(self, path: str, times: int, done: asyncio.Future[None]) -> None:
+        self._request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        self._left = times
+        self._done = done
+        self._answer = b""
+        self._transport: asyncio.Transport | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(self._request)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        head, end, body = self._answer.partition(b"\r\n\r\n")
+        if not end or self._transport is None:
+            return
         if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(head)
+            self._transport.abort()
+            self._done.set_exception(RuntimeError(head.decode()))
+            return
         length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-        await reader.readexactly(int(length))
-    writer.close()
+        if len(body) < int(length):
+            return
+        self._answer = b""
+        self._left -= 1
+        if self._left:
+            self._transport.write(self._request)
+        else:
+            self._transport.close()
+            self._done.set_result(None)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._done.done():
+            self._done.set_exception(exc or ConnectionResetError("the server has closed"))
 
 
 async def in_postgresql(events: int) -> list[Figure]:

@@ -28,6 +28,7 @@ from projections.web.app import About, Api
 from projections.web.lists import Lists
 from projections.web.past import Pasts
 from projections.web.serving import Server, application, config_of, listen
+from restow.loop import run
 
 CATCH_UP_MS = 600_000
 LINE = b'{"id":"node7","host":"h01","state":"running"}'
@@ -80,4 +81,4 @@ async def serve(frames: list[Frame[Fact]]) -> None:
 
 if __name__ == "__main__":
     data = msgspec.msgpack.decode(Path(sys.argv[1]).read_bytes(), type=list[bytes])
-    asyncio.run(serve(list(map(decode_frame, data))))
+    run(serve(list(map(decode_frame, data))))

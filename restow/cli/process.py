@@ -39,6 +39,7 @@ from restow.cli.leases import LEASE, LEASE_USUAL, terms_from
 from restow.cli.output import say
 from restow.cli.talk import reachable, region_of, store_of
 from restow.logs import verbose
+from restow.loop import run
 from restow.metrics import CannotListenError
 from restow.settings import (
     AGENTS_FOLDER,
@@ -162,7 +163,7 @@ def explained(region: Region) -> Generator[None]:
             raise
 
 
-async def engine(  # noqa: PLR0913 - the settings of a process
+def engine(  # noqa: PLR0913 - the settings of a process
     *,
     name: Annotated[str, Parameter(help="Its name in statuses and logs.")],
     relaxed: Annotated[bool, RELAXED] = False,
@@ -176,14 +177,16 @@ async def engine(  # noqa: PLR0913 - the settings of a process
     region = region_of(at)
     terms, counted = terms_from(lease), metrics_at(metrics)
     with explained(region):
-        await run_engine(
-            region,
-            name,
-            monitors=monitor,
-            relaxed=relaxed,
-            replicas=replicas,
-            terms=terms,
-            metrics=counted,
+        run(
+            run_engine(
+                region,
+                name,
+                monitors=monitor,
+                relaxed=relaxed,
+                replicas=replicas,
+                terms=terms,
+                metrics=counted,
+            )
         )
 
 
@@ -252,11 +255,14 @@ async def agent(
         )
 
 
-async def reader(
-    *, http: Http = None, data: Data = None, store: Store = None, at: At = HERE
-) -> None:
+def reader(*, http: Http = None, data: Data = None, store: Store = None, at: At = HERE) -> None:
     """Run the read side: queries, public events, views, read API, audit."""
     region, kept = region_of(at), store_of(store)
     where = None if http is None else endpoint_of(http)
-    with stop_signals() as stop, explained(region):
-        await run_reader(region, Places(data or data_directory(), kept, where), stop)
+    with explained(region):
+        run(_read(region, Places(data or data_directory(), kept, where)))
+
+
+async def _read(region: Region, places: Places) -> None:
+    with stop_signals() as stop:
+        await run_reader(region, places, stop)
