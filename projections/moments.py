@@ -6,7 +6,6 @@ from msgspec.structs import replace
 from domain.decider import Commit, Frame
 from domain.facts import Fact
 from domain.messages import Instant
-from projections.feed import last_position
 
 NUMBER_MAX = 2**53
 """The largest number that every reader of JSON keeps as it is; no position is beyond it."""
@@ -29,10 +28,9 @@ NOW = Moment(position=NUMBER_MAX)
 
 def until(frame: Frame[Fact], moment: Moment) -> Frame[Fact]:
     """Return the frame with what had happened by then; a commit has happened as a whole."""
-    happened: list[Commit[Fact]] = []
-    for commit in frame.commits:
-        ends = last_position(replace(frame, commits=(*happened, commit)))
+    ends = frame.position - 1
+    for number, commit in enumerate(frame.commits):
+        ends += len(commit.events)
         if not moment.has(commit, ends):
-            break
-        happened.append(commit)
-    return replace(frame, commits=tuple(happened))
+            return replace(frame, commits=frame.commits[:number])
+    return frame

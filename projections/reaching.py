@@ -26,6 +26,7 @@ from projections.keyframes import (
     nearest,
     reads_of,
     scene_of,
+    undisturbed,
 )
 from projections.moments import Moment, until
 from projections.reads import Reads
@@ -108,11 +109,12 @@ class Reaching(Generic[H]):
         return list(islice(found, TRIES_MAX))
 
     async def _from(self, kept: Kept, moment: Moment, end: int) -> Reads:
-        scene = await finished(partial(self._keyframes.read, kept))
-        reads = reads_of(scene)
-        async with aclosing(following(self._frames, scene.checkpoint)) as steps:
-            await anext(steps)
-            await _take(reads, steps, moment, end)
+        with undisturbed():
+            scene = await finished(partial(self._keyframes.read, kept))
+            reads = reads_of(scene)
+            async with aclosing(following(self._frames, scene.checkpoint)) as steps:
+                await anext(steps)
+                await _take(reads, steps, moment, end)
         return reads
 
 

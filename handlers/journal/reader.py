@@ -28,6 +28,8 @@ Heard = Callable[[int, str], None]
 TAIL_PATIENCE_S = 12.0
 """How long a replicated stream may look too short: a leader may be late to apply, or deposed."""
 TAIL_POLL_S = 0.25
+HALVED = 4
+"""Of so many guesses where a position is, one just halves what is left."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -113,19 +115,31 @@ async def newest(bus: Bus, subjects: Subjects) -> Head:
 
 
 async def before(bus: Bus, subjects: Subjects, position: int) -> Head:
-    """Return the newest head without an event beyond `position`, found by halving.
+    """Return the newest head without an event beyond `position`.
 
     It is good for reading on, not for writing: it does not know its fence. Raises as `end`.
     """
-    stream = await info(bus, subjects.stream("JNL"))
-    low, high = Head(), stream.state.last_seq if stream else 0
-    while low.seq < high:
-        middle = await _head_at(bus, subjects, (low.seq + high + 1) // 2)
+    low, over = Head(), await newest(bus, subjects)
+    if over.position <= position:
+        return over
+    tries = 0
+    while over.seq - low.seq > 1:
+        tries += 1
+        middle = await _head_at(bus, subjects, _between(low, over, position, tries))
         if middle.position <= position:
             low = middle
         else:
-            high = middle.seq - 1
+            over = middle
     return low
+
+
+def _between(low: Head, over: Head, position: int, tries: int) -> int:
+    """Guess where a position is: frames are much alike, and where they are not, halving helps."""
+    apart = over.seq - low.seq
+    if tries % HALVED == 0:
+        return low.seq + apart // 2
+    guess = low.seq + apart * (position - low.position) // (over.position - low.position)
+    return min(max(guess, low.seq + 1), over.seq - 1)
 
 
 async def _head_at(bus: Bus, subjects: Subjects, seq: int) -> Head:

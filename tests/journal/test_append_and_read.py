@@ -191,6 +191,18 @@ async def test_a_place_is_found_by_its_position_and_read_on_from(bus: Bus, subje
         assert rest == [frame for head, frame in steps if head.seq > found.seq]
 
 
+async def test_places_are_found_however_large_frames_are(bus: Bus, subjects: Subjects):
+    """Where some frames have many events and most have none, a guess says little."""
+    writer = await new_writer(bus, subjects)
+    for number, events in enumerate([0, 0, 400, 1, 1, 0, 1, 300, 0, 0, 0, 0, 1, 2, 0, 0]):
+        await writer.append([commit(f"a{number}", events=events)])
+    steps = await whole(bus, subjects)
+    for position in (0, 1, 399, 400, 401, 402, 403, 404, 702, 703, 704, 705, 706, 707):
+        found = await before(bus, subjects, position)
+        wanted = [head for head, _ in steps if head.position <= position][-1]
+        assert (found.seq, found.position, found.hash) == (wanted.seq, wanted.position, wanted.hash)
+
+
 async def test_an_empty_journal_ends_at_0(bus: Bus, subjects: Subjects):
     assert await end(bus, subjects) == 0
     await ensure(bus, subjects)
