@@ -44,9 +44,9 @@ RULE = SetTrigger(
 )
 
 
-def fire(count: int, wanted: int) -> FireTrigger:
+def fire(count: int, wanted: int, since: Instant = START) -> FireTrigger:
     return FireTrigger(
-        trigger=TriggerId("tr1"), count=count, wanted=wanted, usage=80, since=START, why="usage"
+        trigger=TriggerId("tr1"), count=count, wanted=wanted, usage=80, since=since, why="usage"
     )
 
 
@@ -56,7 +56,7 @@ def more_then_fewer(world: World) -> None:
     world.ask(fire(3, 5), "more")
     world.settle()
     world.pass_(20_000)
-    world.ask(fire(5, 3), "fewer")
+    world.ask(fire(5, 3, world.now), "fewer")
     world.settle()
 
 
