@@ -106,10 +106,13 @@ class Networks:
         where = Where(self._host, self._joined.underlay, tuple(sorted(networks)))
         subject = self._subjects.where(self._host)
         data = await self._link.ask(subject, _encoder.encode(where), within_s=self._pace.ask_s)
+        if data is None:
+            return False
         try:
-            return data is not None and _welcome_decoder.decode(data) is not None
+            _welcome_decoder.decode(data)
         except UNREADABLE:
             return False
+        return True
 
     async def _until_others_are_carried(self, networks: frozenset[int]) -> None:
         """Wait until it is time to ask: something new is carried, another engine tells, or so."""
