@@ -8,6 +8,7 @@ waits for; if anything dies, they never do.
 import asyncio
 import dataclasses
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -193,11 +194,10 @@ class Mover:
         if expected is not None:
             expected.receiver.close()
         shim = shims.Called(home) if expected is None else expected.shim
-        try:
+        with ExitStack() as unless_ready:
+            unless_ready.callback(shim.dismiss)
             await self._make_ready(home, manifest)
-        except BaseException:
-            shim.dismiss()
-            raise
+            unless_ready.pop_all()
         await shim.start()
 
     async def _make_ready(self, home: Home, manifest: Manifest) -> None:
