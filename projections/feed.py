@@ -14,6 +14,8 @@ from domain.facts import Fact
 H = TypeVar("H")
 """The place of a frame in the journal, to go on from; what it is is the reader's affair."""
 
+H_contra = TypeVar("H_contra", contravariant=True)
+
 
 class Frames(Protocol[H]):
     """Reads the journal."""
@@ -39,6 +41,14 @@ class Auditor(Protocol):
 
     async def take_many(self, frames: Sequence[Frame[Fact]]) -> None:
         """Take in frames that follow each other; those it has already are passed over."""
+        ...
+
+
+class Noter(Protocol[H_contra]):
+    """Holds the journal against what is known of it from elsewhere."""
+
+    def passed(self, head: H_contra) -> None:
+        """Take note of the next frame, from the first on; raises where it is not as it was."""
         ...
 
 

@@ -20,7 +20,7 @@ from domain.facts import Fact
 from domain.messages import HostId, Instant
 from domain.meters import Board
 from domain.subjects import Subjects
-from projections.feed import Auditor, Frames, H
+from projections.feed import Auditor, Frames, H, Noter
 from projections.meters import families
 from projections.queries import Progress, Queries
 from projections.reaching import Framing
@@ -44,6 +44,7 @@ async def run(  # noqa: PLR0913 - the parts of a process
     *,
     audit: Auditor | None = None,
     framing: Framing | None = None,
+    noter: Noter[H] | None = None,
     ready: Callable[[], None] = lambda: None,
     board: Board | None = None,
 ) -> None:
@@ -51,7 +52,7 @@ async def run(  # noqa: PLR0913 - the parts of a process
 
     What goes wrong comes out in an exception group.
     """
-    feeding = Feeding(frames, framing)
+    feeding = Feeding(frames, framing, noter)
     relay = Relay(nc, subjects, frames)
     if board is not None:
         board.sources.append(lambda: families(feeding.reads, feeding.progress, relay.position))
@@ -78,13 +79,19 @@ async def hear_hosts(nc: Client, subjects: Subjects, heard: dict[HostId, Instant
 
 
 class Feeding(Generic[H]):
-    """Follows the journal, for the reads and for the audit; keyframes are made on the way."""
+    """Follows the journal, for the reads and for the audit; keyframes are made on the way.
 
-    def __init__(self, frames: Frames[H], framing: Framing | None = None) -> None:
+    A noter is told of every frame before anything is made of it.
+    """
+
+    def __init__(
+        self, frames: Frames[H], framing: Framing | None = None, noter: Noter[H] | None = None
+    ) -> None:
         self.reads = Reads()
         self.progress = Progress()
         self._frames = frames
         self._framing = framing
+        self._noter = noter
         self._caught_up = asyncio.Event()
 
     async def run(self, audit: Auditor | None) -> None:
@@ -99,7 +106,9 @@ class Feeding(Generic[H]):
 
     async def _follow(self, behind: asyncio.Queue[Frame[Fact]] | None) -> None:
         async with aclosing(self._frames.follow(None)) as frames:
-            async for _, frame in frames:
+            async for head, frame in frames:
+                if self._noter is not None:
+                    self._noter.passed(head)
                 self.reads.take(frame)
                 self.progress.reached(self.reads.position)
                 if self._framing is not None:

@@ -23,6 +23,7 @@ from domain.witness import Witness
 from handlers.bus import Address, close, connect
 from handlers.journal.reader import Head, JournalDamagedError, read
 from projections.operability import Availability, Operability
+from restow.noting import Held
 
 FAULTS_MAX = 20
 """Faults that are told; after so many nothing is learned from more."""
@@ -57,6 +58,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     `certificates` were made, of each operation and migration that is over; `holding` were found
     right by the witness and say that a container was always operable, but for what was excused.
+    `hash` is that of the last frame, `root` that of the Merkle tree over all of them.
     """
 
     frames: int
@@ -71,6 +73,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     hash: str = ""
     certificates: int = 0
     holding: int = 0
+    root: str = ""
 
     @property
     def good(self) -> bool:
@@ -181,18 +184,23 @@ def kept(line: Availability) -> Kept:
     )
 
 
-async def check(address: Address, prefix: str) -> Verdict:
-    """Replay the journal as it is now. Raises `BusUnavailableError`."""
+async def check(address: Address, prefix: str, held: Held | None = None) -> Verdict:
+    """Replay the journal as it is now, `held` against a note. Raises `BusUnavailableError`."""
+    held = held or Held(Subjects(prefix))
     bus = await connect(address, name="restow audit verify")
     try:
         checker, head = Checker(), Head()
         try:
             async with aclosing(read(bus, Subjects(prefix), head)) as frames:
                 async for after, frame in frames:
+                    held.passed(after)
                     checker.take(frame, after.hash)
                     head = after
+            held.over()
         except (JournalDamagedError, BrokenHistoryError) as error:
-            return checker.broken_off(head, error)
-        return checker.verdict(head)
+            verdict = checker.broken_off(head, error)
+        else:
+            verdict = checker.verdict(head)
+        return replace(verdict, root=held.tree.root.hex())
     finally:
         await close(bus)

@@ -22,6 +22,7 @@ AUDIT_FILE = Path("reader", "audit.db")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PORT_MAX = 65_535
 VIEWS_FOLDER = Path("reader", "views")
+NOTES_FOLDER = Path("reader", "notes")
 KEYFRAMES_FOLDER = Path("reader", "keyframes")
 STORE_SCHEMES = ("postgresql://", "postgres://")
 

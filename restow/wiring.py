@@ -31,6 +31,7 @@ from restow import logs
 from restow.frames import JournalFrames
 from restow.inquiring import Inquiring
 from restow.metrics import serving
+from restow.notekeeping import Noting
 from restow.settings import AUDIT_FILE, KEYFRAMES_FOLDER, VIEWS_FOLDER, Endpoint, Region
 from restow.tracing import Shown, exported
 from restow.web import Asking, about
@@ -127,7 +128,8 @@ async def run_reader(region: Region, places: Places, stop: asyncio.Event) -> Non
     """Run the read side until `stop`; raises what goes wrong in it, as an exception group.
 
     Raises `StoreTooNewError`, `ShelfInUseError`, `StoreLockedError` where its views cannot be
-    kept, and `AddressInUseError` where it cannot listen.
+    kept, `AddressInUseError` where it cannot listen, and `StrangeNoteError` and
+    `JournalDamagedError` where its note of the journal is none, or says otherwise.
     """
     logs.verbose()
     subjects = Subjects(region.prefix)
@@ -140,6 +142,7 @@ async def run_reader(region: Region, places: Places, stop: asyncio.Event) -> Non
         audit = undo.enter_context(closing(new_audit(places.data / AUDIT_FILE)))
         await undo.enter_async_context(shelf.writing())
         await known(shelf)
+        noting = await Noting.begin(bus, subjects, places.data)
         shown, board, tail = Shown(), Board(), Tail(bus, subjects)
         frames = JournalFrames(bus, subjects, tail)
         keeping = Keeping(JournalFrames(bus, subjects, tail, shown.heard), shelf)
@@ -151,10 +154,11 @@ async def run_reader(region: Region, places: Places, stop: asyncio.Event) -> Non
             frames,
             audit=AuditFeed(audit),
             framing=Framing(keyframes),
+            noter=noting,
             ready=_ready,
             board=board,
         )
-        parts = [tail.run(), keeping.run(), showing]
+        parts = [tail.run(), keeping.run(), noting.run(), showing]
         if places.http is not None:
             listening = listen(places.http.host, places.http.port)
             log.info("reader.listens", address=listening.getsockname())

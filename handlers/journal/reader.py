@@ -235,15 +235,33 @@ async def _whole(bus: Bus, subjects: Subjects, head: Head) -> StreamInfo:
     stream = await info(bus, name)
     if stream is None:
         raise JournalDamagedError(name, head, "the stream", "no such stream")
-    give_up = time.monotonic() + (TAIL_PATIENCE_S if stream.config.num_replicas > 1 else 0)
-    while stream.state.last_seq < head.seq:
-        if time.monotonic() >= give_up:
-            expected = f"at least {head.seq} frames, for so many were read before"
-            raise JournalDamagedError(name, head, expected, str(stream.state.last_seq))
-        await asyncio.sleep(TAIL_POLL_S)
-        stream = await info(bus, name) or stream
+    stream = await _grown(bus, name, stream, head.seq)
+    if stream.state.last_seq < head.seq:
+        expected = f"at least {head.seq} frames, for so many were read before"
+        raise JournalDamagedError(name, head, expected, str(stream.state.last_seq))
     await _same_tail(bus, name, head)
     return stream
+
+
+async def _grown(bus: Bus, name: str, stream: StreamInfo, frames: int) -> StreamInfo:
+    """Give a replicated stream time to have so many frames, and return how it is then."""
+    give_up = time.monotonic() + (TAIL_PATIENCE_S if stream.config.num_replicas > 1 else 0)
+    while stream.state.last_seq < frames and time.monotonic() < give_up:
+        await asyncio.sleep(TAIL_POLL_S)
+        stream = await info(bus, name) or stream
+    return stream
+
+
+async def holds(bus: Bus, subjects: Subjects, frames: int, witness: str) -> None:
+    """Check that the journal has at least as many frames as a witness says. Raises as `end`."""
+    name = subjects.stream("JNL")
+    stream = await info(bus, name)
+    if stream is not None:
+        stream = await _grown(bus, name, stream, frames)
+    if stream is None or stream.state.last_seq < frames:
+        expected = f"at least {frames} frames, as {witness} says"
+        last = await newest(bus, subjects)
+        raise JournalDamagedError(name, last, expected, str(last.seq) if stream else "no stream")
 
 
 async def _same_tail(bus: Bus, stream: str, head: Head) -> None:

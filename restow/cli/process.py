@@ -41,6 +41,7 @@ from restow.cli.talk import reachable, region_of, store_of
 from restow.logs import verbose
 from restow.loop import run
 from restow.metrics import CannotListenError
+from restow.noting import StrangeNoteError
 from restow.settings import (
     AGENTS_FOLDER,
     IMAGES_FOLDER,
@@ -103,6 +104,7 @@ ENDS: Mapping[type[Exception], Exit] = {
     RecordsDamagedError: Exit.DIFFERENT,
     RecordsInUseError: Exit.CONFLICT,
     AuditDamagedError: Exit.DIFFERENT,
+    StrangeNoteError: Exit.DIFFERENT,
     StoreTooNewError: Exit.REFUSED,
     ShelfInUseError: Exit.CONFLICT,
     StoreLockedError: Exit.UNREACHABLE,
