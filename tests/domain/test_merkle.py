@@ -133,7 +133,7 @@ def test_every_leaf_can_be_proven(leaves: list[bytes]):
 
 def bent(path: Path) -> list[Path]:
     """Return proofs that are not quite this one."""
-    paths = [(*path, EMPTY), (EMPTY, *path)]
+    paths: list[Path] = [(*path, EMPTY), (EMPTY, *path)]
     for place, one in enumerate(path):
         for byte in range(HASH_BYTES):
             wrong = bytearray(one)
