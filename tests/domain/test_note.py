@@ -1,5 +1,8 @@
 """A note is read as it was written, or refused with the line that is wrong."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given as any_of
 from hypothesis import strategies as st
@@ -20,6 +23,12 @@ sum efbfa1dc
 
 def test_it_is_six_lines():
     assert NOTE.text == TEXT
+
+
+def test_the_one_in_the_docs_is_one():
+    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text("utf-8")
+    (text,) = re.findall(f"^{TEXT[:13]}.*?(?=^```)", page, re.MULTILINE | re.DOTALL)
+    assert read_note(text).text == text
 
 
 @any_of(
