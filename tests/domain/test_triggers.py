@@ -265,7 +265,7 @@ class TestFireTrigger:
         scene.settle()
         assert unchanged(scene.ask(again))
         scene.pass_(60_000)
-        assert "TriggerFired" in kinds(scene.ask(again))
+        assert "TriggerFired" in kinds(scene.ask(replace(again, since=scene.world.now)))
 
     def test_no_other_trigger_of_the_layer_fires_meanwhile(self) -> None:
         scene = watched()

@@ -95,7 +95,7 @@ async def test_nothing_of_an_old_writer_is_stored_behind_the_new_epoch(
     buses = [bus, rival_bus]
     for turn in range(1, ROUNDS + 1):
         writing = asyncio.ensure_future(keep_writing(writer, dice, acknowledged))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             writer = await overtake(buses[turn % 2], subjects, writer.head, dice)
             refused.append(await writing)
         assert writer.head.epoch == turn + 1
