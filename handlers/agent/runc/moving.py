@@ -8,7 +8,6 @@ waits for; if anything dies, they never do.
 import asyncio
 import dataclasses
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -194,10 +193,11 @@ class Mover:
         if expected is not None:
             expected.receiver.close()
         shim = shims.Called(home) if expected is None else expected.shim
-        with ExitStack() as unless_ready:
-            unless_ready.callback(shim.dismiss)
+        try:
             await self._make_ready(home, manifest)
-            unless_ready.pop_all()
+        except BaseException:
+            shim.dismiss()
+            raise
         await shim.start()
 
     async def _make_ready(self, home: Home, manifest: Manifest) -> None:
