@@ -4,11 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
-import time
-from contextlib import suppress
 from hashlib import sha256
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -17,7 +13,6 @@ from msgspec.structs import replace
 from domain.orders import Resize
 from handlers.agent.runc import shims
 from handlers.agent.runc.carrying import Address, Sender
-from handlers.agent.runc.charge import holder
 from handlers.agent.runc.moving import ARRIVING, Manifest, images_of, write_settings
 from handlers.agent.runc.runtime import RuncRuntime, real
 from handlers.agent.runtime import Image, Room, RuntimeFailedError, Spec
@@ -28,7 +23,6 @@ from tests.hosts.test_living import alive
 pytestmark = REAL
 SPEC = Spec(WEB, "web-1", "counter:1", 1, 2, 1, "10.0.0.1")
 ROOM = Room(WEB, 1, 2, 1)
-NO_SESSIONS = "a machine that does not weigh sessions"
 TALKS = """#!/bin/sh
 # One connection to itself that is open all the time: each number goes out, and must come back.
 (while :; do nc -l -p 9000 -e /bin/cat; done) &
@@ -122,72 +116,6 @@ async def test_what_is_held_never_runs_when_its_shim_dies(here, there, machine):
     await there.prepare(image)
     await there.go(WEB)
     assert seen(there, WEB).running
-
-
-async def test_who_is_moved_goes_first_and_who_has_moved_does_not(here, there):
-    await here.start(SPEC, "o1")
-    await crossed(here, there)
-    shim = holder(there.home(WEB).lock)
-    assert shim
-    assert weight(shim) in {"nice -10", NO_SESSIONS}
-    await there.go(WEB)
-    assert {weight(shim), weight(there.pid(WEB))} <= {"nice 0", NO_SESSIONS}
-
-
-def weight(pid: int) -> str:
-    """Return how much the session of a process counts to this machine."""
-    told = Path(f"/proc/{pid}/autogroup")
-    return told.read_text().strip().partition(" ")[2] if told.exists() else NO_SESSIONS
-
-
-async def test_a_shim_that_was_called_in_vain_leaves_nothing(machine):
-    there = machine.open("h02")
-    await there.receive(ROOM, "mv1")
-    mark = str(there.home(WEB).run).encode()
-    (called,) = running(mark)
-    await there.receive(ROOM, "mv2")
-    (again,) = running(mark)
-    assert again != called
-    there.close()
-    assert running(mark) == []
-    assert there.containers() == ()
-
-
-def test_a_shim_whose_agent_was_killed_before_it_began_ends(machine):
-    home = machine.home("h01", WEB)
-    home.make()
-    machine.hosts.add("h01")
-    words = (sys.executable, "-c", CALLS, str(home.data), str(home.run))
-    with subprocess.Popen(words, stdout=subprocess.PIPE) as agent:
-        assert agent.stdout is not None
-        agent.stdout.readline()
-        (called,) = running(str(home.run).encode(), but=agent.pid)
-        agent.kill()
-    until_s = time.monotonic() + 20
-    while alive(called):
-        assert time.monotonic() < until_s
-        time.sleep(0.02)
-    assert not home.lock.exists()
-
-
-CALLS = """
-import sys, time
-from pathlib import Path
-from handlers.agent.runc.places import Home
-from handlers.agent.runc.shims import Called
-called = Called(Home(Path(sys.argv[1]), Path(sys.argv[2]), "node1"))
-print("called", flush=True)
-time.sleep(600)
-"""
-
-
-def running(mark: bytes, but: int = 0) -> list[int]:
-    """Return the processes whose command line has this in it."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            found += [int(path.parent.name)] if mark in path.read_bytes() else []
-    return [pid for pid in found if pid != but]
 
 
 def test_the_script_that_holds_waits_for_nobody_who_is_dead(machine):
