@@ -61,18 +61,7 @@ class Builder:
         return life
 
     def build(self, life: Life) -> None:
-        """Have network, disk, root and files as `life` says. Raises `RuntimeFailedError`."""
-        self.lay(life)
-        self.furnish(life)
-
-    def lay(self, life: Life) -> None:
-        """Have its network. Raises `RuntimeFailedError`."""
-        if life.profile is Profile.MOVABLE:
-            spec, home = life.spec, self._places.home(life.spec.container)
-            self.wires.attach(home, spec.address, spec.network, held=life.arriving)
-
-    def furnish(self, life: Life) -> None:
-        """Have all but its network. Raises `RuntimeFailedError`."""
+        """Have disk, root and files as `life` says. Raises `RuntimeFailedError`."""
         home = self._places.home(life.spec.container)
         home.make()
         bundle = self._bundle(life)
@@ -80,6 +69,9 @@ class Builder:
             disks.make(home, life.spec.disk_gib)
         self.mount(life)
         self._fill(life, bundle)
+        if life.profile is Profile.MOVABLE:
+            spec = life.spec
+            self.wires.attach(home, spec.address, spec.network, held=life.arriving)
         (home.run / "config.json").write_text(json.dumps(self._configuration(life, bundle)))
         self.charge(life).write(home.run / "charge.json")
 

@@ -71,13 +71,6 @@ class Outgoing(msgspec.Struct):
     sender: Sender
 
 
-class Incoming(msgspec.Struct):
-    """A container that is expected, and the shim that is to be beside it."""
-
-    receiver: Receiver
-    shim: shims.Called
-
-
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Manifest)
 
@@ -91,7 +84,7 @@ class Mover:
         self._builder = builder
         self._reach = reach
         self._outgoing: dict[ContainerId, Outgoing] = {}
-        self._incoming: dict[ContainerId, Incoming] = {}
+        self._incoming: dict[ContainerId, Receiver] = {}
 
     async def receive(self, container: ContainerId) -> str:
         """Make room, and return where to send it."""
@@ -101,7 +94,7 @@ class Mover:
         home.make()
         images_of(home).mkdir(mode=0o700, exist_ok=True)
         receiver = await Receiver.open(images_of(home), home.data / ARRIVING, self._reach.address)
-        self._incoming[container] = Incoming(receiver, shims.Called(home))
+        self._incoming[container] = receiver
         return receiver.address.text
 
     async def copy(self, life: Life, endpoint: str) -> None:
@@ -123,7 +116,6 @@ class Mover:
         for _ in range(PASSES):
             await asyncio.to_thread(flush, home.disk)
             await sender.disk(passes.changed())
-        await sender.done()  # on its disk there while nobody waits for that
 
     def _may_be_tried(self) -> None:
         """Refuse before anything stands still. Raises `RuntimeFailedError`."""
@@ -146,7 +138,7 @@ class Mover:
         except asyncio.CancelledError:
             await asyncio.wait({saving})
             raise
-        files = await asyncio.to_thread(_digests, folder)
+        files = {path.name: digest_of(path) for path in sorted(folder.iterdir())}
         manifest = Manifest(life, told.healthy, told.restarts, files)
         return Image.of(life.spec.container, _encoder.encode(manifest))
 
@@ -155,7 +147,7 @@ class Mover:
         places = ("--image-path", str(folder), "--work-path", str(home.run))
         words = ("checkpoint", "--leave-running", *SAVED, *places, home.container)
         try:
-            await run("runc", *with_criu, *words, first=True)
+            await run("runc", *with_criu, *words)
         except RuntimeFailedError as error:
             message = f"{home.container} cannot be saved: {first_error(home.run / DUMP_LOG)}"
             raise RuntimeFailedError(message) from error
@@ -189,32 +181,18 @@ class Mover:
         """Restore it and hold it. Raises `RuntimeFailedError`: then nothing of it runs."""
         manifest = _decoder.decode(image.body)
         home = self._places.home(image.container)
-        expected = self._incoming.pop(image.container, None)
-        if expected is not None:
-            expected.receiver.close()
-        shim = shims.Called(home) if expected is None else expected.shim
-        try:
-            await self._make_ready(home, manifest)
-        except BaseException:
-            shim.dismiss()
-            raise
-        await shim.start()
-
-    async def _make_ready(self, home: Home, manifest: Manifest) -> None:
-        """Have everything there that it is restored from, and see that it is what was sent."""
+        self.forget(image.container)
         folder = images_of(home)
+        for name, digest in manifest.files.items():
+            path = folder / Path(name).name
+            if not path.is_file() or await asyncio.to_thread(digest_of, path) != digest:
+                message = f"the image of {image.container} is not what was sent: {name}"
+                raise RuntimeFailedError(message)
         if (home.data / ARRIVING).is_file():
             (home.data / ARRIVING).replace(home.image)
         home.make()
         life = self._lives.put(replace(manifest.life, wanted=False, arriving=True))
-        done = await asyncio.gather(
-            asyncio.to_thread(self._builder.lay, life),
-            asyncio.to_thread(self._builder.furnish, life),
-            asyncio.to_thread(_verify, folder, manifest),
-            return_exceptions=True,
-        )
-        for failed in filter(None, done):
-            raise failed
+        await asyncio.to_thread(self._builder.build, life)
         write_settings(home, hold=True)
         charge = dataclasses.replace(
             self._builder.charge(life),
@@ -225,6 +203,7 @@ class Mover:
             restarts=manifest.restarts,
         )
         charge.write(home.run / "charge.json")
+        await shims.start(home)
 
     async def go(self, life: Life) -> None:
         """Let a held one run; return when it runs."""
@@ -243,26 +222,11 @@ class Mover:
         if out is not None:
             out.sender.close()
         if into is not None:
-            into.receiver.close()
-            into.shim.dismiss()
+            into.close()
 
     def close(self) -> None:
         for container in (*self._outgoing, *self._incoming):
             self.forget(container)
-
-
-def _digests(folder: Path) -> Mapping[str, str]:
-    return {path.name: digest_of(path) for path in sorted(folder.iterdir())}
-
-
-def _verify(folder: Path, manifest: Manifest) -> None:
-    """Raises `RuntimeFailedError` where a file is not what was sent."""
-    for name, digest in manifest.files.items():
-        path = folder / Path(name).name
-        if not path.is_file() or digest_of(path) != digest:
-            container = manifest.life.spec.container
-            message = f"the image of {container} is not what was sent: {name}"
-            raise RuntimeFailedError(message)
 
 
 def images_of(home: Home) -> Path:

@@ -22,7 +22,6 @@ from typing import NoReturn
 from handlers.agent.runc.charge import Charge, Told, hold, sign
 from handlers.agent.runc.health import Pulse
 from handlers.agent.runc.held import Held
-from handlers.agent.runc.hurry import USUAL, hurry
 from handlers.agent.runc.logfile import LogFile
 from handlers.agent.runc.tightening import LooseError, tighten
 from handlers.agent.switch import FORM, NEVER_S
@@ -77,8 +76,7 @@ class Shim:
     def begin(self) -> None:
         """Start the container, or have it held. Raises `NotStartedError`."""
         self._tell("stopped")  # whatever an earlier shim has told
-        if Path(self._charge.state, self._charge.name).exists():
-            self._runc("delete", "--force")
+        self._runc("delete", "--force")
         stdio = self._stdio()
         if self._charge.images:
             self._restore(stdio)
@@ -116,7 +114,6 @@ class Shim:
 
     def _restore(self, stdio: tuple[int, int, int]) -> None:
         """Restore it and return when it is held; `go_on` waits until it may go."""
-        hurry()
         self._held = Held(self._charge, self._bundle(), stdio)
         pid = self._held.pid()
         if not pid:
@@ -141,7 +138,6 @@ class Shim:
         if self._held is None:
             return True
         went = self._held.wait(lambda: self._ending)
-        hurry(nice=USUAL)
         self._pid = 0
         if not went:
             self._runc("delete", "--force")

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 from handlers.agent.runc.charge import Told, holder
-from handlers.agent.runc.hurry import hurry
 from handlers.agent.runc.places import Home
 from handlers.agent.runtime import RuntimeFailedError
 
@@ -17,63 +16,28 @@ ROOT = Path(__file__).parents[3]
 LAUNCH = (
     "import sys; sys.path.insert(0, sys.argv[1]);"
     "from handlers.agent.runc.shim import launch; from pathlib import Path;"
-    "sys.exit(launch(Path(sys.argv[2])) if sys.argv[3:] or sys.stdin.readline() else 0)"
+    "sys.exit(launch(Path(sys.argv[2])))"
 )
-AT_ONCE = "at once"
 POLL_S = 0.01
 ENDS_S = 10.0
 
 
-def words(home: Home, *how: str) -> tuple[str, ...]:
+def words(home: Home) -> tuple[str, ...]:
     """Return the command line of a shim: an interpreter that looks at nobody's settings."""
-    return (sys.executable, "-I", "-S", "-c", LAUNCH, str(ROOT), str(home.run), *how)
-
-
-class Called:
-    """A shim that was called before its charge is written: what it takes to begin is done by then.
-
-    It touches nothing before it may begin, and ends with whoever called it. It goes before what
-    else this machine does: a frozen container waits for it.
-    """
-
-    def __init__(self, home: Home) -> None:
-        self._home = home
-        self._process = subprocess.Popen(  # noqa: S603 - an interpreter and a program of ours
-            words(home),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        hurry(self._process.pid)
-
-    async def start(self) -> None:
-        """Return when the container runs, or is held. Raises as `start` does."""
-        _forget(self._home)
-        _, said = await asyncio.to_thread(self._process.communicate, b"\n")
-        _check(self._home, self._process.returncode, said)
-
-    def dismiss(self) -> None:
-        """Have it end, if it has not begun."""
-        self._process.kill()
-        self._process.communicate()
+    return (sys.executable, "-I", "-S", "-c", LAUNCH, str(ROOT), str(home.run))
 
 
 async def start(home: Home) -> None:
     """Return when the container runs. Raises `RuntimeFailedError` with what runc said."""
     _forget(home)
     process = await asyncio.create_subprocess_exec(
-        *words(home, AT_ONCE),
+        *words(home),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
     _, said = await process.communicate()
-    _check(home, process.returncode, said)
-
-
-def _check(home: Home, code: int | None, said: bytes) -> None:
-    if code:
+    if process.returncode:
         message = f"{home.container} does not start: {said.decode(errors='replace').strip()}"
         raise RuntimeFailedError(message)
 
@@ -82,7 +46,7 @@ def start_now(home: Home) -> subprocess.Popen[bytes]:
     """Start it without waiting for how that goes: it is seen by what it tells."""
     _forget(home)
     null = subprocess.DEVNULL
-    return subprocess.Popen(words(home, AT_ONCE), stdin=null, stdout=null, stderr=null)  # noqa: S603
+    return subprocess.Popen(words(home), stdin=null, stdout=null, stderr=null)  # noqa: S603
 
 
 def _forget(home: Home) -> None:

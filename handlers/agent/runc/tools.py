@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from handlers.agent.runc.hurry import hurry
 from handlers.agent.runtime import RuntimeFailedError
 from handlers.machine.moving import CRIU_PLACES
 
@@ -37,10 +36,9 @@ def placed(name: str) -> tuple[str, ...]:
     return tuple(str(Path(place).absolute()) for place in CRIU_PLACES if name == "criu")
 
 
-async def run(*words: str, given: bytes = b"", first: bool = False) -> str:
+async def run(*words: str, given: bytes = b"") -> str:
     """Run a program and return what it said. Raises `RuntimeFailedError` with its last words.
 
-    `first`: it goes before what else this machine does, in a session of its own.
     Cancelled, it is killed: whatever it was doing is done anew or put right by the next order.
     """
     process = await asyncio.create_subprocess_exec(
@@ -49,10 +47,7 @@ async def run(*words: str, given: bytes = b"", first: bool = False) -> str:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        start_new_session=first,
     )
-    if first:
-        hurry(process.pid)
     try:
         said, _ = await process.communicate(given)
     except asyncio.CancelledError:
