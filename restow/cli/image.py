@@ -13,7 +13,6 @@ from handlers.agent.runc.adding import add_archive, add_layout
 from handlers.agent.runc.images import Bundle, Config, Images
 from handlers.agent.runc.lives import Lives
 from handlers.agent.runc.places import Places
-from handlers.agent.runc.proving import clear
 from handlers.agent.runc.sweeping import sweep as sweep_all
 from handlers.agent.runtime import RuntimeFailedError
 from restow.cli.exits import EndedError, UsageError
@@ -114,7 +113,6 @@ def sweep(host: str, /, *, data: Data = None, yes: Yes = False) -> None:
         somebody(act)
         meant(act)
     gone = sweep_all(Places.of(folder, HostId(host)))
-    clear()
     tell(f"removed {len(gone)} containers of {host}")
 
 

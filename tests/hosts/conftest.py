@@ -1,8 +1,7 @@
-"""A fabric for each test that asks for one; nothing is left of agents that were killed."""
+"""A fabric for each test that asks for one."""
 
 import pytest
 
-from handlers.agent.runc.proving import clear
 from tests.hosts.fabric import Fabric
 
 
@@ -10,10 +9,3 @@ from tests.hosts.fabric import Fabric
 def fabric():
     with Fabric.made() as made:
         yield made
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _cleared():
-    """Take away the trials of agents that tests killed at their start."""
-    yield
-    clear()

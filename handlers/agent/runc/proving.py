@@ -36,16 +36,14 @@ PATIENCE_S = 20.0
 POLL_S = 0.005
 SYSTEM = ("/usr", "/bin", "/lib", "/lib64")
 """Of this machine, seen by what is tried; read-only."""
-END_S = 120
-"""When the program ends by itself, though nobody is there any more who ends it."""
-COUNTS = f"""
-import os, socket, time
+COUNTS = """
+import os, socket
 hears = socket.create_server(("127.0.0.1", 0))
 says = socket.create_connection(hears.getsockname())
 ear, _ = hears.accept()
 told = os.open("/data/told", os.O_CREAT | os.O_WRONLY, 0o600)
-number, end = 0, time.monotonic() + {END_S}
-while time.monotonic() < end:
+number = 0
+while True:
     number += 1
     says.sendall(b"%9d" % number)
     os.pwrite(told, ear.recv(9, socket.MSG_WAITALL), 0)
@@ -68,27 +66,14 @@ def _since_ms(began: float) -> int:
     return int((time.monotonic() - began) * 1_000)
 
 
-def clear(run: Path = RUN_DEFAULT) -> None:
-    """Take away what trials left whose agent was killed; waits for one that goes on."""
-    with _alone(run):
-        pass
-
-
 @contextmanager
-def _alone(run: Path) -> Generator[None]:
-    """Try it one at a time, where nothing is left of who was killed."""
+def _place(run: Path) -> Generator[Places]:
+    """Have a place to try it in, one at a time; nothing is left of it, nor of who was killed."""
     run.mkdir(parents=True, exist_ok=True)
     with (run / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for left in run.glob(f"{MARK}*"):
             sweep(_places(left))
-        yield
-
-
-@contextmanager
-def _place(run: Path) -> Generator[Places]:
-    """Have a place to try it in; nothing is left of it."""
-    with _alone(run):
         folder = Path(tempfile.mkdtemp(prefix=MARK, dir=run))
         try:
             yield _places(folder)
