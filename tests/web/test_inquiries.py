@@ -85,6 +85,17 @@ ASKED = [
 ]
 
 
+async def held(said, reaching, undoing, position) -> WaysBack:
+    """Return what the API said, which is what the command line works out."""
+    told = ways_back(undoing)
+    tried = await rehearse(reaching, undoing, told.steps, position)
+    assert said.status_code == 200, said.text
+    found = msgspec.json.decode(said.content, type=WaysBack)
+    wanted = answer(undoing, told, tried, position)
+    assert found == msgspec.json.decode(msgspec.json.encode(wanted), type=WaysBack)
+    return found
+
+
 async def test_the_ways_back_are_those_of_the_command_line(http, site, tmp_path):
     """Each command of a small history: undone, left with a reason, or not over yet."""
     reaching = Reaching(site.journal, Keyframes(tmp_path / "others"))
@@ -97,12 +108,7 @@ async def test_the_ways_back_are_those_of_the_command_line(http, site, tmp_path)
         if undoing.going_on():
             assert (said.status_code, said.json()["code"]) == (409, "operation.busy")
             continue
-        told = ways_back(undoing)
-        tried = await rehearse(reaching, undoing, told.steps, position)
-        assert said.status_code == 200, said.text
-        found = msgspec.json.decode(said.content, type=WaysBack)
-        wanted = answer(undoing, told, tried, position)
-        assert found == msgspec.json.decode(msgspec.json.encode(wanted), type=WaysBack)
+        found = await held(said, reaching, undoing, position)
         assert [one.ask for one in found.asked] == [ask]
         assert all(one.type in COMMANDS for one in found.commands)
         sent += len(found.commands)
@@ -126,12 +132,7 @@ async def test_the_ways_back_over_a_span_are_those_of_the_command_line(
     if undoing.going_on():
         assert (said.status_code, said.json()["code"]) == (409, "operation.busy")
         return
-    told = ways_back(undoing)
-    tried = await rehearse(reaching, undoing, told.steps, position)
-    assert said.status_code == 200, said.text
-    found = msgspec.json.decode(said.content, type=WaysBack)
-    wanted = answer(undoing, told, tried, position)
-    assert found == msgspec.json.decode(msgspec.json.encode(wanted), type=WaysBack)
+    found = await held(said, reaching, undoing, position)
     assert all(begin < one.position <= end for one in found.asked)
     assert site.engine.asked == []
 
